@@ -1,0 +1,106 @@
+"""Options of the `gpt` model: a decoder-only transformer, in the form of GPT-2 or of Llama."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from specrun.plan.cost import ModelCost
+from specrun.spec.section import Part, Problem, option
+
+if TYPE_CHECKING:
+    from specrun.spec.document import Spec
+
+
+class Options(Part):
+    """Sizes of the network. The number of positions is `data.sequence_length` unless `max_positions` says more."""
+
+    factory: ClassVar[str] = "specrun.models.gpt.build:build"
+
+    kind: Literal["gpt"] = option(impact="weights", description="A decoder-only transformer.")
+    architecture: Literal["gpt2", "llama"] = option(
+        "gpt2", impact="weights",
+        description="gpt2: learned positions, LayerNorm, GELU. llama: rotary positions, RMSNorm, SwiGLU, grouped-query attention.",
+    )  # fmt: skip
+    num_layers: int = option(6, impact="weights", description="Transformer blocks.", ge=1, le=512)
+    width: int = option(256, impact="weights", description="Size of the residual stream.", ge=4, le=65_536)
+    num_heads: int = option(8, impact="weights", description="Attention heads of the queries.", ge=1, le=1024)
+    num_kv_heads: int | None = option(
+        None, impact="weights", description="Heads of keys and values (llama only); absent means as many as num_heads.", ge=1, le=1024
+    )
+    mlp_width: int | None = option(
+        None,
+        impact="weights",
+        description="Hidden size of the MLP; absent means 4 x width (gpt2) or 8/3 x width rounded up to 64 (llama).",
+        ge=4,
+    )
+    max_positions: int | None = option(
+        None, impact="weights", description="Longest sequence the model accepts, in tokens; absent means data.sequence_length.", ge=2
+    )
+    vocab_size: int | None = option(
+        None, impact="weights", description="Rows of the embedding; absent means the tokenizer's vocabulary.", ge=2
+    )
+    dropout: float = option(0.0, impact="weights", description="Dropout rate of embeddings, attention and residuals, 0 to 1.", ge=0, lt=1)
+    bias: bool = option(True, impact="weights", description="Whether linear and norm layers have biases (gpt2 only).")
+    tie_embeddings: bool = option(True, impact="weights", description="Whether the output layer shares the embedding's weights.")
+
+    @property
+    def mlp_size(self) -> int:
+        """Hidden size of the MLP, default filled in."""
+        if self.mlp_width is not None:
+            return self.mlp_width
+        return 4 * self.width if self.architecture == "gpt2" else -(-8 * self.width // (3 * 64)) * 64
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values, default filled in."""
+        return self.num_kv_heads or self.num_heads
+
+    def positions(self, sequence_length: int) -> int:
+        """Longest sequence in tokens, default filled in."""
+        return self.max_positions or sequence_length
+
+    def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        heads, width = self.num_heads, self.width
+        if width % heads:
+            low, high = width // heads * heads, -(-width // heads) * heads
+            choices = " or ".join(str(w) for w in (low, high) if w)
+            yield Problem((*path, "num_heads"), "heads-do-not-divide-width",
+                          f"width {width} is not a multiple of num_heads {heads}", f"use width {choices}")  # fmt: skip
+        elif self.architecture == "llama" and width // heads % 2:
+            yield Problem((*path, "num_heads"), "odd-head-size",
+                          f"rotary positions need an even head size; {width} / {heads} is {width // heads}",
+                          f"use width {2 * heads * max(1, width // (2 * heads))}")  # fmt: skip
+        if self.num_kv_heads and self.architecture != "llama":
+            yield Problem((*path, "num_kv_heads"), "option-without-effect", "gpt2 has no grouped-query attention",
+                          "remove num_kv_heads, or set architecture: llama")  # fmt: skip
+        elif heads % self.kv_heads:
+            yield Problem((*path, "num_kv_heads"), "kv-heads-do-not-divide-heads",
+                          f"num_heads {heads} is not a multiple of num_kv_heads {self.kv_heads}",
+                          f"use one of {', '.join(str(k) for k in range(1, heads + 1) if heads % k == 0)}")  # fmt: skip
+        if self.architecture == "llama" and "bias" in self.model_fields_set and self.bias:
+            yield Problem((*path, "bias"), "option-without-effect", "llama has no biases", "remove bias, or set it to false")
+        length = spec.data.sequence_length
+        if self.max_positions and self.max_positions < length:
+            yield Problem(("data", "sequence_length"), "sequence-exceeds-positions",
+                          f"sequence_length {length} is more than the model's max_positions {self.max_positions}",
+                          f"use sequence_length {self.max_positions} or max_positions {length}")  # fmt: skip
+
+    def cost(self, *, vocab_size: int, sequence_length: int) -> ModelCost:
+        """Parameters, FLOPs and activations in closed form; a test holds them against the built model."""
+        width, mlp, layers = self.width, self.mlp_size, self.num_layers
+        kv_width = self.kv_heads * width // self.num_heads
+        if self.architecture == "gpt2":
+            matrices = 4 * width * width + 2 * width * mlp
+            biases = (4 * width + mlp + width) if self.bias else 0
+            norms = 2 * width * (2 if self.bias else 1)
+            outer = self.positions(sequence_length) * width + width * (2 if self.bias else 1)
+        else:
+            matrices = 2 * width * width + 2 * width * kv_width + 3 * width * mlp
+            biases, norms, outer = 0, 2 * width, width
+        embedding = vocab_size * width
+        parameters = layers * (matrices + biases + norms) + outer + embedding * (1 if self.tie_embeddings else 2)
+        # Kaplan et al. 2020, appendix B: 6 FLOPs a token for each weight of a matrix, 12 x layers x width x length for attention.
+        flops = 6 * (layers * matrices + embedding) + 12 * layers * width * sequence_length
+        activations = 4 * (layers * (10 * width + 3 * mlp) + 4 * vocab_size)
+        return ModelCost(parameters=parameters, flops_per_token=flops, activation_bytes_per_token=activations)

@@ -1,0 +1,96 @@
+"""Steps: what kinds there are (declared, no torch), and the concrete ones of a plan. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from specrun.events import Action
+from specrun.spec.impact import Impact
+
+WEIGHTS: frozenset[Impact] = frozenset({"weights", "extend"})
+"""Impact classes that decide what is trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A part of the spec that a step's result depends on. path: dotted; impacts: the classes of fields under it that count."""
+
+    path: str
+    impacts: frozenset[Impact] = WEIGHTS
+
+
+@dataclass(frozen=True, slots=True)
+class StepKind:
+    """Declares a kind of step. version: raised when the kind's code changes what comes out of the same options.
+
+    per_seed: a step a seed. scope: `shared` results live in the store under their key and serve every run; `run` results
+    live in a run's folder. isolated: runs in a child process, so that a crash or an import cannot hurt the run.
+    uses_device: the resolved device and precision enter the key. runner: "module:function", imported only to execute.
+    """
+
+    kind: str
+    version: int
+    runner: str
+    reads: tuple[Read, ...]
+    needs: tuple[str, ...] = ()
+    scope: Literal["shared", "run"] = "shared"
+    per_seed: bool = False
+    isolated: bool = False
+    uses_device: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a plan. id: the kind, or `train[seed=1]`. needs: ids of steps whose results it reads.
+
+    options: everything of the spec that can change the result, canonical and JSON. inputs: digest of each local input by
+    its path. key: sha256 of kind, version, options, digests and the parents' keys. label: the cosmetic rest.
+    """
+
+    id: str
+    kind: str
+    key: str
+    needs: tuple[str, ...]
+    options: Mapping[str, Any]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    label: Mapping[str, Any] = field(default_factory=dict)
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What a finished step left behind. folder: relative to the store; values: plain JSON facts (counts, metrics);
+    artifacts: path relative to the folder -> {sha256, bytes, role}; warnings: shown in the plan and the report."""
+
+    id: str
+    kind: str
+    key: str
+    folder: str
+    values: Mapping[str, Any]
+    artifacts: Mapping[str, Mapping[str, Any]]
+    seconds: float
+    finished_at: str
+    run_id: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Predicted:
+    """What a step is expected to cost; None where there is no ground for a figure. basis: the rule or history behind it."""
+
+    seconds: float | None = None
+    memory_bytes: int | None = None
+    disk_bytes: int | None = None
+    basis: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A step together with what apply will do about it and why."""
+
+    step: Step
+    action: Action
+    reason: str
+    predicted: Predicted = Predicted()

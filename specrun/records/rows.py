@@ -1,0 +1,96 @@
+"""Rows that queries return, frozen. Times are UTC, ISO 8601; durations seconds; sizes bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as lists show it. metrics: the last value of each metric; best: the value at the best step of the run."""
+
+    run_id: str
+    name: str
+    status: str
+    reason: str
+    task: str
+    seed: int
+    attempts: int
+    started_at: str
+    finished_at: str | None
+    duration_s: float
+    tags: tuple[str, ...]
+    comparable: bool
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One value of one metric. seconds: since the attempt that recorded it began."""
+
+    step: int
+    value: float
+    epoch: float | None
+    tokens: int | None
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A plan step of a run, predicted against actual."""
+
+    id: str
+    kind: str
+    key: str
+    action: str
+    reason: str
+    predicted: Mapping[str, float]
+    actual: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """An alert of a run."""
+
+    time: str
+    level: str
+    code: str
+    message: str
+    step: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleRow:
+    """Something to look at."""
+
+    step: int
+    name: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRow:
+    """A file or folder of a run."""
+
+    role: str
+    path: str
+    sha256: str
+    size_bytes: int
+    producer: str
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryRow:
+    """A metric of a run in one line. argmin: optimizer step of the smallest value; tail_mean: mean of the last 5 %."""
+
+    metric: str
+    first: float
+    last: float
+    minimum: float
+    maximum: float
+    argmin: int
+    argmax: int
+    tail_mean: float
+    count: int

@@ -1,0 +1,51 @@
+"""The whole spec: every section in its final place.
+
+Owns the sections' composition. How a file becomes one is `spec.assembly`; where each value came from is `spec.provenance`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from specrun.spec.section import NotYet, Part, Section, Slot, option
+from specrun.spec.sections.data import Data
+from specrun.spec.sections.hardware import Hardware
+from specrun.spec.sections.report import Report
+from specrun.spec.sections.schedule import Schedule
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class Spec(Section):
+    """One experiment, every default filled in."""
+
+    version: Literal[1] = option(impact="meta", description="Version of the spec language.")
+    name: str = option(
+        impact="meta",
+        description="Name of the experiment: letters, digits, dots, dashes and underscores.",
+        pattern=NAME_PATTERN,
+        max_length=80,
+    )
+    description: str | None = option(None, impact="meta", description="What the experiment is for.", max_length=2000)
+    tags: tuple[str, ...] = option((), impact="meta", description="Words to find the run by.", max_length=50)
+    preset: Literal["fast", "balanced", "quality"] | None = option(
+        None, impact="meta", description="Set of values that fills what is left out; absent means the fields' own defaults."
+    )
+    extends: str | None = option(None, impact="meta", description="Spec this one starts from, as a path relative to this file.")
+    seeds: tuple[Seed, ...] = option((0,), impact="weights", description="Random seeds; a run each.", min_length=1, max_length=1000)
+
+    task: Annotated[Part, Slot("task")] = option(impact="weights", description="What the model learns to do.")
+    data: Data = option(impact="weights", description="What is trained on.")
+    model: Annotated[Part, Slot("model")] = option(impact="weights", description="The network.")
+    hardware: Hardware = option(Hardware(), impact="runtime", description="What it runs on.")
+    schedule: Schedule = option(Schedule(), impact="weights", description="How it is trained.")
+    search: Annotated[None, NotYet("search")] = option(None, impact="extend", description="Search over values of other fields.")
+    export: Annotated[None, NotYet("export")] = option(None, impact="export", description="What the trained model is turned into.")
+    expect: tuple[str, ...] = option(
+        (), impact="report", description="Gates on metrics of the finished run, such as test/perplexity < 60; apply exits 4 when one fails."
+    )
+    tracking: Annotated[None, NotYet("tracking")] = option(None, impact="runtime", description="Trackers that follow the run.")
+    report: Report = option(Report(), impact="report", description="What is written about the run.")

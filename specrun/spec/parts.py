@@ -1,0 +1,61 @@
+"""Finds the options class of a part by its family and `kind`, importing only the module that is named.
+
+A kind is a folder (or a module, for learning rates) of the family's package. User code and entry points are not looked up
+here: nothing that a spec says can make this module import outside specrun.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from specrun.spec.section import Part
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Where the parts of a family live. module: pattern of the options module; noun: for messages."""
+
+    package: str
+    module: str
+    noun: str
+    planned: tuple[str, ...] = ()
+
+
+FAMILIES: dict[str, Family] = {
+    "task": Family("specrun.tasks", "specrun.tasks.{kind}.options", "task",
+                   ("masked_lm", "seq2seq", "text_classification", "image_classification", "forecasting", "tabular")),
+    "model": Family("specrun.models", "specrun.models.{kind}.options", "model", ("transformers",)),
+    "source": Family("specrun.sources", "specrun.sources.{kind}.options", "data source",
+                     ("csv", "json", "jsonl", "parquet", "image_folder", "tokens", "sql", "url")),
+    "tokenizer": Family("specrun.tokenizers", "specrun.tokenizers.{kind}.options", "tokenizer",
+                        ("wordpiece", "unigram", "pretrained")),
+    "split": Family("specrun.spec.splits", "specrun.spec.splits.{kind}", "split", ("kfold", "group", "time")),
+    "optimizer": Family("specrun.training.optimizers", "specrun.training.optimizers.{kind}.options", "optimizer",
+                        ("sgd", "adafactor", "muon", "lion")),
+    "learning_rate": Family("specrun.training.learning_rates", "specrun.training.learning_rates.{kind}", "learning-rate schedule",
+                            ("cosine_restarts", "polynomial", "inverse_square_root", "one_cycle", "reduce_on_plateau")),
+}  # fmt: skip
+"""planned: names the language reserves; they get a `not-available-yet` diagnostic rather than `unknown-kind`."""
+
+
+@cache
+def kinds(family: str) -> tuple[str, ...]:
+    """Names of the kinds that exist in a family, sorted, without importing them."""
+    package = importlib.import_module(FAMILIES[family].package)
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
+
+
+@cache
+def options_class(family: str, kind: str) -> type[Part]:
+    """The options class of a kind. Raises KeyError for a kind that does not exist."""
+    if kind not in kinds(family):
+        raise KeyError(kind)
+    module = importlib.import_module(FAMILIES[family].module.format(kind=kind))
+    options: type[Part] = module.Options
+    assert options.model_fields["kind"].annotation is not str, f"{options} must narrow `kind` to a literal"
+    return options

@@ -1,0 +1,75 @@
+"""The `schedule` section: how long, how fast and with what care a model is trained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from specrun.spec.section import NotYet, Part, Section, Slot, option
+from specrun.spec.units import Quantity, Units
+
+Cadence = Annotated[Quantity, Units("steps", "epochs", "tokens", "samples", "percent")]
+
+
+class Evaluate(Section):
+    """When the model is evaluated during training, and on how much."""
+
+    every: Cadence = option(
+        Quantity(10, "percent"), impact="weights", description="Distance between evaluations, such as 500 steps or 10%."
+    )
+    max_batches: int | None = option(
+        None, impact="weights", description="Batches of the validation split per evaluation; absent means the whole split.", ge=1
+    )
+    samples: int = option(1, impact="report", description="Texts generated at each evaluation, to look at.", ge=0, le=16)
+
+
+class Checkpoint(Section):
+    """When state is saved, and which states are kept. The newest two always are."""
+
+    every: Annotated[Quantity, Units("steps", "epochs", "tokens", "samples", "percent", "seconds")] = option(
+        Quantity(10, "percent"), impact="runtime", description="Distance between checkpoints, such as 1000 steps or 10min."
+    )
+    keep_last: int = option(2, impact="runtime", description="Newest checkpoints kept.", ge=2, le=1000)
+    keep_best: int = option(1, impact="runtime", description="Best checkpoints kept apart, never rotated away by newer ones.", ge=1, le=100)
+    metric: str = option("validation/loss", impact="weights", description="Metric that says which checkpoint is best.")
+
+
+class EarlyStopping(Section):
+    """Ends training when a metric has stopped improving."""
+
+    metric: str = option("validation/loss", impact="weights", description="Metric that has to improve.")
+    patience: Annotated[Quantity, Units("evaluations")] = option(
+        Quantity(5, "evaluations"), impact="weights", description="Evaluations without an improvement before training ends."
+    )
+    min_delta: float = option(
+        0.0, impact="weights", description="Smallest change that counts as an improvement, in the metric's unit.", ge=0
+    )
+
+
+class Schedule(Section):
+    """The training schedule. Steps are optimizer steps."""
+
+    duration: Annotated[Quantity, Units("epochs", "steps", "tokens", "samples")] = option(
+        Quantity(1, "epochs"), impact="extend", description="How long to train, such as 3 epochs, 2000 steps or 50M tokens."
+    )
+    batch_size: int = option(32, impact="weights", description="Samples an optimizer step, over all micro-batches.", ge=1, le=1_048_576)
+    micro_batch_size: int | Literal["auto"] = option(
+        "auto", impact="runtime", description="Samples computed at once; the gradient is accumulated over them. auto takes the whole batch."
+    )
+    optimizer: Annotated[Part, Slot("optimizer")] = option(
+        {"kind": "adamw"}, impact="weights", description="Update rule, with its base learning rate."
+    )
+    learning_rate: Annotated[Part, Slot("learning_rate")] = option(
+        {"kind": "warmup_cosine"}, impact="weights", description="Course of the learning rate over the duration, as a factor of the base."
+    )
+    gradient_clip: float | None = option(
+        None, impact="weights", description="Largest global L2 norm of the gradient; absent means no clipping.", gt=0
+    )
+    evaluate: Evaluate = option(Evaluate(), impact="weights", description="When the model is evaluated.")
+    checkpoint: Checkpoint = option(Checkpoint(), impact="runtime", description="When state is saved.")
+    early_stopping: EarlyStopping | None = option(None, impact="weights", description="When to end early; absent means never.")
+    log_every: Annotated[Quantity, Units("steps")] = option(
+        Quantity(10, "steps"), impact="runtime", description="Steps between two records of the training metrics, each their mean."
+    )
+    recovery: Annotated[None, NotYet("recovery from out-of-memory and non-finite losses")] = option(
+        None, impact="runtime", description="What to do when a step fails."
+    )

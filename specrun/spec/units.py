@@ -1,0 +1,176 @@
+"""Values with units: `3 epochs`, `2000 steps`, `50M tokens`, `9h`, `20%`, `16 GiB`.
+
+Owns parsing, printing and the JSON Schema of quantities. Turning them into optimizer steps is `plan.resolve`'s business.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from pydantic_core import PydanticCustomError, core_schema
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+Unit = Literal["epochs", "steps", "tokens", "samples", "evaluations", "seconds", "percent"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
+
+_TIME_SECONDS = {"s": 1, "second": 1, "seconds": 1, "min": 60, "m": 60, "minute": 60, "minutes": 60,
+                 "h": 3600, "hour": 3600, "hours": 3600, "d": 86400, "day": 86400, "days": 86400}  # fmt: skip
+_COUNTED: dict[str, Unit] = {"epoch": "epochs", "epochs": "epochs", "step": "steps", "steps": "steps", "token": "tokens",
+                             "tokens": "tokens", "sample": "samples", "samples": "samples",
+                             "evaluation": "evaluations", "evaluations": "evaluations"}  # fmt: skip
+_SCALE = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9}
+_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+_NUMBER = r"(?:\d[\d,_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
+_QUANTITY = re.compile(rf"^\s*({_NUMBER})\s*([kKMBG]?)\s*(%|[A-Za-z]+)\s*$")
+_SIZE = re.compile(rf"^\s*({_NUMBER})\s*([A-Za-z]+)\s*$")
+_FRACTIONAL: frozenset[Unit] = frozenset({"epochs", "seconds", "percent"})
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class Quantity:
+    """An amount and its unit. Amounts of steps, tokens, samples and evaluations are whole; times are in seconds."""
+
+    amount: float
+    unit: Unit
+
+    def __str__(self) -> str:
+        if self.unit == "percent":
+            return f"{self.amount:.12g}%"
+        if self.unit == "seconds":
+            for suffix, seconds in (("h", 3600), ("min", 60)):
+                if self.amount and self.amount % seconds == 0:
+                    return f"{self.amount / seconds:.12g}{suffix}"
+            return f"{self.amount:.12g}s"
+        name = self.unit[:-1] if self.amount == 1 else self.unit
+        number = f"{int(self.amount)}" if self.amount == int(self.amount) else f"{self.amount!r}"
+        return f"{number} {name}"
+
+    @property
+    def fraction(self) -> float:
+        """A percentage as a number from 0 to 1."""
+        assert self.unit == "percent"
+        return self.amount / 100
+
+
+def parse_quantity(text: str) -> Quantity:
+    """Read `3 epochs`, `50M tokens`, `1.5h`, `20%`. Raises ValueError that says what a quantity looks like."""
+    match = _QUANTITY.match(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a number with a unit, such as 3 epochs, 2000 steps, 50M tokens, 9h or 20%")
+    number, scale, name = match.groups()
+    scale, name = _split_scale(scale, name)
+    amount = _exact(number) * _SCALE[scale]
+    if name == "%":
+        quantity = Quantity(amount, "percent")
+    elif name in _COUNTED:
+        quantity = Quantity(amount, _COUNTED[name])
+    elif name in _TIME_SECONDS and not scale:
+        quantity = Quantity(amount * _TIME_SECONDS[name], "seconds")
+    else:
+        raise ValueError(f"{name!r} is not a unit; units are epochs, steps, tokens, samples, evaluations, s, min, h, d and %")
+    if quantity.unit not in _FRACTIONAL and quantity.amount != int(quantity.amount):
+        raise ValueError(f"{text!r} is not a whole number of {quantity.unit}")
+    return quantity
+
+
+def _split_scale(scale: str, name: str) -> tuple[str, str]:
+    """`50Msteps` and `5M steps` scale; `5min` and `5m` do not: the letters are tried as a whole name first."""
+    whole = scale + name
+    if whole in _COUNTED or whole in _TIME_SECONDS:
+        return "", whole
+    return scale, name
+
+
+def _exact(number: str) -> float:
+    return float(number.replace(",", "").replace("_", ""))
+
+
+def parse_byte_size(text: str) -> int:
+    """Read `16 GiB` or `500 MB` as bytes. Raises ValueError that lists the suffixes."""
+    match = _SIZE.match(text)
+    if not match or match[2] not in _BYTES:
+        raise ValueError(f"{text!r} is not a size in bytes, such as 500 MB or 16 GiB; suffixes are {', '.join(_BYTES)}")
+    return int(_exact(match[1]) * _BYTES[match[2]])
+
+
+@dataclass(frozen=True, slots=True)
+class ByteSize:
+    """A number of bytes, written `16 GiB`."""
+
+    bytes: int
+
+    def __str__(self) -> str:
+        for suffix in ("TiB", "GiB", "MiB", "KiB"):
+            if self.bytes and self.bytes % _BYTES[suffix] == 0:
+                return f"{self.bytes // _BYTES[suffix]} {suffix}"
+        return f"{self.bytes} B"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        def check(value: Any) -> ByteSize:
+            if isinstance(value, ByteSize):
+                return value
+            if not isinstance(value, str):
+                raise PydanticCustomError("size_without_unit", "a size needs a unit, such as 16 GiB")
+            try:
+                return ByteSize(parse_byte_size(value))
+            except ValueError as error:
+                raise PydanticCustomError("not_a_size", "{why}", {"why": str(error)}) from None
+
+        return core_schema.no_info_plain_validator_function(check, serialization=core_schema.to_string_ser_schema())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*({'|'.join(_BYTES)})\s*$", "examples": ["16 GiB"]}
+
+
+class Units:
+    """Annotation that makes a field a Quantity in one of the units: `Annotated[Quantity, Units("steps", "percent")]`.
+
+    positive: amounts must be above 0 (otherwise 0 is allowed too). Negative amounts never parse.
+    """
+
+    def __init__(self, *allowed: Unit, positive: bool = True) -> None:
+        assert set(allowed) <= set(UNITS)
+        self.allowed = allowed
+        self.positive = positive
+
+    def _check(self, value: Any) -> Quantity:
+        examples = ", ".join(_EXAMPLES[unit] for unit in self.allowed)
+        if isinstance(value, str):
+            try:
+                value = parse_quantity(value)
+            except ValueError as error:
+                raise PydanticCustomError("not_a_quantity", "{why}", {"why": f"{error}; here: {examples}"}) from None
+        if not isinstance(value, Quantity):
+            raise PydanticCustomError("quantity_without_unit", "{value} needs a unit, such as {examples}",
+                                      {"value": repr(value), "examples": examples})  # fmt: skip
+        if value.unit not in self.allowed:
+            raise PydanticCustomError("unit_not_allowed", "{unit} are not allowed here; use {examples}",
+                                      {"unit": value.unit, "examples": examples})  # fmt: skip
+        if self.positive and value.amount <= 0:
+            raise PydanticCustomError("quantity_not_positive", "must be more than 0 {unit}", {"unit": value.unit})
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._check, serialization=core_schema.to_string_ser_schema())
+
+    def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        names: list[str] = []
+        for unit in self.allowed:
+            names += [n for n, u in _COUNTED.items() if u == unit]
+            names += list(_TIME_SECONDS) if unit == "seconds" else []
+            names += ["%"] if unit == "percent" else []
+        return {
+            "type": "string",
+            "pattern": rf"^\s*{_NUMBER}\s*[kKMBG]?\s*({'|'.join(names)})\s*$",
+            "examples": [_EXAMPLES[unit] for unit in self.allowed],
+        }
+
+
+_EXAMPLES: dict[Unit, str] = {"epochs": "3 epochs", "steps": "2000 steps", "tokens": "50M tokens", "samples": "100k samples",
+                              "evaluations": "5 evaluations", "seconds": "9h", "percent": "20%"}  # fmt: skip

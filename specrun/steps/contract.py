@@ -1,0 +1,62 @@
+"""What a step's `run(context, spec, inputs)` receives and returns.
+
+    def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput
+
+`inputs` is keyed by step kind ("data", "tokenizer", "tokens", "train", "evaluate").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from specrun.events import Emit
+from specrun.plan.step import Step, StepResult
+from specrun.runtime.hardware import ResolvedHardware
+
+
+@dataclass(frozen=True, slots=True)
+class StepInput:
+    """A finished parent. folder: absolute."""
+
+    folder: Path
+    result: StepResult
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        return self.result.values
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """The world as a step may see it. folder: where it writes; absolute, exists. A shared step's folder is fresh and is
+    put in place when the step returns; a run step's folder is the run's and survives a kill, so that it can resume.
+
+    stop_requested: the number of the signal that asks the run to end, or None; to be asked between optimizer steps.
+    """
+
+    step: Step
+    folder: Path
+    store: Path
+    emit: Emit
+    hardware: ResolvedHardware
+    stop_requested: Callable[[], int | None]
+    data_root: Path | None = None
+    run_id: str | None = None
+    smoke: bool = False
+
+    @property
+    def seed(self) -> int:
+        return self.step.seed or 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """What a step hands on. values: plain JSON. artifacts: path relative to the folder -> role. status: how it ended."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    status: str = "completed"

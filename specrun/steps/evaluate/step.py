@@ -1,0 +1,17 @@
+"""Declares the `evaluate` step: the best checkpoint on whole splits."""
+
+from __future__ import annotations
+
+from specrun.plan.step import Read, StepKind
+
+STEP = StepKind(
+    kind="evaluate",
+    version=1,
+    runner="specrun.steps.evaluate.run:run",
+    reads=(Read("task", frozenset({"weights", "eval"})),),
+    needs=("tokenizer", "tokens", "train"),
+    scope="run",
+    per_seed=True,
+    isolated=False,
+    uses_device=True,
+)

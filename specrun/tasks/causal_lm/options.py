@@ -1,0 +1,24 @@
+"""Options of the `causal_lm` task: predict the next token."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from specrun.spec.section import Part, option
+
+
+class Options(Part):
+    """Next-token prediction. The loss is the mean negative log-likelihood over the tokens of the optimizer step, in nats."""
+
+    factory: ClassVar[str] = "specrun.tasks.causal_lm.build:build"
+    metrics: ClassVar[tuple[str, ...]] = ("loss", "perplexity", "word_perplexity", "bits_per_byte", "accuracy")
+    """Names after `validation/` and `test/`; `train/loss` and `throughput/...` exist for every task."""
+    lower_is_better: ClassVar[tuple[str, ...]] = ("loss", "perplexity", "word_perplexity", "bits_per_byte")
+
+    kind: Literal["causal_lm"] = option(impact="weights", description="Next-token prediction.")
+    prompt: str | None = option(
+        None,
+        impact="report",
+        description="Start of the texts generated at evaluations; absent takes the first words of the validation split.",
+    )
+    sample_tokens: int = option(96, impact="report", description="Tokens generated for each text at an evaluation.", ge=1, le=4096)
