@@ -16,7 +16,8 @@ class Options(Part):
     factory: ClassVar[str] = "specrun.sources.text.build:build"
     kind: Literal["text"] = option(impact="weights", description="Plain text files.")
     path: str | tuple[str, ...] | dict[str, str | tuple[str, ...]] = option(
-        impact="weights", description="File, glob, list of them, or a mapping from split to them."
+        impact="runtime",  # what the files hold enters keys as a digest; where they lie does not
+        description="File, glob, list of them, or a mapping from split to them.",
     )
     documents: Literal["files", "lines", "paragraphs"] = option(
         "files", impact="weights", description="What a document is: a whole file, a line, or a stretch between blank lines."

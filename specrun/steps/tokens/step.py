@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specrun.plan.step import Read, StepKind
+from specrun.plan.step import StepKind
 
 STEP = StepKind(
     kind="tokens",

@@ -1,0 +1,111 @@
+"""The `specrun` command: finds the command's module by name, imports it alone, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from specrun.errors import SpecError, SpecrunError
+
+COMMANDS = {
+    "init": "Write a commented spec to start from.",
+    "validate": "Check specs: every error of every file.",
+    "explain": "Show the resolved spec, or where one value came from.",
+    "plan": "Show what apply would do, and what it would cost.",
+    "apply": "Plan and run: train, evaluate, record, report.",
+    "runs": "List, show, tag or remove recorded runs.",
+    "sql": "Ask the records in SQL, read-only.",
+    "report": "Write the report of a run again.",
+    "generate": "Generate text with a trained model.",
+    "schema": "Print the JSON Schema of the spec language.",
+    "doctor": "Say what this machine and installation can do.",
+    "store": "Check or rebuild the store of records.",
+}
+"""Command -> one line. The module is `specrun.cli.<command>`; it has `run`, a function, or `app`, a Typer of subcommands."""
+
+
+class LazyGroup(TyperGroup):
+    """Lists every command without importing one, and imports the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        return load_command(cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+def load_command(name: str) -> click.Command:
+    """Import a command's module and build the click command."""
+    module = importlib.import_module(f"specrun.cli.{name}")
+    app = getattr(module, "app", None)
+    if app is None:
+        app = typer.Typer(rich_markup_mode=None, add_completion=False)
+        app.command(name, help=COMMANDS[name], no_args_is_help=False)(module.run)
+    command = get_command(app)
+    command.name = name
+    return command
+
+
+app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    """One YAML file becomes a trained, recorded, compared, reported and deployable model."""
+    if version:
+        from specrun import __version__
+
+        typer.echo(f"specrun {__version__}")
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; returns the exit code and never raises for a user's mistake."""
+    try:
+        outcome: Any = get_command(app).main(arguments, prog_name="specrun", standalone_mode=False)
+        sys.stdout.flush()
+        return outcome if isinstance(outcome, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except SpecError as error:
+        from specrun.spec.render import render_text
+
+        print(render_text(error.diagnostics), file=sys.stderr)
+        return error.exit_code
+    except SpecrunError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone: not a failure, but nothing more may be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug in specrun, said as such
+        if os.environ.get("SPECRUN_DEBUG"):
+            traceback.print_exc()
+        print(f"internal-error: {type(error).__name__}: {error}\n  this is a bug in specrun; SPECRUN_DEBUG=1 shows where", file=sys.stderr)
+        return 1

@@ -1,0 +1,19 @@
+"""Options that several commands share, declared once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Store = Annotated[Path, typer.Option("--store", envvar="SPECRUN_STORE", help="Folder of records and results.", show_default=True)]
+DEFAULT_STORE = Path(".specrun")
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output; everything else on standard error.")]
+Set = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Override one value of the spec; repeatable.")]
+Preset = Annotated[str | None, typer.Option("--preset", help="Fill what is left out: fast, balanced or quality.")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option("--data-root", envvar="SPECRUN_DATA_ROOT", help="Folder of <owner>/<name>/ mirrors that stand for Hub datasets."),
+]
+SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="Path of the spec; - is standard input.", show_default=False)]

@@ -1,0 +1,98 @@
+"""Turns quantities into optimizer steps, once the number of training sequences is known or estimated."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from specrun.spec.sections.schedule import Schedule
+from specrun.spec.units import Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedSchedule:
+    """A schedule in optimizer steps. samples_per_epoch: training sequences in one pass. checkpoint_every_seconds stands in
+    for checkpoint_every_steps where the spec gives a time."""
+
+    samples_per_epoch: int
+    batch_size: int
+    micro_batch_size: int
+    sequence_length: int
+    total_steps: int
+    warmup_steps: int
+    evaluate_every_steps: int
+    checkpoint_every_steps: int | None
+    checkpoint_every_seconds: float | None
+    log_every_steps: int
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.batch_size * self.sequence_length
+
+    @property
+    def total_tokens(self) -> int:
+        return self.total_steps * self.tokens_per_step
+
+    @property
+    def total_samples(self) -> int:
+        return self.total_steps * self.batch_size
+
+    def epoch(self, step: int) -> float:
+        """Passes over the training split after `step` optimizer steps."""
+        return step * self.batch_size / self.samples_per_epoch
+
+
+def resolve_schedule(schedule: Schedule, *, samples_per_epoch: int, sequence_length: int) -> ResolvedSchedule:
+    """Count everything in optimizer steps. samples_per_epoch: at least 1."""
+    assert samples_per_epoch >= 1
+
+    def steps(quantity: Quantity, total: int | None = None) -> int:
+        return count_steps(quantity, schedule.batch_size, samples_per_epoch, sequence_length, total)
+
+    total_steps = steps(schedule.duration)
+    every = schedule.checkpoint.every
+    timed = every.unit == "seconds"
+    return ResolvedSchedule(
+        samples_per_epoch=samples_per_epoch,
+        batch_size=schedule.batch_size,
+        micro_batch_size=schedule.batch_size
+        if schedule.micro_batch_size == "auto"
+        else min(schedule.micro_batch_size, schedule.batch_size),
+        sequence_length=sequence_length,
+        total_steps=total_steps,
+        warmup_steps=warmup_steps(schedule, samples_per_epoch=samples_per_epoch, sequence_length=sequence_length),
+        evaluate_every_steps=steps(schedule.evaluate.every, total_steps),
+        checkpoint_every_steps=None if timed else steps(every, total_steps),
+        checkpoint_every_seconds=every.amount if timed else None,
+        log_every_steps=steps(schedule.log_every),
+    )
+
+
+def warmup_steps(schedule: Schedule, *, samples_per_epoch: int, sequence_length: int) -> int:
+    """Optimizer steps of warm-up; 0 where the learning rate has none."""
+    warmup = getattr(schedule.learning_rate, "warmup", None)
+    if warmup is None or warmup.amount == 0:
+        return 0
+    total = count_steps(schedule.duration, schedule.batch_size, samples_per_epoch, sequence_length, None)
+    return count_steps(warmup, schedule.batch_size, samples_per_epoch, sequence_length, total)
+
+
+def count_steps(quantity: Quantity, batch_size: int, samples_per_epoch: int, sequence_length: int, total_steps: int | None) -> int:
+    """Optimizer steps in a quantity, rounded up, at least 1. total_steps: what a percentage is of."""
+    amount = quantity.amount
+    match quantity.unit:
+        case "steps":
+            steps = amount
+        case "epochs":
+            steps = amount * samples_per_epoch / batch_size
+        case "samples":
+            steps = amount / batch_size
+        case "tokens":
+            steps = amount / (batch_size * sequence_length)
+        case "percent":
+            assert total_steps is not None
+            steps = amount / 100 * total_steps
+        case unit:
+            raise AssertionError(f"{unit} are not steps")
+    # A hair below a whole number counts as that number: 0.1 x 30 must be 3 steps, not 4.
+    return max(1, math.ceil(round(steps, 6)))
