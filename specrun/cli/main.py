@@ -8,7 +8,6 @@ import sys
 import traceback
 from typing import Any
 
-import click
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
@@ -32,23 +31,27 @@ COMMANDS = {
 """Command -> one line. The module is `specrun.cli.<command>`; it has `run`, a function, or `app`, a Typer of subcommands."""
 
 
+CommandLineError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+"""Click's base of command-line errors; newer typer releases carry their own copy of click, so it is found through typer."""
+
+
 class LazyGroup(TyperGroup):
     """Lists every command without importing one, and imports the one that is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+    def list_commands(self, ctx: typer.Context) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
         return load_command(cmd_name)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-def load_command(name: str) -> click.Command:
+def load_command(name: str) -> Any:
     """Import a command's module and build the click command."""
     module = importlib.import_module(f"specrun.cli.{name}")
     app = getattr(module, "app", None)
@@ -84,9 +87,9 @@ def run(arguments: list[str]) -> int:
         outcome: Any = get_command(app).main(arguments, prog_name="specrun", standalone_mode=False)
         sys.stdout.flush()
         return outcome if isinstance(outcome, int) else 0
-    except click.exceptions.Exit as stop:
+    except typer.Exit as stop:
         return stop.exit_code
-    except click.ClickException as error:
+    except CommandLineError as error:
         error.show()
         return 2
     except SpecError as error:
@@ -97,7 +100,7 @@ def run(arguments: list[str]) -> int:
     except SpecrunError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:

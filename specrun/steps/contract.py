@@ -33,9 +33,10 @@ class StepInput:
 class StepContext:
     """The world as a step may see it. folder: where it writes; absolute, exists. A shared step's folder is fresh and is
     put in place when the step returns; a run step's folder is the run's and survives a kill, so that it can resume.
-
     base_folder: the folder that a relative path in the spec starts from, by the dotted key that holds it (the file's own
-    folder, or the current one for values of `--set`). stop_requested: the number of the signal that asks the run to end, or None; to be asked between optimizer steps.
+    folder, or the current one for values of `--set`).
+
+    stop_requested: the number of the signal that asks the run to end, or None; to be asked between optimizer steps.
     """
 
     step: Step
