@@ -27,7 +27,9 @@ class StepKind:
 
     per_seed: a step a seed. scope: `shared` results live in the store under their key and serve every run; `run` results
     live in a run's folder. isolated: runs in a child process, so that a crash or an import cannot hurt the run.
-    uses_device: the resolved device and precision enter the key. runner: "module:function", imported only to execute.
+    uses_device: the resolved device and precision enter the key. resumable: leaves checkpoints in the run's folder and
+    continues from them; asked politely, it stops early. describes_run: reads the run's records, so it runs after the run's
+    outcome has been written. runner: "module:function", imported only to execute.
     """
 
     kind: str
@@ -39,6 +41,8 @@ class StepKind:
     per_seed: bool = False
     isolated: bool = False
     uses_device: bool = False
+    resumable: bool = False
+    describes_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,4 +14,5 @@ STEP = StepKind(
     per_seed=True,
     isolated=True,
     uses_device=False,
+    describes_run=True,
 )

@@ -14,4 +14,5 @@ STEP = StepKind(
     per_seed=True,
     isolated=False,
     uses_device=True,
+    resumable=True,
 )

@@ -1,0 +1,155 @@
+"""What the steps of a plan will cost, from earlier runs where there are any, else from stated rules.
+
+Pure: everything known about data and history comes in as values. Figures carry their basis, and are never more exact than it.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from specrun.plan.cost import ModelCost
+from specrun.plan.resolve import ResolvedSchedule, resolve_schedule, samples_per_epoch
+from specrun.plan.step import Predicted
+from specrun.spec.document import Spec
+
+FLOPS_PER_CORE = 15e9
+"""Rule for a processor without history: float32 operations a second a core that training reaches, not the peak."""
+FLOPS_PER_GPU = 20e12
+"""Rule for a CUDA device without history."""
+BASE_MEMORY_BYTES = 420 * 2**20
+"""What Python, torch and the data libraries take before the first tensor (measured on Linux)."""
+STATE_BYTES_PER_PARAMETER = 16
+"""float32 weight, gradient and AdamW's two moments."""
+SAVED_BYTES_PER_PARAMETER = 12
+"""A checkpoint: float32 weight and two moments."""
+BYTES_PER_TOKEN = {"char": 1.0, "byte": 1.0, "bpe": 3.5}
+"""Rule for English text that has not been tokenised yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of the data before training. train_tokens and vocab_size are None where nothing is known at all.
+
+    exact: counted, not estimated. basis: where the figures come from.
+    """
+
+    train_tokens: int | None
+    vocab_size: int | None
+    exact: bool
+    basis: str
+    evaluation_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A step that ran before. signature: equal for equal work on an equal device. work: bytes, or FLOPs for training."""
+
+    kind: str
+    signature: str
+    device: str
+    work: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The training as planned. schedule and cost are None where the data is not known yet."""
+
+    facts: Facts
+    schedule: ResolvedSchedule | None
+    cost: ModelCost | None
+    steps: Mapping[str, Predicted]
+
+    @property
+    def flops(self) -> float | None:
+        """Floating-point operations of the whole training, forward and backward."""
+        if self.schedule is None or self.cost is None:
+            return None
+        return float(self.cost.flops_per_token) * self.schedule.total_tokens
+
+
+def forecast(
+    spec: Spec, *, facts: Facts, history: Sequence[Past], device: str, kind: str, cores: int, signature: str
+) -> Forecast:
+    """Predict every step kind. device: its name; kind: cpu or cuda; signature: see `training_signature`."""
+    cost = _cost(spec, facts)
+    schedule = _schedule(spec, facts)
+    predicted = {name: _from_history(name, history, device) for name in ("data", "tokenizer", "tokens", "evaluate", "report")}
+    if cost is not None and schedule is not None:
+        predicted["train"] = _training(spec, cost, schedule, history, device=device, kind=kind, cores=cores, signature=signature, facts=facts)
+    else:
+        predicted["train"] = Predicted(basis=facts.basis)
+    return Forecast(facts, schedule, cost, predicted)
+
+
+def training_signature(model: Mapping[str, Any], spec: Spec, vocab_size: int | None) -> str:
+    """Equal for trainings whose optimizer steps cost the same: model, sequence, batch and vocabulary."""
+    schedule = spec.schedule
+    sizes = [spec.data.sequence_length, schedule.batch_size, schedule.micro_batch_size, vocab_size]
+    return "|".join([*(f"{k}={v}" for k, v in sorted(model.items())), *map(str, sizes)])
+
+
+def _cost(spec: Spec, facts: Facts) -> ModelCost | None:
+    vocab_size = getattr(spec.model, "vocab_size", None) or facts.vocab_size
+    cost = getattr(spec.model, "cost", None)
+    if cost is None or vocab_size is None:
+        return None
+    result: ModelCost = cost(vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
+    return result
+
+
+def _schedule(spec: Spec, facts: Facts) -> ResolvedSchedule | None:
+    length = spec.data.sequence_length
+    if facts.train_tokens is None:
+        if spec.schedule.duration.unit == "epochs":
+            return None
+        samples = spec.schedule.batch_size
+    else:
+        samples = max(1, samples_per_epoch(facts.train_tokens, length))
+    return resolve_schedule(spec.schedule, samples_per_epoch=samples, sequence_length=length)
+
+
+def _training(
+    spec: Spec, cost: ModelCost, schedule: ResolvedSchedule, history: Sequence[Past], *, device: str, kind: str, cores: int, signature: str,
+    facts: Facts,
+) -> Predicted:  # fmt: skip
+    flops = float(cost.flops_per_token) * schedule.total_tokens
+    evaluations = -(-schedule.total_steps // schedule.evaluate_every_steps)
+    # An evaluation is a forward pass: a third of the work of training on the same tokens.
+    flops += cost.flops_per_token / 3 * facts.evaluation_tokens * evaluations
+    rate, basis = _rate(history, device=device, kind=kind, cores=cores, signature=signature)
+    memory = (
+        BASE_MEMORY_BYTES
+        + STATE_BYTES_PER_PARAMETER * cost.parameters
+        + cost.activation_bytes_per_token * schedule.micro_batch_size * schedule.sequence_length
+    )
+    checkpoint = spec.schedule.checkpoint
+    disk = SAVED_BYTES_PER_PARAMETER * cost.parameters * (checkpoint.keep_last + checkpoint.keep_best)
+    return Predicted(flops / rate, memory, disk, basis)
+
+
+def _rate(history: Sequence[Past], *, device: str, kind: str, cores: int, signature: str) -> tuple[float, str]:
+    """FLOPs a second to expect, and why."""
+    training = [past for past in history if past.kind == "train" and past.device == device and past.seconds > 0 and past.work > 0]
+    for found, what in (
+        ([p for p in training if p.signature == signature], "earlier run"),
+        (training, "earlier run of another model on this device"),
+    ):
+        if found:
+            newest = found[-5:]
+            rate = statistics.median(past.work / past.seconds for past in newest)
+            plural = what.replace("run", "runs", 1) if len(newest) > 1 else what
+            return rate, f"from {len(newest)} {plural}"
+    if kind == "cuda":
+        return FLOPS_PER_GPU, f"by rule: {FLOPS_PER_GPU / 1e12:.0f} TFLOP/s a device"
+    return FLOPS_PER_CORE * cores, f"by rule: {FLOPS_PER_CORE / 1e9:.0f} GFLOP/s a core"
+
+
+def _from_history(kind: str, history: Sequence[Past], device: str) -> Predicted:
+    found = [past.seconds for past in history if past.kind == kind and past.device == device][-5:]
+    if not found:
+        return Predicted(basis="no earlier run on this device")
+    return Predicted(statistics.median(found), basis=f"from {len(found)} earlier run{'s' if len(found) > 1 else ''}")
