@@ -96,3 +96,12 @@ def count_steps(quantity: Quantity, batch_size: int, samples_per_epoch: int, seq
             raise AssertionError(f"{unit} are not steps")
     # A hair below a whole number counts as that number: 0.1 x 30 must be 3 steps, not 4.
     return max(1, math.ceil(round(steps, 6)))
+
+
+def samples_per_epoch(count: int, sequence_length: int) -> int:
+    """Training sequences in one pass over `count` tokens, windows of sequence_length + 1 that share one token with the next.
+
+    One sequence is given up to leave room for the random offset at which each epoch starts, unless it is the only one.
+    0: the split is shorter than one sequence. This is a constant of the data, so that steps can be planned.
+    """
+    return max(0, (count - sequence_length) // sequence_length) or max(0, (count - 1) // sequence_length)
