@@ -1,0 +1,77 @@
+"""Owns how a small file is replaced so that a crash leaves the old one or the new one, never a mixture. Standard library only."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from specrun.errors import StoreError
+
+__all__ = ["atomic_write", "storage_failure", "sync_folder"]
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def atomic_write(path: Path, content: bytes | str) -> None:
+    """Replace `path` by `content` (text as UTF-8): temporary file beside it, fsync, rename, fsync of the folder.
+
+    Raises StoreError for a full disk, a read-only folder and every other refusal of the file system; `path` is then untouched.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary: Path | None = None
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        temporary = Path(name)
+        with open(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), 0o666 & ~_umask())
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+        raise storage_failure(path, error) from error
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder survive a power cut, where the file system can (some cannot, and say so)."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def storage_failure(path: Path, error: OSError) -> StoreError:
+    """The error of a refused write, with what a person can do about it."""
+    what = os.strerror(error.errno).lower() if error.errno else str(error)
+    if error.errno in _FULL:
+        return StoreError(
+            f"{path}: cannot be written: {what}",
+            code="disk-full",
+            hint=f"free some space on the disk of {path.parent}, or keep records elsewhere with --store DIR; `specrun apply` then goes on",
+        )
+    if error.errno in _FORBIDDEN:
+        return StoreError(
+            f"{path}: cannot be written: {what}",
+            code="store-not-writable",
+            hint=f"make {path.parent} writable, or keep records elsewhere with --store DIR",
+        )
+    return StoreError(f"{path}: {what}", code="store-failed", hint="check the disk, then run `specrun store doctor`")
+
+
+def _umask() -> int:
+    """The process's mask, read from /proc where it can be read without changing it for a moment."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("Umask:"):
+                return int(line.split()[1], 8)
+    return 0o022
