@@ -1,0 +1,261 @@
+"""Checkpoints as folders of files: written so that no crash leaves an unreadable one, verified before they are trusted.
+
+    <run>/checkpoints/step-00001000/{model.safetensors, optimizer.safetensors, state.json, manifest.json}
+    <run>/checkpoints/best-00000900/{model.safetensors, state.json, manifest.json}     kept apart from the newest
+    <run>/checkpoints/latest.json                                                      a hint for people and tools
+    <run>/checkpoints/quarantine/                                                      what failed verification
+
+A folder is written beside its place, every file and then the manifest synced, and renamed into place. Readers trust the
+manifests alone, never `latest.json`. Owns files and bytes; what is in them is `training.checkpoints`' business. No torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from specrun.errors import StoreError
+
+FORMAT_VERSION = 1
+Role = Literal["step", "best"]
+Chunk = bytes | memoryview
+_NAME = re.compile(r"^(step|best)-(\d{8,})$")
+_BLOCK_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointInfo:
+    """A checkpoint as its manifest describes it. step: optimizer steps it holds the outcome of. score: lower is better,
+    for those kept as best. key: of the train step that wrote it."""
+
+    step: int
+    path: Path
+    key: str
+    role: Role
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    score: float | None = None
+
+
+def save(
+    folder: Path,
+    *,
+    step: int,
+    key: str,
+    files: Mapping[str, Iterable[Chunk]],
+    role: Role = "step",
+    metrics: Mapping[str, float] | None = None,
+    score: float | None = None,
+) -> CheckpointInfo:
+    """Write one checkpoint so that it appears whole or not at all. files: contents by name, in pieces.
+
+    Raises: StoreError when the disk refuses; the checkpoints that existed are untouched.
+    """
+    final = folder / f"{role}-{step:08d}"
+    temporary = folder / f".{final.name}.{os.getpid()}.tmp"
+    facts = {name: value for name, value in sorted((metrics or {}).items()) if math.isfinite(value)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(folder)
+        temporary.mkdir()
+        written = {name: _write_file(temporary / name, chunks) for name, chunks in files.items()}
+        body = {"format_version": FORMAT_VERSION, "step": step, "key": key, "role": role, "metrics": facts, "score": score, "files": written}
+        _write_file(temporary / "manifest.json", [_dump({**body, "digest": _digest(body)})])
+        _sync_folder(temporary)
+        if final.exists():
+            set_aside(final)
+        os.rename(temporary, final)  # noqa: PTH104 - fault tests count the calls of the os module
+        _sync_folder(folder)
+        if role == "step":
+            _replace_file(folder / "latest.json", _dump({"format_version": FORMAT_VERSION, "step": step, "path": final.name}))
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise StoreError(
+            f"{final}: the checkpoint of step {step} cannot be written: {error.strerror or error}",
+            code="checkpoint-not-written",
+            hint="free disk space or fix the folder's permissions, then apply again: training goes on from the checkpoint before",
+        ) from error
+    return CheckpointInfo(step, final, key, role, facts, score)
+
+
+def latest(folder: Path, *, key: str) -> CheckpointInfo | None:
+    """The newest checkpoint of a train step that looks whole: manifest intact, every file present in its size. Changes nothing.
+
+    `recover` reads every byte as well, so that it may come to an older one.
+    """
+    return next((info for info in checkpoints(folder, key=key) if damage(info.path, thorough=False) is None), None)
+
+
+def best(folder: Path, *, key: str | None = None) -> CheckpointInfo | None:
+    """The checkpoint kept as best: lowest score, the earlier of equals. key: of the train step; absent means any."""
+    found = [info for info in checkpoints(folder, key=key, role="best") if info.score is not None]
+    return min(found, key=lambda info: (info.score, info.step), default=None)
+
+
+def checkpoints(folder: Path, *, key: str | None = None, role: Role = "step") -> list[CheckpointInfo]:
+    """Checkpoints whose manifest can be read, newest first."""
+    infos = (read_manifest(path) for path in _folders(folder, role))
+    return [info for info in infos if info is not None and key in (None, info.key)]
+
+
+def recover(folder: Path, *, key: str, on_damage: Callable[[Path, str], None]) -> CheckpointInfo | None:
+    """The newest checkpoint of which every byte is as written; those that are not go to quarantine, each told to `on_damage`.
+
+    Best checkpoints of later steps go too: they belong to a future that is about to be trained again.
+    """
+    if not folder.is_dir():
+        return None
+    remove_unfinished(folder)
+    found = None
+    for path in _folders(folder, "step"):
+        info = read_manifest(path)
+        if info is not None and info.key != key:
+            continue
+        reason = damage(path)
+        if reason is None:
+            found = info
+            break
+        on_damage(set_aside(path), reason)
+    for path in _folders(folder, "best"):
+        info = read_manifest(path)
+        reason = damage(path)
+        if reason is not None:
+            on_damage(set_aside(path), reason)
+        elif info is not None and info.key == key and info.step > (found.step if found else 0):
+            shutil.rmtree(path)
+    return found
+
+
+def rotate(folder: Path, *, key: str, keep_last: int, keep_best: int) -> None:
+    """Remove what is beyond the newest `keep_last` and the best `keep_best`. Two verified newest ones stay in any case."""
+    assert keep_last >= 2
+    kept, verified = 0, 0
+    for info in checkpoints(folder, key=key):
+        if kept >= keep_last and verified >= 2:
+            shutil.rmtree(info.path)
+            continue
+        kept += 1
+        if verified < 2 and damage(info.path) is None:
+            verified += 1
+    ranked = sorted(checkpoints(folder, key=key, role="best"), key=lambda info: (info.score is None, info.score, info.step))
+    for info in ranked[keep_best:]:
+        shutil.rmtree(info.path)
+
+
+def damage(path: Path, *, thorough: bool = True) -> str | None:
+    """What is wrong with a checkpoint, or None. thorough: read and hash every byte, not only the manifest and the sizes."""
+    manifest = _load_manifest(path)
+    if manifest is None:
+        return "its manifest is missing or damaged"
+    for name, expected in manifest["files"].items():
+        file = path / name
+        try:
+            size = file.stat().st_size
+            if size != expected["bytes"]:
+                return f"{name} has {size} bytes, {expected['bytes']} were written"
+            if thorough and _hash_file(file) != expected["sha256"]:
+                return f"{name} has {size} bytes as written, but not the same ones"
+        except OSError as error:
+            return f"{name} cannot be read: {error.strerror or error}"
+    return None
+
+
+def read_manifest(path: Path) -> CheckpointInfo | None:
+    """The checkpoint as its manifest describes it; None where there is no intact manifest."""
+    manifest = _load_manifest(path)
+    if manifest is None:
+        return None
+    return CheckpointInfo(manifest["step"], path, manifest["key"], manifest["role"], manifest["metrics"], manifest["score"])
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a killed save left behind."""
+    for path in folder.glob(".*.tmp"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def set_aside(path: Path) -> Path:
+    """Move a checkpoint to quarantine and return its new place."""
+    quarantine = path.parent / "quarantine"
+    quarantine.mkdir(exist_ok=True)
+    number = 0
+    while (target := quarantine / f"{path.name}-{number}").exists():
+        number += 1
+    os.rename(path, target)  # noqa: PTH104 - fault tests count the calls of the os module
+    return target
+
+
+def _folders(folder: Path, role: Role) -> list[Path]:
+    """Folders of a role, newest first."""
+    if not folder.is_dir():
+        return []
+    named = [(int(match[2]), path) for path in folder.iterdir() if (match := _NAME.match(path.name)) and match[1] == role]
+    return [path for _, path in sorted(named, reverse=True)]
+
+
+def _load_manifest(path: Path) -> dict[str, Any] | None:
+    try:
+        manifest = json.loads((path / "manifest.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(manifest, dict) or manifest.get("format_version") != FORMAT_VERSION:
+        return None
+    return manifest if manifest.pop("digest", None) == _digest(manifest) else None
+
+
+def _write_file(path: Path, chunks: Iterable[Chunk]) -> dict[str, int | str]:
+    """Write and sync a new file. Returns its size in bytes and its sha256."""
+    digest, size = hashlib.sha256(), 0
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        for chunk in chunks:
+            rest = memoryview(chunk).cast("B")
+            digest.update(rest)
+            size += len(rest)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return {"bytes": size, "sha256": digest.hexdigest()}
+
+
+def _replace_file(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _write_file(temporary, [content])
+    os.replace(temporary, path)  # noqa: PTH105 - fault tests count the calls of the os module
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _hash_file(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _dump(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_dump(body)).hexdigest()
