@@ -6,6 +6,7 @@ Owns plain arithmetic on points; what is drawn how is `charts`' business.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -97,8 +98,8 @@ def bounds(values: Iterable[float], *, log: bool) -> tuple[float, float]:
         return (1.0, 10.0) if log else (0.0, 1.0)
     low, high = min(found), max(found)
     if log:
-        air = (high / low) ** 0.06 if high > low else 1.5
-        return low / air, high * air
-    air = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
-    floor = 0.0 if low >= 0 and low - air < 0 else low - air
-    return floor, high + air
+        air = (high / low) ** 0.06 if low < high < low * 1e300 else 1.5
+        return low / air, min(high * air, sys.float_info.max)
+    air = (high / 2 - low / 2) * 0.12 or abs(high) * 0.1 or 1.0
+    floor = 0.0 if low >= 0 and low - air < 0 else max(low - air, -sys.float_info.max)
+    return floor, min(high + air, sys.float_info.max)

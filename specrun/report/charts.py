@@ -1,0 +1,135 @@
+"""Draws panels as static SVG. Altair describes the chart, vl-convert renders it, without a browser or a network.
+
+Owns what is drawn and where; `drawing` makes the result one that a page can carry.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+from specrun.report.curves import Curve
+from specrun.report.drawing import FONT, Frame, finish
+from specrun.report.theme import light
+from specrun.report.views import Axis, Mark, Panel
+
+FRAME = Frame(width=360, height=190, left=52, right=12, top=30, bottom=40)
+"""The plot area lies at a known place, so that scripts find values without measuring."""
+
+_FORMATS = {"number": "~g", "percent": "~%", "rate": "~e", "count": "~s"}
+
+
+def draw(panel: Panel, axis: Axis, *, prefix: str, standalone: bool = False) -> str:
+    """The panel as SVG text. prefix: makes ids unique in a page. standalone: carries its own style for a dark page.
+
+    The same panel gives the same text. panel must not be empty.
+    """
+    assert not panel.empty
+    svg = vl_convert.vegalite_to_svg(_chart(panel, axis), allowed_base_urls=[])
+    return finish(svg, panel, frame=FRAME, prefix=prefix, standalone=standalone)
+
+
+def _chart(panel: Panel, axis: Axis) -> dict[str, Any]:
+    """The panel as a Vega-Lite document."""
+    x = alt.X("step:Q", title="optimizer step", scale=alt.Scale(domain=list(panel.steps), nice=False),
+              axis=alt.Axis(tickCount=5, format="~s" if panel.steps[1] >= 10_000 else ",d", tickMinStep=1))  # fmt: skip
+    scale = alt.Scale(domain=[axis.low, axis.high], nice=False, type="log" if axis.log else "linear")
+    y = alt.Y("value:Q", title=None, scale=scale, axis=_value_axis(axis))
+    layers: list[alt.Chart] = []
+    if panel.level:
+        layers += _level(panel.level, axis, y)
+    for curve in panel.curves:
+        layers += _line(curve, axis, x, y)
+    if panel.best and panel.best.step is not None:
+        layers += _best(panel.best.step, panel.best.value, x, y)
+    soft, grid = light("soft"), light("grid")
+    chart = (
+        alt.layer(*layers)
+        .properties(width=FRAME.width, height=FRAME.height, padding=FRAME.padding, background="transparent",
+                    autosize=alt.AutoSizeParams(type="none"))
+        .configure(font=FONT, aria=False)
+        .configure_view(stroke=None)
+        .configure_axis(labelColor=soft, titleColor=soft, gridColor=grid, domainColor=grid, tickColor=grid, labelFontSize=11,
+                        titleFontSize=11, titleFontWeight="normal", titlePadding=8, labelPadding=5, tickSize=4)
+        .configure_axisX(grid=False)
+        .configure_axisY(domain=False, ticks=False)
+    )  # fmt: skip
+    document: dict[str, Any] = chart.to_dict()
+    return document
+
+
+def _value_axis(axis: Axis) -> alt.Axis:
+    """Ticks of the values. Within a power of ten, a log axis has its ticks named one by one: vega would name none."""
+    if not axis.log:
+        style = _FORMATS[axis.style]
+        return alt.Axis(tickCount=5, format=style if style != "~g" or max(abs(axis.low), abs(axis.high)) < 10_000 else "~s")
+    return alt.Axis(values=_log_ticks(axis.low, axis.high), format="~s" if axis.high >= 10_000 else "~g")
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round values inside a log domain, about four to eight of them."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    for steps in (
+        (1,),
+        (1, 3),
+        (1, 2, 5),
+        (1, 1.5, 2, 3, 5, 7),
+        tuple(n / 10 for n in range(10, 100, 2)),
+        tuple(n / 50 for n in range(50, 500)),
+    ):
+        ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
+        found = [tick for tick in ticks if low <= tick <= high]
+        if len(found) >= 4:
+            return found[:: -(-len(found) // 8)]
+    return [low, high]
+
+
+def _line(curve: Curve, axis: Axis, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    values = [{"step": step, "value": _drawable(value, axis)} for step, value in curve.samples]
+    base = alt.Chart(alt.InlineData(values=values))
+    colour = light(curve.role)
+    layers = [base.mark_line(color=colour, strokeWidth=1.5 if curve.role == "train" else 2, strokeJoin="round", clip=True).encode(x=x, y=y)]
+    alone = _isolated(values)
+    if curve.dots or alone:
+        shown = [value for value in values if value["value"] is not None] if curve.dots else alone
+        dots = alt.Chart(alt.InlineData(values=shown)).mark_circle(color=colour, size=22, opacity=1, clip=True)
+        layers.append(dots.encode(x=x, y=y))
+    return layers
+
+
+def _drawable(value: float | None, axis: Axis) -> float | None:
+    """Zero and less have no place on a log axis: the line breaks there rather than dive to the edge."""
+    return None if value is None or (axis.log and value <= 0) else value
+
+
+def _isolated(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Values without a neighbour to be joined with: as a line they could not be seen."""
+    there = [False, *(value["value"] is not None for value in values), False]
+    return [value for i, value in enumerate(values, start=1) if there[i] and not there[i - 1] and not there[i + 1]]
+
+
+def _level(level: Mark, axis: Axis, y: alt.Y) -> list[alt.Chart]:
+    data = alt.Chart(alt.InlineData(values=[{"value": level.value, "label": level.label}]))
+    rule = data.mark_rule(color=light("soft"), strokeDash=[2, 3], strokeWidth=1, clip=True).encode(y=y)
+    near_top = _height(level.value, axis) > 0.9
+    text = data.mark_text(
+        color=light("soft"), align="right", baseline="top" if near_top else "bottom", dy=4 if near_top else -4, fontSize=11
+    )
+    return [rule, text.encode(y=y, text="label:N", x=alt.value(FRAME.width - 2))]
+
+
+def _height(value: float, axis: Axis) -> float:
+    """Where a value lies between the bottom and the top, 0 to 1."""
+    if axis.log:
+        return math.log(value / axis.low) / math.log(axis.high / axis.low)
+    return (value - axis.low) / (axis.high - axis.low)
+
+
+def _best(step: int, value: float, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    data = alt.Chart(alt.InlineData(values=[{"step": step, "value": value}]))
+    rule = data.mark_rule(color=light("ink"), strokeDash=[4, 3], strokeWidth=1, opacity=0.55).encode(x=x)
+    ring = data.mark_point(color=light("ink"), fill=light("paper"), size=60, strokeWidth=2, opacity=1).encode(x=x, y=y)
+    return [rule, ring]

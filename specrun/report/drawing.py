@@ -1,0 +1,95 @@
+"""Makes a rendered SVG one that a page can carry: named for screen readers, unique ids, colours by role, no inline styles.
+
+A drawing carries concrete colours for a light page and a class for each role; the style sheet of the page around it, or the
+one inside a file of its own, gives the classes their colours in the dark.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from specrun.report.theme import DRAWN, drawing_rules, light
+from specrun.report.views import Panel
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+_SVG = "http://www.w3.org/2000/svg"
+_LETTER_WIDTH = 5.6
+"""Mean width of a letter of the legend, in the drawing's units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Plot area and the space around it, in the drawing's units."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+    @property
+    def padding(self) -> dict[str, int]:
+        """The space around the plot area, by side."""
+        return {"left": self.left, "right": self.right, "top": self.top, "bottom": self.bottom}
+
+
+def finish(svg: str, panel: Panel, *, frame: Frame, prefix: str, standalone: bool) -> str:
+    """Complete a drawing. prefix: makes ids unique in a page. standalone: carries its own style for a dark page."""
+    ET.register_namespace("", _SVG)
+    root = ET.fromstring(svg)  # noqa: S314 - what vl-convert wrote from our own figures
+    by_colour = {light(role): role for role in DRAWN}
+    for element in root.iter():
+        _plain(element, by_colour, prefix)
+    root.attrib.pop("version", None)
+    root.set("class", "chart")
+    root.set("role", "img")
+    root.set("aria-labelledby", f"{prefix}-title {prefix}-desc")
+    _insert(root, 0, "title", panel.title, id=f"{prefix}-title")
+    _insert(root, 1, "desc", panel.summary, id=f"{prefix}-desc")
+    _legend(root, panel, left=float(frame.left))
+    if standalone:
+        _insert(root, 2, "style", drawing_rules())
+    return ET.tostring(root, encoding="unicode")
+
+
+def _plain(element: ET.Element, by_colour: Mapping[str, str], prefix: str) -> None:
+    assert element.get("style") is None, "a drawing carries a style that a page's security policy would refuse"
+    element.attrib.pop("class", None)
+    roles = [f"{paint}-{by_colour[colour]}" for paint in ("fill", "stroke") if (colour := element.get(paint, "").lower()) in by_colour]
+    if roles:
+        element.set("class", " ".join(roles))
+    for name, value in element.items():
+        if name == "id":
+            element.set("id", f"{prefix}-{value}")
+        elif "url(#" in value:
+            element.set(name, re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", value))
+
+
+def _insert(root: ET.Element, position: int, tag: str, text: str, **attributes: str) -> None:
+    element = ET.Element(f"{{{_SVG}}}{tag}", attributes)
+    element.text = text
+    root.insert(position, element)
+
+
+def _legend(root: ET.Element, panel: Panel, *, left: float) -> None:
+    """Names of the curves above the plot, each in its colour, and the best step's."""
+    legend = ET.SubElement(root, f"{{{_SVG}}}g", {"font-family": FONT, "font-size": "11"})
+    for curve in panel.curves:
+        line = {"x1": f"{left:g}", "x2": f"{left + 14:g}", "y1": "13", "y2": "13", "stroke": light(curve.role), "stroke-width": "2.5"}
+        ET.SubElement(legend, f"{{{_SVG}}}line", {**line, "class": f"stroke-{curve.role}"})
+        left = _label(legend, curve.label, left + 19)
+    if panel.best:
+        ring = {"cx": f"{left + 5:g}", "cy": "13", "r": "3.5", "fill": "none", "stroke": light("ink"), "stroke-width": "1.8"}
+        ET.SubElement(legend, f"{{{_SVG}}}circle", {**ring, "class": "stroke-ink"})
+        _label(legend, panel.best.label, left + 14)
+
+
+def _label(legend: ET.Element, text: str, left: float) -> float:
+    """Write a label; returns where the next may begin."""
+    label = ET.SubElement(legend, f"{{{_SVG}}}text", {"x": f"{left:g}", "y": "17", "fill": light("ink"), "class": "fill-ink"})
+    label.text = text
+    return left + _LETTER_WIDTH * len(text) + 14

@@ -1,0 +1,122 @@
+"""What a report is made from: one run's records, read once.
+
+Owns the reading and the few figures that several sections share. Records are reached through a protocol, so that nothing here
+opens a database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, RunRow, StepRow
+
+
+class RunRecords(Protocol):
+    """The part of the records that a report reads."""
+
+    def run(self, run_id: str) -> RunRow: ...
+    def document(self, run_id: str) -> dict[str, Any]: ...
+    def final(self, run_id: str) -> dict[str, Any] | None: ...
+    def series(self, run_id: str, metrics: Sequence[str] | None = None) -> dict[str, list[Point]]: ...
+    def steps(self, run_id: str) -> list[StepRow]: ...
+    def alerts(self, run_id: str) -> list[AlertRow]: ...
+    def examples(self, run_id: str) -> list[ExampleRow]: ...
+    def artifacts(self, run_id: str) -> list[ArtifactRow]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One run. results: the values that finished steps left, by step kind. final: how it ended, empty while it runs."""
+
+    run: RunRow
+    document: Mapping[str, Any]
+    final: Mapping[str, Any]
+    series: Mapping[str, Sequence[Point]]
+    steps: Sequence[StepRow]
+    alerts: Sequence[AlertRow]
+    examples: Sequence[ExampleRow]
+    artifacts: Sequence[ArtifactRow]
+    results: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        return mapping(self.document.get("spec"))
+
+    @property
+    def status(self) -> str:
+        return str(self.final.get("status") or self.run.status)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures the run ended with: what was evaluated last wins over what training logged."""
+        evaluated = mapping(self.result("evaluate").get("metrics"))
+        return {**self.run.metrics, **mapping(self.final.get("metrics")), **evaluated}
+
+    @property
+    def best_metric(self) -> str:
+        """The metric that says which checkpoint is best."""
+        return str(self.option("schedule", "checkpoint", "metric") or "validation/loss")
+
+    @property
+    def best_step(self) -> int | None:
+        """The optimizer step of the best checkpoint, as training recorded it, else where the curve is lowest."""
+        recorded = self.final.get("best_step", self.result("train").get("best_step"))
+        if recorded is not None:
+            return int(recorded)
+        points = [point for point in self.series.get(self.best_metric, ()) if point.value == point.value]
+        lowest = min if self.best_metric.endswith(("loss", "perplexity", "bits_per_byte")) else max
+        return lowest(points, key=lambda point: point.value).step if points else None
+
+    def result(self, kind: str) -> Mapping[str, Any]:
+        """What the step of a kind left; empty where it has not run."""
+        return mapping(self.results.get(kind))
+
+    def option(self, *path: str) -> Any:
+        """A value of the resolved spec; None where there is none."""
+        value: Any = self.spec
+        for name in path:
+            value = mapping(value).get(name)
+        return value
+
+    def value_at(self, metric: str, step: int | None) -> float | None:
+        """A metric's value at a step; None where none was recorded there."""
+        return next((point.value for point in self.series.get(metric, ()) if point.step == step), None)
+
+
+def read(
+    records: RunRecords, run_id: str, *, results: Mapping[str, Mapping[str, Any]] | None = None, final: Mapping[str, Any] | None = None
+) -> Facts:
+    """Read a run. results: values of its steps where the caller has them. final: stands in for the end of a run whose last
+    step is the report itself."""
+    document = records.document(run_id)
+    return Facts(
+        run=records.run(run_id),
+        document=document,
+        final=records.final(run_id) or final or {},
+        series=records.series(run_id),
+        steps=records.steps(run_id),
+        alerts=records.alerts(run_id),
+        examples=records.examples(run_id),
+        artifacts=records.artifacts(run_id),
+        results={**mapping(document.get("results")), **(results or {})},
+    )
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value where it is a mapping, else an empty one: records of other versions may lack or change a section."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def when(text: str | None) -> str:
+    """An ISO 8601 time as people read it: 20 Nov 2026, 10:08 UTC. What is no such time is shown as it is."""
+    if not text:
+        return ""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    return f"{time.day} {time:%b %Y, %H:%M} UTC"
