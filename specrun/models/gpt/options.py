@@ -11,6 +11,11 @@ from specrun.spec.section import Part, Problem, option
 if TYPE_CHECKING:
     from specrun.spec.document import Spec
 
+NORM_EPSILON = 1e-5
+"""Added to the variance in every norm."""
+ROPE_THETA = 10_000.0
+"""Base of the rotary frequencies."""
+
 
 class Options(Part):
     """Sizes of the network. The number of positions is `data.sequence_length` unless `max_positions` says more."""
@@ -60,6 +65,15 @@ class Options(Part):
         """Longest sequence in tokens, default filled in."""
         return self.max_positions or sequence_length
 
+    @property
+    def uses_bias(self) -> bool:
+        """Whether linear layers have biases: llama's never do."""
+        return self.bias and self.architecture == "gpt2"
+
+    def embedding_rows(self, vocab_size: int) -> int:
+        """Rows of the embedding for a tokenizer of `vocab_size` tokens."""
+        return self.vocab_size or vocab_size
+
     def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
         heads, width = self.num_heads, self.width
         if width % heads:
@@ -87,7 +101,10 @@ class Options(Part):
                           f"use sequence_length {self.max_positions} or max_positions {length}")  # fmt: skip
 
     def cost(self, *, vocab_size: int, sequence_length: int) -> ModelCost:
-        """Parameters, FLOPs and activations in closed form; a test holds them against the built model."""
+        """Parameters, FLOPs and activations in closed form; a test holds the parameters against the built model.
+
+        vocab_size: of the tokenizer; the model's own, where it is set, comes first.
+        """
         width, mlp, layers = self.width, self.mlp_size, self.num_layers
         kv_width = self.kv_heads * width // self.num_heads
         if self.architecture == "gpt2":
@@ -98,9 +115,10 @@ class Options(Part):
         else:
             matrices = 2 * width * width + 2 * width * kv_width + 3 * width * mlp
             biases, norms, outer = 0, 2 * width, width
-        embedding = vocab_size * width
+        rows = self.embedding_rows(vocab_size)
+        embedding = rows * width
         parameters = layers * (matrices + biases + norms) + outer + embedding * (1 if self.tie_embeddings else 2)
         # Kaplan et al. 2020, appendix B: 6 FLOPs a token for each weight of a matrix, 12 x layers x width x length for attention.
         flops = 6 * (layers * matrices + embedding) + 12 * layers * width * sequence_length
-        activations = 4 * (layers * (10 * width + 3 * mlp) + 4 * vocab_size)
+        activations = 4 * (layers * (10 * width + 3 * mlp) + 4 * rows)
         return ModelCost(parameters=parameters, flops_per_token=flops, activation_bytes_per_token=activations)

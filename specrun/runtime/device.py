@@ -1,0 +1,88 @@
+"""The device that training runs on: torch's objects made once from the resolved hardware, and the only way from it to the host.
+
+Training code never names CUDA or the CPU: it receives a Device. Which device and why is decided in `runtime.hardware`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from specrun.errors import SpecrunError
+from specrun.runtime.hardware import ResolvedHardware
+from specrun.runtime.memory import peak_memory_bytes
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where tensors live and in what precision matrices are multiplied. reasons: why, in the order a person asks.
+
+    Each `read` and `to_host` makes the host wait for the device; `syncs` counts them, so that a test can bound them.
+    """
+
+    kind: str
+    place: torch.device
+    compute_dtype: torch.dtype
+    reasons: tuple[str, ...] = ()
+    _counts: dict[str, int] = field(default_factory=lambda: {"syncs": 0})
+
+    @property
+    def syncs(self) -> int:
+        """How often the host has waited for the device."""
+        return self._counts["syncs"]
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Most memory used so far: device memory on CUDA, memory of the process on a CPU."""
+        return peak_memory_bytes(self.kind)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Matrix products in the compute precision; master weights stay float32."""
+        if self.compute_dtype is torch.float32:
+            return nullcontext()
+        return torch.autocast(self.kind, dtype=self.compute_dtype)
+
+    def transfer(self, array: np.ndarray[Any, Any]) -> Tensor:
+        """A host array as a tensor on the device, without waiting for the device."""
+        tensor = torch.from_numpy(array)
+        if self.kind == "cpu":
+            return tensor
+        return tensor.pin_memory().to(self.place, non_blocking=True)
+
+    def read(self, scalars: Sequence[Tensor]) -> list[float]:
+        """Scalars of the device as numbers, all in one transfer."""
+        if not scalars:
+            return []
+        self._counts["syncs"] += 1
+        numbers: list[float] = torch.stack([scalar.detach().to(torch.float64) for scalar in scalars]).tolist()
+        return numbers
+
+    def to_host(self, tensor: Tensor) -> np.ndarray[Any, Any]:
+        """A tensor's values on the host, flat, in the bytes of its type."""
+        self._counts["syncs"] += 1
+        flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+        array: np.ndarray[Any, Any] = flat.to("cpu").numpy()
+        return array
+
+
+def open_device(hardware: ResolvedHardware) -> Device:
+    """Make the device ready. Raises: SpecrunError where torch cannot use the device that was found."""
+    torch.set_num_threads(hardware.threads)
+    if hardware.kind == "cuda":
+        if not torch.cuda.is_available():
+            raise SpecrunError(
+                f"{hardware.name} is present, but this installation of torch ({torch.__version__}) cannot use CUDA",
+                code="torch-without-cuda",
+                hint="install a CUDA build of torch, or set hardware.profile: cpu",
+            )
+        torch.cuda.reset_peak_memory_stats()
+    place = torch.device("cuda", 0) if hardware.kind == "cuda" else torch.device("cpu")
+    return Device(hardware.kind, place, _DTYPES[hardware.precision.value], hardware.reasons)

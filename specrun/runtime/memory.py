@@ -1,0 +1,16 @@
+"""How much memory this process has used at most."""
+
+from __future__ import annotations
+
+import resource
+import sys
+
+import torch
+
+
+def peak_memory_bytes(kind: str) -> int:
+    """The largest use so far: of the device's memory by tensors for `cuda`, of the whole process for `cpu`."""
+    if kind == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

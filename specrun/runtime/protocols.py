@@ -1,0 +1,65 @@
+"""What training asks of a model and of a task, and nothing about text, images or tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+
+class Batch(Protocol):
+    """Samples on the device. weight: how many predictions (tokens, or samples) the loss is a mean over."""
+
+    @property
+    def weight(self) -> int: ...
+
+    def split(self, size: int) -> Iterator[Batch]:
+        """The same samples in parts of at most `size` samples, in order."""
+        ...
+
+
+class LanguageModel(Protocol):
+    """A decoder: what the next-token task asks of a model. V: vocabulary, C: width, B: sequences, T: positions."""
+
+    max_positions: int
+
+    @property
+    def head_VC(self) -> Tensor:
+        """Weights that turn a hidden state into logits."""
+        ...
+
+    def hidden(self, ids_BT: Tensor, cache: Any = None) -> Tensor:
+        """Final hidden states (B, T, C); with a cache, ids go on from the positions it holds."""
+        ...
+
+    def new_cache(self) -> Any:
+        """An empty store of keys and values, for generation."""
+        ...
+
+
+class Task(Protocol):
+    """What is learned: where batches come from, what the loss is, and how a model is judged."""
+
+    samples_per_epoch: int
+    lower_is_better: tuple[str, ...]
+
+    def train_batch(self, first: int, *, count: int) -> Batch:
+        """Samples first .. first + count - 1 in the order of the seed, over any number of epochs."""
+        ...
+
+    def loss_sum(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The loss summed over the batch's predictions: a scalar on the device, float32, nats."""
+        ...
+
+    def evaluate(self, model: nn.Module, split: str, *, max_samples: int | None = None) -> Mapping[str, float]:
+        """Sums over a whole split, or over its first samples; one transfer from the device."""
+        ...
+
+    def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """Metrics by their name without the split, from the sums of an evaluation."""
+        ...
+
+    def examples(self, model: nn.Module, *, count: int) -> list[dict[str, Any]]:
+        """Things to look at, the same for the same model."""
+        ...
