@@ -1,0 +1,53 @@
+"""`specrun apply`: plan and run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from specrun.cli import options
+
+
+def run(
+    spec: Annotated[str, typer.Argument(metavar="SPEC|PLANFILE", help="A spec, a saved plan, or - for standard input.", show_default=False)],
+    smoke: Annotated[bool, typer.Option("--smoke", help="Every step on two tiny batches, kept apart from real history.")] = False,
+    set_: options.Set = [],  # noqa: B006 - typer copies it
+    preset: options.Preset = None,
+    data_root: options.DataRoot = None,
+    store: options.Store = options.DEFAULT_STORE,
+    as_json: options.Json = False,
+) -> int:
+    """Apply a spec or a saved plan."""
+    from specrun.cli import planned
+    from specrun.cli.summary import summary_lines
+    from specrun.engine.execute import execute
+    from specrun.engine.planfile import is_plan, prepare_plan
+    from specrun.engine.prepare import Request, prepare
+    from specrun.errors import UsageError
+
+    if is_plan(Path(spec)):
+        if set_ or preset or smoke or data_root:
+            raise UsageError(f"{spec} is a saved plan; what it was made with cannot be changed now", code="options-with-plan-file",
+                             hint="give the options to plan instead")  # fmt: skip
+        prepared = prepare_plan(Path(spec), store=store)
+    else:
+        prepared = prepare(Request(spec, store, tuple(set_), preset, data_root, smoke))
+    planned.warn(prepared)
+    if prepared.changes_anything:
+        print("\n".join([*planned.lines(prepared)[:-1], ""]), file=sys.stderr)
+    from specrun.cli.progress import progress
+
+    with progress(sys.stderr) as show:
+        outcome = execute(prepared, show=show)
+    if as_json:
+        print(json.dumps(outcome.as_document(), indent=2))
+    else:
+        print("\n".join(summary_lines(outcome)))
+    for run_outcome in outcome.runs:
+        if run_outcome.error:
+            print(f"{run_outcome.run_id}: {run_outcome.error}", file=sys.stderr)
+    return outcome.exit_code

@@ -1,0 +1,143 @@
+"""Live progress of an apply: a redrawn bar in a terminal, plain lines elsewhere. Shows events; keeps nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from specrun.events import Alert, Emit, Event, Example, Message, Metrics, Progress
+from specrun.plan import figures
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+_PLAIN_EVERY_SECONDS = 5.0
+_SAMPLE_CHARACTERS = 160
+
+
+@contextmanager
+def progress(stream: TextIO) -> Iterator[Emit]:
+    """Yield the function that shows events on the stream."""
+    if stream.isatty():
+        with _terminal(stream) as show:
+            yield show
+    else:
+        yield PlainProgress(stream).show
+
+
+class Pace:
+    """How fast a step goes, from the first progress this process saw of it."""
+
+    def __init__(self, first: Progress, *, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._done, self._time = first.done, clock()
+
+    def eta_seconds(self, now: Progress) -> float | None:
+        """Seconds left at the pace so far; None before there is a pace, or without a total."""
+        done, elapsed = now.done - self._done, self._clock() - self._time
+        if now.total is None or done <= 0 or elapsed <= 0:
+            return None
+        return (now.total - now.done) * elapsed / done
+
+
+class PlainProgress:
+    """Lines for logs and pipes: at most one every few seconds a step, and one at its end."""
+
+    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._paces: dict[str, Pace] = {}
+        self._shown: dict[str, float] = {}
+
+    def show(self, event: Event) -> None:
+        """Write the event as a line, where it is worth one."""
+        if isinstance(event, Progress):
+            self._show_progress(event)
+        elif (text := line_of(event)) is not None:
+            print(f"  {text}", file=self._stream, flush=True)
+
+    def _show_progress(self, event: Progress) -> None:
+        pace = self._paces.setdefault(event.producer, Pace(event, clock=self._clock))
+        now = self._clock()
+        last = event.total is not None and event.done >= event.total
+        if not last and now - self._shown.setdefault(event.producer, now) < _PLAIN_EVERY_SECONDS:
+            return
+        self._shown[event.producer] = now
+        eta = pace.eta_seconds(event)
+        tail = f"  ETA {figures.seconds(eta)}" if eta and not last else ""
+        print(f"  {event.producer}  {position(event)}  {values_text(event)}{tail}".rstrip(), file=self._stream, flush=True)
+
+
+def position(event: Progress) -> str:
+    """`step 700/1200  58 %`."""
+    if event.total is None:
+        return f"{event.unit} {event.done:,}"
+    share = f"{100 * event.done / event.total:.0f} %" if event.total else "100 %"
+    return f"{event.unit} {event.done:,}/{event.total:,}  {share}"
+
+
+def values_text(event: Progress) -> str:
+    """`loss 4.012  lr 0.0005  best 4.187 @ 600  28.4k tok/s`."""
+    values = event.values
+    parts = []
+    if "loss" in values:
+        parts.append(f"loss {values['loss']:.4f}")
+    if "learning_rate" in values:
+        parts.append(f"lr {values['learning_rate']:.2e}")
+    if "best" in values:
+        parts.append(f"best {values['best']:.4f} @ {values.get('best_step', 0):.0f}")
+    if "tokens_per_second" in values:
+        parts.append(f"{figures.rate(values['tokens_per_second'])} tok/s")
+    return "  ".join(parts)
+
+
+def line_of(event: Event) -> str | None:
+    """A stored event as a line, or None for those that are not shown."""
+    if isinstance(event, Message):
+        return event.text
+    if isinstance(event, Alert):
+        return f"{event.level}: {event.message}"
+    if isinstance(event, Metrics) and any(name.startswith(("validation/", "test/")) for name in event.values):
+        shown = [f"{name} {figures.metric(value)}" for name, value in event.values.items()]
+        return f"step {event.step:,}: {', '.join(shown)}"
+    if isinstance(event, Example) and "text" in event.data:
+        text = " ".join(str(event.data["text"]).split())
+        return f'sample: "{text[:_SAMPLE_CHARACTERS]}{"…" if len(text) > _SAMPLE_CHARACTERS else ""}"'
+    return None
+
+
+@contextmanager
+def _terminal(stream: TextIO) -> Iterator[Emit]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as RichProgress
+
+    console = Console(file=stream, highlight=False, markup=False)
+    columns = (TextColumn("  {task.description:<10}", markup=False), BarColumn(bar_width=24), TextColumn("{task.fields[text]}", markup=False))
+    with RichProgress(*columns, console=console, transient=False) as bars:
+        yield _Redrawn(bars).show
+
+
+class _Redrawn:
+    """A bar a step; other events are printed above the bars."""
+
+    def __init__(self, bars: Bars) -> None:
+        self._bars = bars
+        self._tasks: dict[str, tuple[TaskID, Pace]] = {}
+
+    def show(self, event: Event) -> None:
+        if not isinstance(event, Progress):
+            text = line_of(event)
+            if text is not None:
+                self._bars.console.print(f"  {text}", soft_wrap=True)
+            return
+        if event.producer not in self._tasks:
+            task = self._bars.add_task(event.producer, total=event.total, text="")
+            self._tasks[event.producer] = (task, Pace(event, clock=time.monotonic))
+        task, pace = self._tasks[event.producer]
+        eta = pace.eta_seconds(event)
+        tail = f"  ETA {figures.seconds(eta)}" if eta else ""
+        self._bars.update(task, completed=event.done, total=event.total, text=f"{position(event)}  {values_text(event)}{tail}")

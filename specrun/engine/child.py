@@ -1,0 +1,65 @@
+"""A step in a process of its own: reads a request from standard input, answers with one JSON document on standard output.
+
+What the step prints goes to standard error, so that it cannot mix with the answer.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from specrun.engine.running import load_runner
+from specrun.errors import SpecrunError
+from specrun.events import Event, Message
+from specrun.plan.step import Step, StepResult
+from specrun.runtime.hardware import probe, resolve
+from specrun.spec.assembly import load_resolved
+from specrun.steps.contract import StepContext, StepInput
+from specrun.steps.registry import step_kinds
+
+
+def main() -> int:
+    """Run the requested step; 0, or 1 with the error in the answer."""
+    request = json.load(sys.stdin)
+    with redirect_stdout(sys.stderr):
+        answer, code = _answer(request)
+    print(json.dumps(answer))
+    return code
+
+
+def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    kind = next(kind for kind in step_kinds() if kind.kind == request["kind"])
+    spec = load_resolved(request["spec"])
+    context = StepContext(
+        step=Step(**{**request["step"], "needs": tuple(request["step"]["needs"])}),
+        folder=Path(request["folder"]),
+        store=Path(request["store"]),
+        emit=_show,
+        hardware=resolve(spec.hardware, probe()),
+        stop_requested=lambda: None,
+        base_folder=lambda _: Path.cwd(),
+        data_root=Path(request["data_root"]) if request["data_root"] else None,
+        run_id=request["run_id"],
+        smoke=request["smoke"],
+    )
+    inputs = {
+        name: StepInput(Path(item["folder"]), StepResult(**{**item["result"], "warnings": tuple(item["result"]["warnings"])}))
+        for name, item in request["inputs"].items()
+    }
+    try:
+        output = load_runner(kind)(context, spec, inputs)
+    except SpecrunError as error:
+        return {"error": {"message": error.message, "code": error.code, "hint": error.hint}}, 1
+    return {"values": dict(output.values), "artifacts": dict(output.artifacts), "warnings": list(output.warnings), "status": output.status}, 0
+
+
+def _show(event: Event) -> None:
+    if isinstance(event, Message):
+        print(event.text, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

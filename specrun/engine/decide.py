@@ -1,0 +1,83 @@
+"""What apply will do about each step of a plan, and why. Looks at the store; changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from specrun.engine.workspace import Workspace
+from specrun.plan.compare import Change, reason_to_run
+from specrun.plan.graph import Plan
+from specrun.plan.predict import Forecast
+from specrun.plan.step import Decision, Predicted, Step, StepKind, StepResult
+from specrun.training.checkpoint_files import latest
+
+
+def decide(
+    plan: Plan,
+    *,
+    kinds: Mapping[str, StepKind],
+    workspace: Workspace,
+    forecast: Forecast,
+    describe: Callable[[str], str | None],
+    retry: frozenset[str] = frozenset(),
+) -> tuple[Decision, ...]:
+    """A decision a step, in the plan's order. describe: where a dotted key's value came from. retry: keys whose finished
+    result is not good enough to be kept (the fallback source stood in) and is tried again."""
+    results = {step.id: None if step.key in retry else workspace.result(step.kind, step.key) for step in plan.steps}
+    needed = _needed(plan, kinds, results)
+    earlier = {kind: workspace.earlier(kind) for kind in {step.kind for step in plan.steps if results[step.id] is None}}
+    decisions = []
+    for step in plan.steps:
+        result = results[step.id]
+        predicted = forecast.steps.get(step.kind, Predicted())
+        if result is not None:
+            decisions.append(Decision(step, "cached", f"finished {result.finished_at}", Predicted(0.0, basis="cached")))
+        elif step.id not in needed:
+            decisions.append(Decision(step, "skip", "nothing that reads it has to run", Predicted(0.0, basis="skipped")))
+        else:
+            resumed = _resume(step, kinds[step.kind], workspace, forecast, predicted)
+            if resumed is not None:
+                decisions.append(resumed)
+                continue
+            changed = [p.id for p in plan.parents(step) if results[p.id] is None and p.id in needed]
+            reason, differing = reason_to_run(
+                step, version=kinds[step.kind].version, earlier=earlier[step.kind], changed_parents=changed or [p.id for p in plan.parents(step)]
+            )
+            if step.key in retry:
+                reason = "the fallback source stood in last time; the first one is tried again"
+            decisions.append(Decision(step, "run", reason + _where(differing, describe), predicted))
+    return tuple(decisions)
+
+
+def _needed(plan: Plan, kinds: Mapping[str, StepKind], results: Mapping[str, StepResult | None]) -> set[str]:
+    """Ids that must have a result: what a run itself consists of, and what an unfinished needed step reads."""
+    needed: set[str] = set()
+    for step in reversed(plan.steps):
+        wanted = kinds[step.kind].scope == "run" or any(child.id in needed and results[child.id] is None for child in plan.children(step))
+        if wanted:
+            needed.add(step.id)
+    return needed
+
+
+def _resume(step: Step, kind: StepKind, workspace: Workspace, forecast: Forecast, predicted: Predicted) -> Decision | None:
+    run_id = workspace.run_of_key(step.key) if kind.resumable else None
+    if run_id is None:
+        return None
+    checkpoint = latest(workspace.runs / run_id / "checkpoints", key=step.key)
+    if checkpoint is None:
+        return None
+    total = forecast.schedule.total_steps if forecast.schedule else None
+    left = predicted.seconds
+    if left is not None and total:
+        left *= max(0.0, 1 - checkpoint.step / total)
+    reason = f"continues {run_id} from step {checkpoint.step:,}" + (f" of {total:,}" if total else "")
+    return Decision(step, "resume", reason, Predicted(left, predicted.memory_bytes, predicted.disk_bytes, predicted.basis))
+
+
+def _where(differing: Sequence[Change], describe: Callable[[str], str | None]) -> str:
+    """The place of the first change, where one can be named: " (specs/gpt.yaml:19)"."""
+    for change in differing[:1]:
+        place = describe(change.path)
+        if place:
+            return f" ({place})"
+    return ""

@@ -1,0 +1,93 @@
+"""Saved plans: what was decided, from which command line, so that apply can refuse when it no longer holds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from specrun import __version__
+from specrun.engine.prepare import Prepared, Request, prepare
+from specrun.errors import SpecError, StalePlanError, UsageError
+from specrun.plan.compare import changes
+from specrun.records.atomic import atomic_write
+
+_MARK = "specrun-plan"
+
+
+def write_plan(prepared: Prepared, path: Path) -> None:
+    """Save a plan. Raises UsageError for a plan of standard input, which could not be read again."""
+    request = prepared.request
+    if request.source == "-":
+        raise UsageError("a plan of standard input cannot be saved", code="plan-of-standard-input", hint="write the spec to a file first")
+    document = {
+        "format": _MARK,
+        "format_version": 1,
+        "specrun": __version__,
+        "request": {
+            "source": str(Path(request.source).absolute()),
+            "sets": list(request.sets),
+            "preset": request.preset,
+            "data_root": str(request.data_root.absolute()) if request.data_root else None,
+            "folder": str(Path.cwd()),
+        },
+        "spec_digest": prepared.loaded.digest,
+        "steps": [{"id": d.step.id, "key": d.step.key, "action": d.action, "options": d.step.options} for d in prepared.decisions],
+    }
+    atomic_write(path, json.dumps(document, indent=1) + "\n")
+
+
+def is_plan(path: Path) -> bool:
+    """Whether a file is a saved plan."""
+    try:
+        with path.open("rb") as file:
+            return f'"format": "{_MARK}"'.encode() in file.read(200)
+    except OSError:
+        return False
+
+
+def prepare_plan(path: Path, *, store: Path) -> Prepared:
+    """Plan again from a saved plan's command line. Raises StalePlanError where the outcome differs from what was saved."""
+    saved = _read(path)
+    asked = saved["request"]
+    if Path(asked["folder"]) != Path.cwd() and asked["sets"]:
+        raise StalePlanError(f"{path} was made in {asked['folder']}, where the paths of its --set values start", code="plan-of-another-folder",
+                             hint=f"run apply in {asked['folder']}, or plan again here")  # fmt: skip
+    request = Request(asked["source"], store, tuple(asked["sets"]), asked["preset"], Path(asked["data_root"]) if asked["data_root"] else None)
+    try:
+        prepared = prepare(request)
+    except SpecError as error:
+        raise StalePlanError(f"{path} was made from a spec that is not valid any more: {error.message}", code="stale-plan",
+                             hint=f"mend {asked['source']} and plan again") from error  # fmt: skip
+    _refuse_if_stale(path, saved, prepared)
+    return prepared
+
+
+def _refuse_if_stale(path: Path, saved: dict[str, Any], prepared: Prepared) -> None:
+    before = {step["id"]: step for step in saved["steps"]}
+    for decision in prepared.decisions:
+        step, old = decision.step, before.get(decision.step.id)
+        if old is None:
+            what = f"step {step.id} is new"
+        elif old["key"] != step.key:
+            differing = changes(old["options"], step.options)
+            what = f"step {step.id} has changed" + (f": {differing[0]}" if differing else ": its input is another")
+        elif old["action"] in ("cached", "skip") and decision.action in ("run", "resume"):
+            what = f"step {step.id} was {old['action']} and would now {decision.action}"
+        else:
+            continue
+        raise StalePlanError(f"{path} does not hold any more: {what}", code="stale-plan",
+                             hint=f"plan again: specrun plan {saved['request']['source']} -o {path}")  # fmt: skip
+    if len(before) != len(prepared.decisions):
+        raise StalePlanError(f"{path} has steps that the spec no longer asks for", code="stale-plan", hint="plan again")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = json.loads(path.read_bytes())
+        version = document["format_version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} is not a saved plan: {error}", code="unreadable-plan", hint="make one with: specrun plan SPEC -o FILE") from error
+    if version > 1:
+        raise StalePlanError(f"{path} was made by a newer specrun (format {version})", code="newer-plan", hint="plan again, or upgrade specrun")
+    return document

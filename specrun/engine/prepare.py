@@ -1,0 +1,129 @@
+"""From a spec file to a plan with decisions: what `plan` prints and `apply` executes, made by one function."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from specrun.engine.decide import decide
+from specrun.engine.facts import gather_facts
+from specrun.engine.fingerprints import Fingerprints
+from specrun.engine.history import read_history
+from specrun.engine.smoke import SMOKE_STORE, smoke_layers
+from specrun.engine.workspace import Workspace
+from specrun.plan.compiler import compile_plan
+from specrun.plan.graph import Plan
+from specrun.plan.predict import Forecast, forecast, training_signature
+from specrun.plan.step import Decision, StepKind
+from specrun.runtime.hardware import ResolvedHardware, probe, resolve
+from specrun.sources.existence import missing_inputs
+from specrun.spec.assembly import LoadedSpec, load_spec
+from specrun.spec.dump import select
+from specrun.spec.rules.profile import profile_problems
+from specrun.spec.section import Part
+from specrun.steps.registry import step_kinds
+
+EVERY_IMPACT_OF_WEIGHTS = frozenset({"weights", "extend"})
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the command line asked for. source: path of the spec, or - for standard input."""
+
+    source: str
+    store: Path
+    sets: tuple[str, ...] = ()
+    preset: str | None = None
+    data_root: Path | None = None
+    smoke: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A spec on this machine and this store: plan, decisions and predictions. signature: see `training_signature`."""
+
+    request: Request
+    loaded: LoadedSpec
+    hardware: ResolvedHardware
+    workspace: Workspace
+    plan: Plan
+    decisions: tuple[Decision, ...]
+    forecast: Forecast
+    signature: str
+
+    @property
+    def kinds(self) -> Mapping[str, StepKind]:
+        return {kind.kind: kind for kind in step_kinds()}
+
+    def decision(self, id: str) -> Decision:
+        """The decision about a step. Raises KeyError for an id the plan does not have."""
+        return {decision.step.id: decision for decision in self.decisions}[id]
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether apply would do work."""
+        return any(decision.action in ("run", "resume") for decision in self.decisions)
+
+
+def prepare(request: Request) -> Prepared:
+    """Load, check and plan. Raises SpecError with every diagnostic, StoreError for a store that cannot be read."""
+    store = request.store / SMOKE_STORE if request.smoke else request.store
+    layers = smoke_layers() if request.smoke else ()
+    loaded = load_spec(request.source, sets=request.sets, preset=request.preset, layers=layers)
+    machine = probe()
+    problems = [
+        *missing_inputs(loaded.spec, loaded.provenance.base_folder, request.data_root),
+        *profile_problems(loaded.spec, has_cuda=bool(machine.gpus)),
+    ]
+    loaded.raise_for(problems)
+    return plan_on(request, loaded, resolve(loaded.spec.hardware, machine), Workspace(store))
+
+
+def plan_on(request: Request, loaded: LoadedSpec, hardware: ResolvedHardware, workspace: Workspace) -> Prepared:
+    """Compile the plan and decide about each step, from the store as it is now."""
+    spec, kinds = loaded.spec, step_kinds()
+    fingerprints = Fingerprints(workspace.fingerprint_file)
+
+    def digest_inputs(path: str, part: Part) -> Mapping[str, str]:
+        files: Sequence[Path] = part.local_inputs(base=loaded.provenance.base_folder(path), data_root=request.data_root)  # type: ignore[attr-defined]
+        return fingerprints.digest_all(files)
+
+    def compiled(variants: Mapping[str, str]) -> Plan:
+        return compile_plan(spec, kinds=kinds, digest_inputs=digest_inputs, device=hardware.identity, spec_digest=loaded.digest,
+                            variants=variants)  # fmt: skip
+
+    variants: dict[str, str] = {}
+    plan = compiled(variants)
+    while found := {key: variant for key, variant in _variants(plan, workspace).items() if key not in variants}:
+        variants |= found
+        plan = compiled(variants)
+    facts = gather_facts(spec, plan, workspace, base_folder=loaded.provenance.base_folder, data_root=request.data_root)
+    signature = training_signature(select(spec, "model", EVERY_IMPACT_OF_WEIGHTS), spec, facts.vocab_size)
+    predicted = forecast(spec, facts=facts, history=read_history(workspace.history_file), device=hardware.name, kind=hardware.kind,
+                         cores=hardware.threads, signature=signature)  # fmt: skip
+    decisions = decide(plan, kinds={kind.kind: kind for kind in kinds}, workspace=workspace, forecast=predicted,
+                       describe=loaded.provenance.describe, retry=_to_retry(plan, workspace))  # fmt: skip
+    return Prepared(request, loaded, hardware, workspace, plan, decisions, predicted, signature)
+
+
+def refresh(prepared: Prepared) -> Prepared:
+    """The same plan after steps have finished: what they said may have changed the keys of the steps that read them."""
+    return plan_on(prepared.request, prepared.loaded, prepared.hardware, prepared.workspace)
+
+
+def without_retries(prepared: Prepared) -> Prepared:
+    """The decisions with every finished result taken as it is, for steps after the first source has just been tried."""
+    decisions = decide(prepared.plan, kinds=prepared.kinds, workspace=prepared.workspace, forecast=prepared.forecast,
+                       describe=prepared.loaded.provenance.describe)  # fmt: skip
+    return replace(prepared, decisions=decisions)
+
+
+def _variants(plan: Plan, workspace: Workspace) -> dict[str, str]:
+    results = (workspace.result(step.kind, step.key) for step in plan.steps)
+    return {result.key: result.values["variant"] for result in results if result is not None and result.values.get("variant")}
+
+
+def _to_retry(plan: Plan, workspace: Workspace) -> frozenset[str]:
+    results = (workspace.result(step.kind, step.key) for step in plan.steps if step.seed is None)
+    return frozenset(result.key for result in results if result is not None and result.values.get("fallback_used"))

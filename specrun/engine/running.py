@@ -1,0 +1,130 @@
+"""Runs one step, here or in a child process, and seals what it left behind into a StepResult."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from specrun.engine.prepare import Prepared
+from specrun.errors import SpecrunError
+from specrun.events import Artifact, Emit
+from specrun.plan.step import Step, StepKind, StepResult
+from specrun.spec.document import Spec
+from specrun.spec.dump import dump
+from specrun.steps.contract import StepContext, StepInput, StepOutput
+
+RunStep = Callable[[StepContext, Spec, Mapping[str, StepInput]], StepOutput]
+
+
+def run_step(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
+    """Execute a step. Raises whatever it raises; an isolated step's failure arrives as a SpecrunError of the same code."""
+    if kind.isolated:
+        return _run_in_child(kind, context, spec, inputs)
+    return load_runner(kind)(context, spec, inputs)
+
+
+def make_context(
+    prepared: Prepared, step: Step, folder: Path, *, emit: Emit, stop_requested: Callable[[], int | None] = lambda: None, run_id: str | None = None
+) -> StepContext:
+    """The world as a step of this plan may see it."""
+    return StepContext(
+        step=step,
+        folder=folder,
+        store=prepared.workspace.store,
+        emit=emit,
+        hardware=prepared.hardware,
+        stop_requested=stop_requested,
+        base_folder=prepared.loaded.provenance.base_folder,
+        data_root=prepared.request.data_root,
+        run_id=run_id,
+        smoke=prepared.request.smoke,
+    )
+
+
+def load_runner(kind: StepKind) -> RunStep:
+    """Import a kind's `run`. This is where torch and the like are imported."""
+    module, _, name = kind.runner.partition(":")
+    runner: RunStep = getattr(importlib.import_module(module), name)
+    return runner
+
+
+def seal(step: Step, folder: Path, output: StepOutput, *, store: Path, started: float, finished_at: str, run_id: str | None) -> StepResult:
+    """Make the result of a finished step: hash and size of everything it names. folder: absolute, where it lies for good."""
+    artifacts = {}
+    for name, role in sorted(output.artifacts.items()):
+        path = folder / name
+        artifacts[name] = {"sha256": file_digest(path), "bytes": path.stat().st_size, "role": role}
+    return StepResult(
+        id=step.id,
+        kind=step.kind,
+        key=step.key,
+        folder=str(folder.relative_to(store)),
+        values={**output.values, "status": output.status},
+        artifacts=artifacts,
+        seconds=time.time() - started,
+        finished_at=finished_at,
+        run_id=run_id,
+        warnings=output.warnings,
+    )
+
+
+def artifact_events(result: StepResult) -> list[Artifact]:
+    """The artifacts of a result as events, paths relative to the store."""
+    return [
+        Artifact(facts["role"], f"{result.folder}/{name}", facts["sha256"], facts["bytes"], result.id) for name, facts in result.artifacts.items()
+    ]
+
+
+def actual_costs(result: StepResult, folder: Path) -> dict[str, float]:
+    """What a step took, in the terms of a prediction. disk: the files it names."""
+    actual = {"seconds": result.seconds, "disk_bytes": float(sum(facts["bytes"] for facts in result.artifacts.values()))}
+    checkpoints = folder / "checkpoints"
+    if result.kind == "train" and checkpoints.is_dir():
+        actual["disk_bytes"] = float(sum(path.stat().st_size for path in checkpoints.rglob("*") if path.is_file()))
+    if memory := result.values.get("peak_memory_bytes"):
+        actual["memory_bytes"] = float(memory)
+    return actual
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _run_in_child(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
+    request = {
+        "kind": kind.kind,
+        "step": asdict(context.step),
+        "spec": dump(spec),
+        "folder": str(context.folder),
+        "store": str(context.store),
+        "run_id": context.run_id,
+        "smoke": context.smoke,
+        "data_root": str(context.data_root) if context.data_root else None,
+        "inputs": {name: {"folder": str(item.folder), "result": asdict(item.result)} for name, item in inputs.items()},
+    }
+    done = subprocess.run([sys.executable, "-m", "specrun.engine.child"], input=json.dumps(request), capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    if done.returncode:
+        raise _child_error(kind, done.stdout, done.stderr, done.returncode)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return StepOutput(answer["values"], answer["artifacts"], tuple(answer["warnings"]), answer["status"])
+
+
+def _child_error(kind: StepKind, stdout: str, stderr: str, code: int) -> SpecrunError:
+    try:
+        problem = json.loads(stdout)["error"]
+        return SpecrunError(problem["message"], code=problem["code"], hint=problem["hint"])
+    except (ValueError, KeyError, TypeError):
+        lines = stderr.strip().splitlines()
+        how = f"signal {-code}" if code < 0 else f"exit {code}"
+        return SpecrunError(f"the {kind.kind} step ended with {how}: {lines[-1] if lines else 'it said nothing'}", code="step-crashed",
+                            hint="what was trained before it is kept; apply again repeats this step alone")  # fmt: skip

@@ -1,0 +1,129 @@
+"""One attempt at one run: its folder, journal and outcome. Entered before the run's first step, left after its last.
+
+Owns run.json, final.json, the active marker and the status of the run. What the steps do is `engine.execute`'s business.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from specrun.engine.environment import git_state, packages, python_version
+from specrun.engine.prepare import Prepared
+from specrun.events import Alert, Emit, Event, RunStatus, Status, StepRecord
+from specrun.plan.step import Decision, Predicted, Step, StepResult
+from specrun.records.journal import Journal, next_attempt
+from specrun.records.run_files import mark_active, unmark_active, write_final, write_run
+from specrun.spec.dump import dump
+from specrun.spec.gates import GateOutcome
+
+
+class RunSession:
+    """A context manager. `emit` records and shows; `finish` writes the outcome once."""
+
+    def __init__(self, prepared: Prepared, *, run_id: str, seed: int, show: Emit, shared: Mapping[str, StepResult]) -> None:
+        self.run_id = run_id
+        self.seed = seed
+        self.folder: Path = prepared.workspace.runs / run_id
+        self.finished: RunStatus | None = None
+        self._prepared = prepared
+        self._show = show
+        self._shared = shared
+        self._started = time.time()
+
+    def __enter__(self) -> RunSession:
+        workspace = self._prepared.workspace
+        attempt = next_attempt(self.folder)
+        if not (self.folder / "run.json").exists():
+            write_run(self.folder, run_document(self._prepared, run_id=self.run_id, seed=self.seed, shared=self._shared))
+        mark_active(workspace.store, self.run_id)
+        self._journal = Journal.open(self.folder, run_id=self.run_id, attempt=attempt)
+        self._journal.emit(Status("running", "started" if attempt == 1 else f"attempt {attempt}"))
+        for warning in self._prepared.loaded.warnings:
+            self.emit(Alert("warning", warning.code, warning.message))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._journal.close()
+        unmark_active(self._prepared.workspace.store, self.run_id)
+
+    def emit(self, event: Event) -> None:
+        """Record an event and show it."""
+        self._journal.emit(event)
+        self._show(event)
+
+    def record_step(self, decision: Decision, actual: Mapping[str, float]) -> None:
+        """Record a plan step of this run with what it took; empty while it is still to run."""
+        step = decision.step
+        self.emit(StepRecord(step.id, step.kind, step.key, decision.action, decision.reason, predicted_costs(decision.predicted), actual))
+
+    def finish(self, status: RunStatus, reason: str, *, metrics: Mapping[str, float], gates: Sequence[GateOutcome] = (), seconds: float | None = None,
+               facts: Mapping[str, Any] | None = None) -> None:  # fmt: skip
+        """Write the outcome. seconds: work of all attempts, where it is known. facts: further plain JSON
+        for final.json (sums of the evaluation, the best step)."""
+        self.finished = status
+        self._journal.emit(Status(status, reason))
+        self._journal.sync()
+        document = {
+            "status": status,
+            "reason": reason,
+            "finished_at": utc_now(),
+            "duration_s": time.time() - self._started if seconds is None else seconds,
+            "metrics": dict(metrics),
+            "gates": [{"expression": g.gate.expression, "passed": g.passed, "value": g.value} for g in gates],
+            **(facts or {}),
+        }
+        write_final(self.folder, document)
+
+
+def run_document(prepared: Prepared, *, run_id: str, seed: int, shared: Mapping[str, StepResult]) -> dict[str, Any]:
+    """What run.json holds: everything needed to say later what was run, and to run it again."""
+    loaded, hardware = prepared.loaded, prepared.hardware
+    git = git_state(Path.cwd())
+    data = shared["data"].values if "data" in shared else {}
+    return {
+        "format_version": 1,
+        "run_id": run_id,
+        "name": loaded.spec.name,
+        "tags": list(loaded.spec.tags),
+        "task": loaded.spec.task.kind,
+        "seed": seed,
+        "started_at": utc_now(),
+        "spec": dump(loaded.spec),
+        "spec_digest": loaded.digest,
+        "spec_file": loaded.file,
+        "provenance": loaded.provenance.as_mapping(),
+        "plan": [_planned(d) for d in prepared.decisions if d.step.seed in (None, seed)],
+        "command": shlex.join(["specrun", *sys.argv[1:]]),
+        "git": {"commit": git.commit, "dirty": git.dirty, "patch": git.patch},
+        "packages": packages(),
+        "python": python_version(),
+        "hardware": {**asdict(hardware), "reasons": list(hardware.reasons), "precision": hardware.precision.value},
+        "data": dict(data),
+        "shared": {id: result.folder for id, result in shared.items()},
+        "comparable": bool(data.get("comparable", True)),
+        "parent": None,
+        "smoke": prepared.request.smoke,
+    }
+
+
+def predicted_costs(predicted: Predicted) -> dict[str, float]:
+    """A prediction as a record keeps it: unknown quantities are absent."""
+    costs = {"seconds": predicted.seconds, "memory_bytes": predicted.memory_bytes, "disk_bytes": predicted.disk_bytes}
+    return {name: float(value) for name, value in costs.items() if value is not None}
+
+
+def utc_now() -> str:
+    """The time in UTC, ISO 8601 to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _planned(decision: Decision) -> dict[str, Any]:
+    step: Step = decision.step
+    return {"id": step.id, "kind": step.kind, "key": step.key, "action": decision.action, "reason": decision.reason,
+            "predicted": {**predicted_costs(decision.predicted), "basis": decision.predicted.basis}}  # fmt: skip

@@ -1,0 +1,27 @@
+"""The smoke layer: the whole graph on two tiny batches, in a store of its own so that no figure of it mixes with real history."""
+
+from __future__ import annotations
+
+from specrun.spec.assembly import Layer
+
+SMOKE_STORE = "smoke"
+"""Folder inside the store that holds smoke runs."""
+
+
+def smoke_layers() -> tuple[Layer, ...]:
+    """Overrides that shrink any spec. Values that a spec's kinds do not have are left out."""
+    values = {
+        "schedule.duration": "2 steps",
+        "schedule.batch_size": 2,
+        "schedule.micro_batch_size": "auto",
+        "schedule.learning_rate.warmup": "1 steps",
+        "schedule.evaluate.every": "1 steps",
+        "schedule.evaluate.max_batches": 2,
+        "schedule.checkpoint.every": "1 steps",
+        "schedule.log_every": "1 steps",
+        "data.limit": 200,
+        "data.sequence_length": 32,
+        "task.sample_tokens": 16,
+        "expect": [],
+    }
+    return (Layer("smoke", values, optional=True),)

@@ -1,0 +1,184 @@
+"""The store's layout on disk, and the finished results in it.
+
+    store.json               format of the store
+    steps/<kind>-<key>/      what a shared step left behind
+    results/<kind>-<key>.json  a finished step: its StepResult and the options it was made from
+    runs/<run_id>/           a run: run.json, journals, checkpoints/, report/
+    run-keys/<key>           the run that trains a key
+    locks/  history.jsonl  fingerprints.json  store-*.duckdb  CURRENT  active/
+
+Owns paths, results and run ids. Journals and the DuckDB snapshot are `records`' business.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from specrun.errors import StoreError
+from specrun.plan.compare import Earlier
+from specrun.plan.step import Step, StepResult
+from specrun.records.atomic import atomic_write
+
+FORMAT_VERSION = 1
+_KEY_CHARACTERS = 20
+_NEWEST_RESULTS = 300
+
+
+class Workspace:
+    """A store folder. Reading needs no permission to write; `prepare()` makes it writable or says why it cannot be."""
+
+    def __init__(self, store: Path) -> None:
+        self.store = store.absolute()
+        self._check_version()
+
+    @property
+    def runs(self) -> Path:
+        return self.store / "runs"
+
+    @property
+    def history_file(self) -> Path:
+        return self.store / "history.jsonl"
+
+    @property
+    def fingerprint_file(self) -> Path:
+        return self.store / "fingerprints.json"
+
+    def prepare(self) -> None:
+        """Create what is missing. Raises StoreError where the folder cannot be written."""
+        try:
+            for name in ("steps", "results", "runs", "run-keys", "locks", "active"):
+                (self.store / name).mkdir(parents=True, exist_ok=True)
+            marker = self.store / "store.json"
+            if not marker.exists():
+                atomic_write(marker, json.dumps({"format_version": FORMAT_VERSION}) + "\n")
+            probe = self.store / f".writable-{os.getpid()}"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise StoreError(f"{self.store}: {error.strerror}", code="unwritable-store",
+                             hint="choose another folder with --store DIR or SPECRUN_STORE") from error  # fmt: skip
+
+    def lock_file(self, step: Step) -> Path:
+        return self.store / "locks" / f"{_name(step.kind, step.key)}.lock"
+
+    def shared_folder(self, step: Step) -> Path:
+        """Where a shared step's outcome lies once it has finished."""
+        return self.store / "steps" / _name(step.kind, step.key)
+
+    def new_shared_folder(self, step: Step) -> Path:
+        """An empty folder to work in, to be put in place by `keep_shared`."""
+        folder = self.store / "steps" / f".{_name(step.kind, step.key)}.{os.getpid()}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def keep_shared(self, step: Step, folder: Path) -> Path:
+        """Put a finished working folder in its place; an earlier one of the same key gives way."""
+        target = self.shared_folder(step)
+        if target.exists():
+            aside = target.with_name(f".{target.name}.old.{os.getpid()}")
+            target.rename(aside)
+            folder.rename(target)
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            folder.rename(target)
+        return target
+
+    def result(self, kind: str, key: str) -> StepResult | None:
+        """The finished result of a key, if all it left behind is still there at its size."""
+        document = self._read_result(self.store / "results" / f"{_name(kind, key)}.json")
+        if document is None or document["result"]["key"] != key:
+            return None
+        result = _result(document["result"])
+        return result if self._is_whole(result) else None
+
+    def save_result(self, step: Step, result: StepResult, *, version: int) -> None:
+        """Record that a step finished. Written last, after everything it names."""
+        document = {"version": version, "options": step.options, "inputs": step.inputs, "name": step.label.get("name", ""),
+                    "result": asdict(result)}  # fmt: skip
+        atomic_write(self.store / "results" / f"{_name(step.kind, step.key)}.json", json.dumps(document, indent=1) + "\n")
+
+    def earlier(self, kind: str) -> list[Earlier]:
+        """Finished steps of a kind, the newest of them, for reasons."""
+        folder = self.store / "results"
+        if not folder.is_dir():
+            return []
+        files = sorted(folder.glob(f"{kind}-*.json"), key=lambda path: path.stat().st_mtime_ns)[-_NEWEST_RESULTS:]
+        return list(self._earlier(files))
+
+    def run_of_key(self, key: str) -> str | None:
+        """The run that was started for a training key, finished or not."""
+        try:
+            run_id = (self.store / "run-keys" / key[:_KEY_CHARACTERS]).read_text().strip()
+        except OSError:
+            return None
+        return run_id if (self.runs / run_id).is_dir() else None
+
+    def new_run(self, name: str, key: str) -> str:
+        """Create the folder of a new run and return its id: the name and as much of the key as makes it unique."""
+        slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "run"
+        for characters in range(4, len(key) + 1, 2):
+            run_id = f"{slug}-{key[:characters]}"
+            try:
+                (self.runs / run_id).mkdir(parents=True)
+            except FileExistsError:
+                continue
+            atomic_write(self.store / "run-keys" / key[:_KEY_CHARACTERS], run_id + "\n")
+            return run_id
+        raise StoreError(f"{self.runs}: every id for {name} is taken", code="run-id-taken", hint="remove old runs with: specrun runs remove")
+
+    def _earlier(self, files: list[Path]) -> Iterator[Earlier]:
+        for path in files:
+            document = self._read_result(path)
+            if document is not None:
+                result = document["result"]
+                yield Earlier(result["id"], result["key"], document["version"], document["options"], document["inputs"],
+                              result["finished_at"], document["name"])  # fmt: skip
+
+    @staticmethod
+    def _read_result(path: Path) -> dict[str, Any] | None:
+        try:
+            document: dict[str, Any] = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return document
+
+    def _is_whole(self, result: StepResult) -> bool:
+        folder = self.store / result.folder
+        for name, facts in result.artifacts.items():
+            try:
+                size = (folder / name).stat().st_size
+            except OSError:
+                return False
+            if size != facts["bytes"]:
+                return False
+        return folder.is_dir()
+
+    def _check_version(self) -> None:
+        try:
+            found = json.loads((self.store / "store.json").read_bytes())["format_version"]
+        except FileNotFoundError:
+            return
+        except NotADirectoryError as error:
+            raise StoreError(f"{self.store} is not a folder", code="store-not-a-folder", hint="choose another with --store DIR") from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{self.store / 'store.json'} cannot be read: {error}", code="unreadable-store",
+                             hint="restore the file, or choose another store with --store DIR") from error  # fmt: skip
+        if found > FORMAT_VERSION:
+            raise StoreError(f"{self.store} has format {found}; this specrun knows up to {FORMAT_VERSION}", code="newer-store",
+                             hint="upgrade specrun, or choose another store with --store DIR")  # fmt: skip
+
+
+def _name(kind: str, key: str) -> str:
+    return f"{kind}-{key[:_KEY_CHARACTERS]}"
+
+
+def _result(document: Mapping[str, Any]) -> StepResult:
+    return StepResult(**{**document, "warnings": tuple(document["warnings"])})
