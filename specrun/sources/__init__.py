@@ -1,0 +1,1 @@
+"""Where documents come from, a folder a kind. Importing the package imports no source."""

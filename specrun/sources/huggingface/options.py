@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from specrun.spec.section import Part, option
+from specrun.sources.files import folder_files, located
+from specrun.spec.section import Part, Problem, option
+
+if TYPE_CHECKING:
+    from specrun.spec.document import Spec
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
+_PARQUET_RATIO = 2
+"""Bytes of text in a byte of compressed Parquet, roughly; for estimates alone."""
 
 
 class Options(Part):
@@ -20,3 +31,49 @@ class Options(Part):
     documents: Literal["rows", "joined"] = option(
         "rows", impact="weights", description="Whether a row is a document, or all rows of a split joined as they are make one."
     )
+
+    @property
+    def is_hub_name(self) -> bool:
+        """Whether the path can be a name on the Hub, rather than a local folder alone."""
+        return _HUB_NAME.fullmatch(self.path) is not None and ".." not in self.path
+
+    def folder(self, *, base: Path, data_root: Path | None) -> Path | None:
+        """The local folder that is read: the mirror under data_root, else a folder of that path; None means the Hub."""
+        if self.is_hub_name and data_root is not None and (data_root / self.path).is_dir():
+            return data_root / self.path
+        local = located(self.path, base)
+        return local if local.is_dir() else None
+
+    def local_inputs(self, *, base: Path, data_root: Path | None) -> tuple[Path, ...]:
+        """Every file of the local folder, sorted; empty for a dataset of the Hub."""
+        folder = self.folder(base=base, data_root=data_root)
+        return () if folder is None else folder_files(folder)
+
+    def input_roles(self, *, base: Path, data_root: Path | None) -> tuple[tuple[str, Path], ...]:
+        """The files by their names inside the folder, which decide the configurations and splits."""
+        folder = self.folder(base=base, data_root=data_root)
+        return () if folder is None else tuple((file.relative_to(folder).as_posix(), file) for file in folder_files(folder))
+
+    def identity(self) -> dict[str, Any]:
+        """Facts beyond options and files that decide the result: none that are known before the Hub is asked."""
+        return {}
+
+    def estimate_bytes(self, *, base: Path, data_root: Path | None) -> int | None:
+        """Bytes of text, guessed from the sizes of a local folder's Parquet files for training; None for the Hub."""
+        files = [f for f in self.local_inputs(base=base, data_root=data_root) if f.suffix == ".parquet" and "train" in f.name]
+        if self.config is not None:
+            files = [f for f in files if self.config in f.parts] or files
+        return sum(file.stat().st_size for file in files) * _PARQUET_RATIO or None
+
+    def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        """A path that can be nothing, and a revision where there is none to choose."""
+        if "://" in self.path:
+            name = self.path.split("/datasets/")[-1].strip("/")
+            yield Problem((*path, "path"), "url-not-a-name", f"{self.path!r} is an address; a dataset is named owner/name", f"use {name}")
+        elif not self.is_hub_name and self.revision is not None:
+            yield Problem(
+                (*path, "revision"),
+                "revision-of-a-folder",
+                "a local folder has no revisions; its files' digest is recorded",
+                "leave revision out",
+            )

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import hashlib
+import importlib.util
+import platform
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 from specrun.spec.section import Part, option
+
+_SKIPPED = frozenset({"test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packages", "__pycache__", "turtledemo"})
+"""Folders without documentation of the library: tests, programs, and what others installed."""
 
 
 class Options(Part):
@@ -21,3 +30,42 @@ class Options(Part):
         description="Which text: the topics of help(), the docstrings of the standard library, or both.",
         min_length=1,
     )
+
+    def local_inputs(self, *, base: Path, data_root: Path | None) -> tuple[Path, ...]:
+        """None: the text belongs to Python, whose version and digest `identity` gives."""
+        return ()
+
+    def identity(self) -> dict[str, Any]:
+        """The Python version, and digests of the files that the text comes from."""
+        facts: dict[str, Any] = {"python": f"{platform.python_implementation()} {platform.python_version()}"}
+        if "topics" in self.include:
+            path = topics_file()
+            facts["topics"] = hashlib.sha256(path.read_bytes()).hexdigest() if path is not None else None
+        if "docstrings" in self.include:
+            listing = "\n".join(f"{name} {path.stat().st_size}" for name, path in library_files())
+            facts["library"] = hashlib.sha256(listing.encode()).hexdigest()
+        return facts
+
+    def estimate_bytes(self, *, base: Path, data_root: Path | None) -> int | None:
+        """Bytes of text: about the size of the topics' file, and a tenth of the library's source."""
+        path = topics_file() if "topics" in self.include else None
+        topics = path.stat().st_size if path is not None else 0
+        docstrings = sum(file.stat().st_size for _, file in library_files()) // 10 if "docstrings" in self.include else 0
+        return topics + docstrings or None
+
+
+def topics_file() -> Path | None:
+    """The module of documentation topics; None where a distribution left it out."""
+    try:
+        found = importlib.util.find_spec("pydoc_data.topics")
+    except ModuleNotFoundError:
+        return None
+    return Path(found.origin) if found is not None and found.origin is not None else None
+
+
+def library_files() -> Iterator[tuple[str, Path]]:
+    """Source files of the standard library with their names relative to it, sorted by name."""
+    root = Path(sysconfig.get_path("stdlib"))
+    found = ((path.relative_to(root), path) for path in root.rglob("*.py"))
+    kept = ((name.as_posix(), path) for name, path in found if not _SKIPPED & set(name.parts) and not name.parts[0].startswith("config-"))
+    return iter(sorted(kept))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 from specrun.spec.section import Part, option
 
@@ -17,5 +18,17 @@ class Options(Part):
         0.2, impact="weights", description="Dirichlet parameter of each row of transitions; small is predictable.", gt=0, le=100
     )
     characters: int = option(200_000, impact="weights", description="Characters of the whole text.", ge=100, le=10**9)
-    document_characters: int = option(1000, impact="weights", description="Characters of one document.", ge=2)
+    document_characters: int = option(1000, impact="weights", description="Characters of one document.", ge=2, le=10**7)
     seed: int = option(0, impact="weights", description="Seed of the chain and of the text.", ge=0, lt=2**63)
+
+    def local_inputs(self, *, base: Path, data_root: Path | None) -> tuple[Path, ...]:
+        """None: the text follows from the options."""
+        return ()
+
+    def identity(self) -> dict[str, Any]:
+        """Facts beyond options that decide the result: none."""
+        return {}
+
+    def estimate_bytes(self, *, base: Path, data_root: Path | None) -> int | None:
+        """Bytes of text: every character is one."""
+        return self.characters

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import codecs
+from collections.abc import Iterator, Mapping
+from encodings.aliases import aliases
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from specrun.spec.section import Part, option
+from specrun.sources.contract import WHOLE
+from specrun.sources.files import matches
+from specrun.spec.nearest import listed, nearest
+from specrun.spec.section import Part, Problem, option
+
+if TYPE_CHECKING:
+    from specrun.spec.document import Spec
+
+Pattern = str | tuple[str, ...]
 
 
 class Options(Part):
@@ -18,8 +30,79 @@ class Options(Part):
     path: str | tuple[str, ...] | dict[str, str | tuple[str, ...]] = option(
         impact="runtime",  # what the files hold enters keys as a digest; where they lie does not
         description="File, glob, list of them, or a mapping from split to them.",
+        min_length=1,
     )
     documents: Literal["files", "lines", "paragraphs"] = option(
-        "files", impact="weights", description="What a document is: a whole file, a line, or a stretch between blank lines."
+        "files",
+        impact="weights",
+        description="What a document is: a whole file, a line, or a stretch between blank lines; each with its line endings.",
     )
     encoding: str = option("utf-8", impact="weights", description="Encoding of the files, by its Python name; decoding is strict.")
+
+    def patterns(self) -> Mapping[str, tuple[str, ...]]:
+        """Paths and globs as they are written, by split."""
+        by_split = self.path if isinstance(self.path, dict) else {WHOLE: self.path}
+        return {split: (given,) if isinstance(given, str) else tuple(given) for split, given in by_split.items()}
+
+    def files(self, base: Path) -> Mapping[str, tuple[Path, ...]]:
+        """The files of each split, in the order they are read: as the patterns stand, those of a glob by name, each once."""
+        found = self.patterns().items()
+        return {split: tuple(dict.fromkeys(file for pattern in given for file in matches(pattern, base))) for split, given in found}
+
+    def local_inputs(self, *, base: Path, data_root: Path | None) -> tuple[Path, ...]:
+        """The files that decide the result, sorted."""
+        return tuple(sorted({file for files in self.files(base).values() for file in files}))
+
+    def input_roles(self, *, base: Path, data_root: Path | None) -> tuple[tuple[str, Path], ...]:
+        """The files with the part each plays, whatever it is called: its split and its place in it."""
+        return tuple((f"{split}/{place}", file) for split, files in self.files(base).items() for place, file in enumerate(files))
+
+    def identity(self) -> dict[str, Any]:
+        """Facts beyond options and files that decide the result: none."""
+        return {}
+
+    def estimate_bytes(self, *, base: Path, data_root: Path | None) -> int | None:
+        """Bytes of text, from the files' sizes."""
+        files = self.files(base)
+        return sum(file.stat().st_size for file in files.get("train", files.get(WHOLE, ())))
+
+    def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        """An unknown encoding, and splits that do not go together with `data.split`."""
+        yield from self._encoding_problems(path)
+        if path == ("data", "source"):
+            yield from self._split_problems(spec.data.split)
+
+    def _encoding_problems(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        try:
+            known = codecs.lookup(self.encoding)._is_text_encoding  # noqa: SLF001 - the only sign of one
+        except (LookupError, ValueError):
+            known = False
+        if not known:
+            near = nearest(self.encoding, sorted({*aliases.values(), "utf-8", "utf-16", "latin-1"}))
+            hint = f'did you mean "{near}"?' if near else "use utf-8, utf-16, latin-1, cp1252 or another text encoding of Python"
+            yield Problem((*path, "encoding"), "unknown-encoding", f"{self.encoding!r} is not a text encoding", hint)
+
+    def _split_problems(self, split: Any) -> Iterator[Problem]:
+        at = ("data", "split")
+        if split.kind == "given" and not isinstance(self.path, dict):
+            yield Problem(
+                at,
+                "split-not-given",
+                "split given takes the splits from the source, but data.source.path is one stretch of text",
+                "use split: {kind: ratio, validation: 0.1}, or make path a mapping: {train: ..., validation: ...}",
+            )
+        elif split.kind == "given" and isinstance(self.path, dict):
+            for role in ("train", "validation", "test"):
+                name = getattr(split, role)
+                if name is not None and name not in self.path:
+                    near = nearest(name, self.path)
+                    hint = f'did you mean "{near}"?' if near else f"add {name} to data.source.path"
+                    there = listed(sorted(self.path), "and")
+                    yield Problem((*at, role), "missing-split", f"data.source.path has no split {name!r}; it has {there}", hint)
+        elif isinstance(self.path, dict):
+            yield Problem(
+                at,
+                "splits-already-given",
+                f"split {split.kind} cuts one stretch of text, but data.source.path names splits: {', '.join(sorted(self.path))}",
+                "use split: {kind: given, train: train, validation: validation}, or make path one file, glob or list",
+            )

@@ -1,0 +1,73 @@
+"""Checks that the files a spec names are there, before any step runs. Opens none of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from specrun.sources.files import is_glob, located, matches, nearest_existing
+from specrun.spec.section import Part, Problem
+
+if TYPE_CHECKING:
+    from specrun.spec.document import Spec
+
+BaseFolder = Callable[[str], Path]
+"""Dotted key of the spec -> folder that a relative path there starts from."""
+
+
+def missing_inputs(spec: Spec, base_folder: BaseFolder, data_root: Path | None) -> Iterator[Problem]:
+    """Every local file and folder of the sources that does not exist.
+
+    Where a fallback is given, what its source lacks is a warning: the fallback will be used, and said so.
+    """
+    severity = "error" if spec.data.fallback is None else "warning"
+    yield from _missing(spec.data.source, ("data", "source"), base_folder, data_root, severity)
+    if spec.data.fallback is not None:
+        yield from _missing(spec.data.fallback, ("data", "fallback"), base_folder, data_root, "error")
+
+
+def _missing(part: Part, path: tuple[str, ...], base_folder: BaseFolder, data_root: Path | None, severity: str) -> Iterator[Problem]:
+    options: Any = part
+    if part.kind == "text":
+        yield from _missing_text(options, path, base_folder(".".join((*path, "path"))), severity)
+    elif part.kind == "huggingface":
+        yield from _missing_folder(options, path, base_folder(".".join((*path, "path"))), data_root, severity)
+
+
+def _missing_text(options: Any, path: tuple[str, ...], base: Path, severity: str) -> Iterator[Problem]:
+    by_split = isinstance(options.path, dict)
+    for split, patterns in options.patterns().items():
+        written = options.path[split] if by_split else options.path
+        for index, pattern in enumerate(patterns):
+            at = (*path, "path", *((split,) if by_split else ()), *((index,) if not isinstance(written, str) else ()))
+            if not matches(pattern, base):
+                yield _no_file(pattern, base, at, severity)
+
+
+def _no_file(pattern: str, base: Path, at: tuple[str | int, ...], severity: str) -> Problem:
+    path = located(pattern, base)
+    if is_glob(pattern, base):
+        return Problem(at, "empty-glob", f"{pattern!r} matches no file under {base}", _near(path), severity)
+    if path.is_dir():
+        files = sorted(entry.name for entry in path.iterdir() if entry.is_file())
+        suffix = Path(files[0]).suffix if files else ".txt"
+        hint = f"name its files, such as {pattern.rstrip('/')}/*{suffix}"
+        return Problem(at, "folder-not-file", f"{pattern!r} is a folder; a text source reads files", hint, severity)
+    return Problem(at, "missing-file", f"{pattern!r} does not exist; looked for {path}", _near(path), severity)
+
+
+def _missing_folder(options: Any, path: tuple[str, ...], base: Path, data_root: Path | None, severity: str) -> Iterator[Problem]:
+    at = (*path, "path")
+    if data_root is not None and not data_root.is_dir():
+        message = f"--data-root {data_root} is not a folder"
+        yield Problem(at, "missing-data-root", message, _near(data_root) or "name a folder that holds <owner>/<name>/", severity)
+    elif not options.is_hub_name and options.folder(base=base, data_root=data_root) is None and "://" not in options.path:
+        folder = located(options.path, base)
+        message = f"{options.path!r} is not a folder; looked for {folder}"
+        yield Problem(at, "missing-folder", message, _near(folder) or "name a folder with the Hub's layout, or owner/name", severity)
+
+
+def _near(path: Path) -> str | None:
+    near = nearest_existing(path)
+    return f'did you mean "{near}"?' if near is not None else None

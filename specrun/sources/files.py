@@ -1,0 +1,66 @@
+"""Finds the files that a path or glob of a spec means, and says what stands where one is missing. Standard library only."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from specrun.spec.nearest import nearest
+
+_WILD = frozenset("*?[")
+_BLOCK = 1 << 20
+
+
+def located(given: str, base: Path) -> Path:
+    """A path as a spec writes it; `~` is the home folder, relative paths start at base."""
+    return base / Path(given).expanduser()
+
+
+def is_glob(given: str, base: Path) -> bool:
+    """Whether a path is a pattern: it has a wildcard and is not the name of something that exists."""
+    return bool(_WILD & set(given)) and not located(given, base).exists()
+
+
+def matches(given: str, base: Path) -> tuple[Path, ...]:
+    """Files that a path or glob means, sorted; `**` crosses folders. Empty where there are none."""
+    if not is_glob(given, base):
+        path = located(given, base)
+        return (path,) if path.is_file() else ()
+    pattern = str(Path(given).expanduser())
+    rooted = pattern if Path(pattern).is_absolute() else f"{glob.escape(str(base))}/{pattern}"
+    return tuple(sorted(path for found in glob.iglob(rooted, recursive=True) if (path := Path(found)).is_file()))  # noqa: PTH207 - patterns may be absolute
+
+
+def nearest_existing(path: Path) -> str | None:
+    """What a missing path was probably meant to be: the likest name in the deepest folder on its way that exists."""
+    wanted = path
+    while not wanted.parent.is_dir():
+        if wanted.parent == wanted:
+            return None
+        wanted = wanted.parent
+    try:
+        names = [entry.name for entry in wanted.parent.iterdir()]
+    except OSError:
+        return None
+    near = nearest(wanted.name, names)
+    return None if near is None else str(wanted.parent / near)
+
+
+def folder_files(folder: Path) -> tuple[Path, ...]:
+    """Every file below a folder but hidden ones, sorted."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return tuple(sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)))
+
+
+def digest_files(files: Iterable[tuple[str, Path]]) -> str:
+    """sha256 over names and contents, in order."""
+    whole = hashlib.sha256()
+    for name, path in files:
+        content = hashlib.sha256()
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                content.update(block)
+        whole.update(f"{name}\0{content.hexdigest()}\n".encode())
+    return whole.hexdigest()

@@ -1,0 +1,137 @@
+"""Builds the `huggingface` source: one path through `datasets` for the Hub, a local folder and a mirror.
+
+What can go wrong with the Hub and how it is said is `failures`' business.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from specrun.errors import DataError
+from specrun.events import Message
+from specrun.sources.contract import Documents, LoadedText, SourceRequest, SourceUnavailable
+from specrun.sources.files import digest_files
+from specrun.sources.huggingface.failures import EXPECTED, cannot_load, cannot_prepare, wrong_config
+from specrun.sources.huggingface.options import Options
+from specrun.spec.nearest import listed, nearest
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_ROWS_AT_ONCE = 1000
+_TEXT_TYPES = frozenset({"string", "large_string", "string_view"})
+
+
+def build(options: Options, request: SourceRequest) -> LoadedText:
+    """Every split of the dataset. Raises SourceUnavailable where the Hub or the dataset is out of reach, DataError otherwise.
+
+    facts: revision (commit of the Hub, or digest of a local folder's files), config, origin, rows.
+    """
+    folder = options.folder(base=request.base_folder, data_root=request.data_root)
+    if folder is None and not options.is_hub_name:
+        raise SourceUnavailable(f"{options.path} is not a folder", code="missing-folder", hint="check data.source.path")
+    builder = _builder(options, folder, request)
+    revision = _revision(options, request, folder, builder)
+    splits = _prepare(options, builder, request)
+    documents = {name: _documents(split, request.text_column, joined=options.documents == "joined") for name, split in splits.items()}
+    facts = {
+        "path": options.path,
+        "origin": "hub" if folder is None else "local",
+        "config": builder.config.name,
+        "revision": revision,
+        "rows": {name: len(split) for name, split in splits.items()},
+    }
+    return LoadedText(documents, facts, variant=f"revision {revision}" if folder is None else None)
+
+
+def _library() -> Any:
+    """The `datasets` library without telemetry, download counts and progress bars."""
+    for name, value in {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0"}.items():
+        os.environ.setdefault(name, value)
+    import datasets
+
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity_error()
+    return datasets
+
+
+def _builder(options: Options, folder: Path | None, request: SourceRequest) -> Any:
+    datasets = _library()
+    where = options.path if folder is None else str(folder)
+    revision = options.revision if folder is None else None
+    try:
+        return datasets.load_dataset_builder(where, name=options.config, revision=revision)
+    except ValueError as error:
+        configs = _configs(datasets, where, revision)
+        if configs and options.config not in configs:
+            raise wrong_config(options, configs) from None
+        raise cannot_load(options, error, folder=folder, data_root=request.data_root) from error
+    except EXPECTED as error:
+        raise cannot_load(options, error, folder=folder, data_root=request.data_root) from error
+
+
+def _configs(datasets: Any, where: str, revision: str | None) -> list[str]:
+    try:
+        names: list[str] = datasets.get_dataset_config_names(where, revision=revision)
+    except EXPECTED:
+        return []
+    return sorted(names)
+
+
+def _prepare(options: Options, builder: Any, request: SourceRequest) -> dict[str, Any]:
+    """Download what is missing and open every split."""
+    request.emit(Message(f"{options.path} ({builder.config.name}): preparing"))
+    try:
+        builder.download_and_prepare()
+        return dict(builder.as_dataset())
+    except EXPECTED as error:
+        raise cannot_prepare(options, error, builder.cache_dir) from error
+
+
+def _revision(options: Options, request: SourceRequest, folder: Path | None, builder: Any) -> str:
+    if folder is not None:
+        return digest_files(options.input_roles(base=request.base_folder, data_root=request.data_root))
+    found = str(builder.hash)
+    if options.revision is not None and _COMMIT.fullmatch(options.revision) and found != options.revision:
+        # The library falls back to whatever is in its cache when the Hub is out of reach, whichever commit that is.
+        raise SourceUnavailable(
+            f"{options.path}: the Hub cannot be reached and the cache holds commit {found}, not {options.revision}",
+            code="hub-unreachable",
+            hint=f"connect to the Hub once, or set data.source.revision: {found}",
+        )
+    return found
+
+
+def _documents(split: Any, column: str, *, joined: bool) -> Documents:
+    _check_column(split, column)
+    texts = split.select_columns([column]).with_format("arrow")
+
+    def rows() -> Iterator[str]:
+        for table in texts.iter(batch_size=_ROWS_AT_ONCE):
+            # A missing text is an empty one: both hold nothing to learn and are left out and counted by the data step.
+            yield from (text or "" for text in table[column].to_pylist())
+
+    def whole() -> Iterator[str]:
+        yield "".join(rows())
+
+    return Documents(whole if joined else rows)
+
+
+def _check_column(split: Any, column: str) -> None:
+    types = {name: getattr(feature, "dtype", type(feature).__name__) for name, feature in split.features.items()}
+    textual = [name for name, dtype in types.items() if dtype in _TEXT_TYPES]
+    if column not in types:
+        near = nearest(column, textual or types) or next(iter(textual), None)
+        raise DataError(
+            f"the dataset has no column {column!r}; it has {listed(types, 'and')}",
+            code="missing-column",
+            hint=f"set data.columns.text: {near}" if near else "choose a dataset with a column of text",
+        )
+    if column not in textual:
+        raise DataError(
+            f"column {column!r} holds {types[column]}, not text",
+            code="column-not-text",
+            hint=f"set data.columns.text: {textual[0]}" if textual else "choose a dataset with a column of text",
+        )

@@ -1,0 +1,109 @@
+"""Says what went wrong between here and the Hub: unreachable, not there, gated, a wrong revision or configuration.
+
+The library keeps the cause of some failures only in its message; where it does, the message decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from specrun.errors import DataError
+from specrun.sources.contract import SourceUnavailable
+from specrun.sources.files import nearest_existing
+from specrun.sources.huggingface.options import Options
+from specrun.spec.nearest import listed, nearest
+
+EXPECTED = (OSError, ValueError, RuntimeError, LookupError, TypeError, NotImplementedError)
+"""What `datasets` raises for a dataset or a network at fault; its own errors and those of the Hub are among them."""
+
+_OUT_OF_REACH = frozenset({"ConnectionError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectError", "ConnectTimeout",
+                           "ReadTimeout", "TimeoutException", "ReadError", "RemoteProtocolError", "ProxyError", "SSLError", "NetworkError",
+                           "TransportError", "SocketBlockedError", "SocketConnectBlockedError", "TimeoutError", "gaierror"})  # fmt: skip
+
+
+def wrong_config(options: Options, configs: Sequence[str]) -> DataError:
+    """A configuration is missing or not one of the dataset's."""
+    there = listed(configs, "and")
+    if options.config is None:
+        message, code = f"{options.path} has several configurations and no default: {there}", "missing-config"
+        return DataError(message, code=code, hint=f"set data.source.config: {configs[0]}")
+    near = nearest(options.config, configs) or configs[0]
+    message = f"{options.path} has no configuration {options.config!r}; it has {there}"
+    return DataError(message, code="unknown-config", hint=f"set data.source.config: {near}")
+
+
+def cannot_load(options: Options, error: Exception, *, folder: Path | None, data_root: Path | None) -> DataError:
+    """The dataset's description could not be read."""
+    if folder is not None:
+        message = f"{folder} is not a dataset: {_one_line(error)}"
+        return DataError(
+            message, code="not-a-dataset", hint="a dataset folder holds Parquet, CSV, JSON or text files, or a README naming them"
+        )
+    names = {type(link).__name__ for link in _chain(error)}
+    said = " ".join(str(link) for link in _chain(error))
+    if "GatedRepoError" in names or "is a gated dataset" in said:
+        hint = f"accept its terms at https://huggingface.co/datasets/{options.path}, then set the environment variable HF_TOKEN"
+        return SourceUnavailable(f"{options.path} is gated: the Hub gives it to named users only", code="gated-dataset", hint=hint)
+    if "RevisionNotFoundError" in names or "Revision '" in said:
+        message = f"{options.path} has no revision {options.revision!r}"
+        return DataError(
+            message, code="unknown-revision", hint="set data.source.revision to a commit, tag or branch of it, or leave it out"
+        )
+    if "Dataset scripts are no longer supported" in said:
+        message = f"{options.path} is a program, and code of datasets is never run"
+        return DataError(message, code="dataset-needs-code", hint="choose a dataset of Parquet, CSV, JSON or text files")
+    if names & _OUT_OF_REACH or _server_failed(error):
+        return _unreachable(options, error, data_root)
+    if "DatasetNotFoundError" in names or "RepositoryNotFoundError" in names:
+        hint = "check the spelling of data.source.path; for a private dataset set the environment variable HF_TOKEN"
+        return SourceUnavailable(f"the Hub has no dataset {options.path}, or does not show it", code="unknown-dataset", hint=hint)
+    message = f"{options.path} cannot be loaded: {_one_line(error)}"
+    return DataError(message, code="not-a-dataset", hint="choose a dataset of Parquet, CSV, JSON or text files")
+
+
+def cannot_prepare(options: Options, error: Exception, cache: str) -> DataError:
+    """The dataset's files could not be fetched, read or converted."""
+    names = {type(link).__name__ for link in _chain(error)}
+    if any(isinstance(link, OSError) and link.errno in (28, 122) for link in _chain(error)):
+        return DataError(f"{cache}: no space left", code="disk-full", hint="free some space, or set HF_HOME to a folder with more")
+    if any(isinstance(link, PermissionError) for link in _chain(error)):
+        return DataError(f"{cache} cannot be written", code="unwritable-cache", hint="set HF_HOME to a folder that can be")
+    if names & _OUT_OF_REACH or _server_failed(error):
+        return _unreachable(options, error, None)
+    root = list(_chain(error))[-1]
+    return DataError(
+        f"{options.path} cannot be read: {_one_line(root)}", code="unreadable-dataset", hint="its files may be damaged; fetch them again"
+    )
+
+
+def _unreachable(options: Options, error: Exception, data_root: Path | None) -> SourceUnavailable:
+    message = f"the Hugging Face Hub cannot be reached for {options.path}: {_one_line(error)}"
+    if data_root is not None:
+        near = nearest_existing(data_root / options.path)
+        message += f"; {data_root} has no {options.path}" + (f", but {near}" if near else "")
+    hint = (
+        "three ways out: connect to the network once, after which HF_HUB_OFFLINE=1 uses the cache;"
+        f" or --data-root DIR with a copy in DIR/{options.path}; or data.fallback: {{kind: python_docs}}, marked not comparable"
+    )
+    return SourceUnavailable(message, code="hub-unreachable", hint=hint)
+
+
+def _server_failed(error: Exception) -> bool:
+    statuses = (getattr(getattr(link, "response", None), "status_code", None) for link in _chain(error))
+    return any(status is not None and (status >= 500 or status == 429) for status in statuses)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what led to it, newest first."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 300 else text[:297] + "..."

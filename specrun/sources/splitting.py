@@ -1,0 +1,139 @@
+"""Tells train, validation and test documents apart. Each function routes every document, or a part of it, to a split.
+
+    given(options, loaded) -> Iterator[(split, document)]
+
+Documents come in the source's order, and memory does not grow with their text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate
+from typing import Any, cast
+
+import numpy as np
+
+from specrun.errors import DataError
+from specrun.sources.contract import WHOLE, LoadedText
+from specrun.spec.nearest import listed, nearest
+from specrun.spec.section import Part
+from specrun.spec.splits.given import Options as Given
+from specrun.spec.splits.hash import Options as Hash
+from specrun.spec.splits.ratio import Options as Ratio
+
+Routed = Iterator[tuple[str, str]]
+
+FEW_DOCUMENTS = 100
+"""Below this many, shares of the number of documents would be too coarse, and the text itself is cut at a character."""
+
+
+def split_documents(options: Part, loaded: LoadedText) -> Routed:
+    """Route every document by the split's options. Raises DataError where they do not go with the source."""
+    module, name = options.factory.split(":")
+    return cast("Routed", getattr(importlib.import_module(module), name)(options, loaded))
+
+
+def given(options: Given, loaded: LoadedText) -> Routed:
+    """The source's own splits under specrun's names: all of train, then of validation, then of test."""
+    wanted = {"train": options.train, "validation": options.validation, "test": options.test}
+    named = {role: name for role, name in wanted.items() if name is not None}
+    _check_given(named, loaded.splits)
+    for role, name in named.items():
+        for document in loaded.splits[name]:
+            yield role, document
+
+
+def ratio(options: Ratio, loaded: LoadedText) -> Routed:
+    """Consecutive shares, by documents where there are at least FEW_DOCUMENTS, by characters where there are fewer.
+
+    The borders lie at int((1 - validation - test) * n) and int((1 - test) * n), n the documents or the characters. A document on
+    a border of characters is cut in two. Shuffling decides by the hash of a document's place which documents come
+    first; inside a split they keep the source's order.
+    """
+    documents = _stretch("ratio", loaded)
+    sizes = [len(document) for document in documents]
+    by_characters = len(sizes) < FEW_DOCUMENTS
+    weights = sizes if by_characters else [1] * len(sizes)
+    order = _shuffled(len(sizes), options.seed) if options.shuffle else range(len(sizes))
+    starts = [0] * len(sizes)
+    for place, start in zip(order, accumulate((weights[place] for place in order), initial=0), strict=False):
+        starts[place] = start
+    borders = _borders(sum(weights), options.validation, options.test)
+    for document, start, weight in zip(documents, starts, weights, strict=True):
+        for split, (first, last) in borders.items():
+            low, high = max(first, start), min(last, start + weight)
+            if low < high:
+                yield split, document[low - start : high - start] if by_characters else document
+
+
+def by_hash(options: Hash, loaded: LoadedText) -> Routed:
+    """Each document by the hash of its text and the seed: equal ones together, and none moves when others come or go."""
+    for document in _stretch("hash", loaded):
+        place = _fraction(document.encode(), options.seed)
+        if place < options.test:
+            yield "test", document
+        elif place < options.test + options.validation:
+            yield "validation", document
+        else:
+            yield "train", document
+
+
+def _borders(total: int, validation: float, test: float) -> dict[str, tuple[int, int]]:
+    # Rounded, because 1 - 0.2 - 0.1 is a hair below 0.7 and the border would move by one.
+    first, second = int(round(1 - validation - test, 12) * total), int(round(1 - test, 12) * total)
+    return {"train": (0, first), "validation": (first, second), "test": (second, total)}
+
+
+def _fraction(data: bytes, seed: int) -> float:
+    """A hash as a number in [0, 1). Uniform by BLAKE2b."""
+    digest = hashlib.blake2b(data, digest_size=8, key=seed.to_bytes(8, "little")).digest()
+    return int.from_bytes(digest, "little") / 2**64
+
+
+def _shuffled(count: int, seed: int) -> list[int]:
+    keys = np.fromiter((_fraction(place.to_bytes(8, "little"), seed) for place in range(count)), float, count)
+    return cast("list[int]", np.argsort(keys, kind="stable").tolist())
+
+
+def _stretch(kind: str, loaded: LoadedText) -> Iterable[str]:
+    """The source's only split. Joining several would put a test split into training."""
+    if len(loaded.splits) == 1:
+        return next(iter(loaded.splits.values()))
+    names = sorted(loaded.splits)
+    raise DataError(
+        f"split {kind} cuts one stretch of documents, but the source already has the splits {listed(names, 'and')}",
+        code="splits-already-given",
+        hint=_as_given(names),
+    )
+
+
+def _as_given(names: list[str]) -> str:
+    roles = {"train": ("train", "training"), "validation": ("validation", "valid", "dev", "test"), "test": ("test",)}
+    found = {role: next((name for name in known if name in names), None) for role, known in roles.items()}
+    if found["test"] == found["validation"]:
+        found["test"] = None
+    named = ", ".join(f"{role}: {name}" for role, name in found.items() if name is not None)
+    return f"use data.split: {{kind: given, {named}}}"
+
+
+def _check_given(named: Mapping[str, str], splits: Mapping[str, Any]) -> None:
+    if set(splits) == {WHOLE}:
+        raise DataError(
+            "the source has one stretch of documents and no splits of its own",
+            code="split-not-given",
+            hint="use data.split: {kind: ratio, validation: 0.1}",
+        )
+    for role, name in named.items():
+        if name not in splits:
+            near = nearest(name, splits)
+            there = listed(sorted(splits), "and")
+            cut = (
+                "use data.split: {kind: ratio, validation: 0.1} to cut it" if len(splits) == 1 else f"set data.split.{role} to one of them"
+            )
+            raise DataError(
+                f"the source has no split {name!r}; it has {there}",
+                code="missing-split",
+                hint=f'did you mean "{near}"? set data.split.{role}: {near}' if near else cut,
+            )
