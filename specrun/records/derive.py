@@ -1,0 +1,82 @@
+"""Owns the SQL that turns raw rows into what counts: superseded and repeated rows out, summaries and the list of runs anew.
+
+Every statement works on the runs named in the temporary table `touched`, so that a merge costs what its runs cost, and an
+incremental merge and a rebuild come to the same rows.
+"""
+
+from __future__ import annotations
+
+__all__ = ["PER_RUN_TABLES", "STATEMENTS"]
+
+PER_RUN_TABLES = ("runs", "params", "run_summary", "lineage", "trials")
+"""Tables whose rows of a touched run are made anew at each merge."""
+
+_TOUCHED = "run_id IN (SELECT run_id FROM touched)"
+
+_SUPERSEDED = """
+DELETE FROM {table} AS row WHERE {touched} AND EXISTS (
+    SELECT 1 FROM statuses AS later
+    WHERE later.run_id = row.run_id AND later.resumed_from < row.step
+      AND (later.attempt > row.attempt OR (later.attempt = row.attempt AND later.n > row.n)))
+"""
+"""What was recorded for a step after the one that a later status resumes from no longer counts."""
+
+_REPEATED = """
+DELETE FROM {table} WHERE rowid IN (
+    SELECT row_id FROM (
+        SELECT rowid AS row_id, row_number() OVER (PARTITION BY run_id, {key} ORDER BY attempt DESC, n DESC, rowid DESC) AS place
+        FROM {table} WHERE {touched})
+    WHERE place > 1)
+"""
+"""Of several rows for one thing the last recorded counts."""
+
+_SUMMARY = """
+INSERT INTO run_summary
+WITH counted AS (
+    SELECT run_id, metric,
+        arg_min(value, step) AS first, arg_max(value, step) AS last,
+        min(value) FILTER (isfinite(value)) AS minimum, max(value) FILTER (isfinite(value)) AS maximum,
+        list(value ORDER BY step DESC) AS newest_first, count(*) AS count, count(*) FILTER (NOT isfinite(value)) AS non_finite
+    FROM metrics WHERE {touched} GROUP BY run_id, metric),
+places AS (
+    SELECT m.run_id, m.metric,
+        min(m.step) FILTER (m.value = c.minimum) AS argmin, min(m.step) FILTER (m.value = c.maximum) AS argmax
+    FROM metrics AS m JOIN counted AS c ON m.run_id = c.run_id AND m.metric = c.metric
+    WHERE m.{touched} GROUP BY m.run_id, m.metric)
+SELECT coalesce(c.run_id, f.run_id), coalesce(c.metric, f.metric), c.first, c.last, c.minimum, c.maximum, p.argmin, p.argmax,
+    list_avg(c.newest_first[1:CAST(ceil(c.count * 0.05) AS BIGINT)]), coalesce(c.count, 0), coalesce(c.non_finite, 0), f.value
+FROM counted AS c
+JOIN places AS p ON p.run_id = c.run_id AND p.metric = c.metric
+FULL JOIN final_metrics AS f ON f.run_id = c.run_id AND f.metric = c.metric
+"""
+
+_RUNS = """
+INSERT INTO runs
+WITH state AS (
+    SELECT run_id, arg_max(status, (attempt, n)) AS status, arg_max(reason, (attempt, n)) AS reason
+    FROM statuses WHERE {touched} AND attempt > 0 GROUP BY run_id),
+label AS (
+    SELECT run_id, arg_max(name, (time, n)) FILTER (name IS NOT NULL) AS name,
+        arg_max(tags, (time, n)) FILTER (tags IS NOT NULL) AS tags
+    FROM labels WHERE {touched} GROUP BY run_id),
+clock AS (
+    SELECT run_id, max(attempt) AS attempts, min(first_time) AS began, max(last_time) AS ended,
+        sum(epoch(last_time) - epoch(first_time)) AS seconds
+    FROM journals WHERE {touched} AND attempt > 0 GROUP BY run_id)
+SELECT d.run_id, coalesce(label.name, d.name), coalesce(d.final_status, state.status, 'running'),
+    coalesce(d.final_reason, state.reason, ''), d.task, d.seed, coalesce(clock.attempts, 0),
+    coalesce(d.started_at, clock.began),
+    coalesce(d.finished_at, CASE WHEN coalesce(state.status, 'running') <> 'running' THEN clock.ended END),
+    coalesce(d.final_duration_s, clock.seconds, 0), coalesce(label.tags, d.tags), d.comparable, d.smoke, d.parent, d.spec_digest
+FROM described AS d
+LEFT JOIN state ON state.run_id = d.run_id LEFT JOIN label ON label.run_id = d.run_id LEFT JOIN clock ON clock.run_id = d.run_id
+"""
+
+STATEMENTS: tuple[str, ...] = (
+    *(_SUPERSEDED.format(table=table, touched=_TOUCHED) for table in ("metrics", "examples", "spans")),
+    _REPEATED.format(table="metrics", key="metric, step", touched=_TOUCHED),
+    _REPEATED.format(table="steps", key="id", touched=_TOUCHED),
+    _REPEATED.format(table="artifacts", key="role, path", touched=_TOUCHED),
+    _SUMMARY.format(touched=_TOUCHED),
+    _RUNS.format(touched=_TOUCHED),
+)

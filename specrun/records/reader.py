@@ -1,0 +1,112 @@
+"""Owns a reader's view of the store: the current generation with the tails of pending journals laid over it, locked down.
+
+Views named as the tables of `schemas/records.sql` give, for most runs, the snapshot's rows; for runs with news, rows made in
+memory by the very statements of a merge. A reader takes no lock, so it never waits for a writer, nor a writer for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from specrun.errors import StoreError
+from specrun.records import store as duck
+from specrun.records.ingest import ALL_TABLES, drop_scaffolding, ingest
+from specrun.records.news import News, find_news
+from specrun.records.run_files import is_alive
+from specrun.records.snapshots import Listing, current, list_runs, no_store
+
+__all__ = ["open_view"]
+
+MERGE_BYTES = 64 * 1024
+MERGE_FRACTION = 16
+"""A merge copies the snapshot, so it is worth it when the news are at least this part of it."""
+
+_ATTEMPTS = 5
+
+
+@contextlib.contextmanager
+def open_view(store: Path, *, merge_first: bool = True) -> Iterator[duck.Connection]:
+    """A connection that can read the records and nothing else. Raises StoreError when there is no store, or a newer one."""
+    if not store.is_dir():
+        raise no_store(store)
+    with duck.connect() as connection:
+        listing, news = _attach_current(connection, store)
+        if merge_first and _merge_is_worth_it(store, news) and duck.merge(store):
+            connection.execute("DETACH DATABASE IF EXISTS snapshot")
+            listing, news = _attach_current(connection, store)
+        _make_views(connection, store, listing, news)
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+        yield connection
+
+
+def _attach_current(connection: duck.Connection, store: Path) -> tuple[Listing, News]:
+    """Attach the snapshot, or an empty one. A generation that vanished under us was replaced: the next is tried."""
+    for _ in range(_ATTEMPTS):
+        listing = list_runs(store)
+        snapshot = current(store)
+        if snapshot is None or not duck.usable(snapshot):
+            if snapshot is not None and not snapshot.exists():
+                continue
+            connection.execute("ATTACH ':memory:' AS snapshot")
+            connection.execute("USE snapshot")
+            duck.create_tables(connection)
+            connection.execute("USE memory")
+            return listing, find_news(connection, store, listing)
+        with contextlib.suppress(duck.Error):
+            duck.attach(connection, snapshot, "READ_ONLY")
+            return listing, find_news(connection, store, listing)
+    raise StoreError(f"{store}: the snapshot is replaced faster than it can be opened", code="store-busy", hint="try again")
+
+
+def _merge_is_worth_it(store: Path, news: News) -> bool:
+    snapshot = current(store)
+    if snapshot is None:
+        return bool(news.touched)
+    return news.unread_bytes >= max(MERGE_BYTES, snapshot.stat().st_size // MERGE_FRACTION)
+
+
+def _make_views(connection: duck.Connection, store: Path, listing: Listing, news: News) -> None:
+    changed = bool(news.touched or news.gone)
+    if changed:
+        connection.execute("CREATE SCHEMA overlay")
+        connection.execute("USE memory.overlay")
+        duck.create_tables(connection)
+        connection.execute("CREATE TABLE hidden AS SELECT unnest(?::VARCHAR[]) AS run_id", [sorted(news.touched | news.gone)])
+        _copy_touched(connection, news)
+        ingest(connection, store, news.touched, news.positions)
+        drop_scaffolding(connection)
+        connection.execute("USE memory.main")
+    for table in (*ALL_TABLES, "meta"):
+        view = "recorded_runs" if table == "runs" else table
+        connection.execute(f"CREATE VIEW {view} AS " + (_LAID_OVER if changed and table != "meta" else _PLAIN).format(table=table))
+    living = sorted(run_id for run_id in listing.active if is_alive(store, run_id))
+    connection.execute("CREATE TABLE living AS SELECT unnest(?::VARCHAR[]) AS run_id", [living])
+    connection.execute(_RUNS)
+
+
+def _copy_touched(connection: duck.Connection, news: News) -> None:
+    if not news.positions:
+        return
+    touched = sorted(news.touched)
+    for table in ALL_TABLES:
+        connection.execute(
+            f"INSERT INTO {table} SELECT * FROM snapshot.{table} WHERE run_id IN (SELECT unnest(?))",  # noqa: S608 - a constant name
+            [touched],
+        )
+
+
+_PLAIN = "SELECT * FROM snapshot.{table}"
+_LAID_OVER = """
+SELECT * FROM snapshot.{table} WHERE run_id NOT IN (SELECT run_id FROM overlay.hidden) UNION ALL SELECT * FROM overlay.{table}
+"""
+
+_RUNS = """
+CREATE VIEW runs AS SELECT * EXCLUDE (dead) REPLACE (
+    CASE WHEN dead THEN 'crashed' ELSE status END AS status,
+    CASE WHEN dead THEN 'its process ended without saying so' ELSE reason END AS reason)
+FROM (SELECT *, status = 'running' AND run_id NOT IN (SELECT run_id FROM living) AS dead FROM recorded_runs)
+"""
+"""A run whose process is gone is never shown as running."""
