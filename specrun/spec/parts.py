@@ -47,7 +47,9 @@ FAMILIES: dict[str, Family] = {
 def kinds(family: str) -> tuple[str, ...]:
     """Names of the kinds that exist in a family, sorted, without importing them."""
     package = importlib.import_module(FAMILIES[family].package)
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
+    in_folders = FAMILIES[family].module.endswith(".options")
+    modules = pkgutil.iter_modules(package.__path__)
+    return tuple(sorted(m.name for m in modules if m.ispkg == in_folders and not m.name.startswith("_")))
 
 
 @cache

@@ -140,7 +140,7 @@ class Units:
         self.positive = positive
 
     def _check(self, value: Any) -> Quantity:
-        examples = ", ".join(_EXAMPLES[unit] for unit in self.allowed)
+        examples = ", ".join(EXAMPLES[unit] for unit in self.allowed)
         if isinstance(value, str):
             try:
                 value = parse_quantity(value)
@@ -168,9 +168,9 @@ class Units:
         return {
             "type": "string",
             "pattern": rf"^\s*{_NUMBER}\s*[kKMBG]?\s*({'|'.join(names)})\s*$",
-            "examples": [_EXAMPLES[unit] for unit in self.allowed],
+            "examples": [EXAMPLES[unit] for unit in self.allowed],
         }
 
 
-_EXAMPLES: dict[Unit, str] = {"epochs": "3 epochs", "steps": "2000 steps", "tokens": "50M tokens", "samples": "100k samples",
+EXAMPLES: dict[Unit, str] = {"epochs": "3 epochs", "steps": "2000 steps", "tokens": "50M tokens", "samples": "100k samples",
                               "evaluations": "5 evaluations", "seconds": "9h", "percent": "20%"}  # fmt: skip

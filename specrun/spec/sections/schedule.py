@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from specrun.spec.section import NotYet, Part, Section, Slot, option
 from specrun.spec.units import Quantity, Units
 
@@ -52,7 +54,7 @@ class Schedule(Section):
         Quantity(1, "epochs"), impact="extend", description="How long to train, such as 3 epochs, 2000 steps or 50M tokens."
     )
     batch_size: int = option(32, impact="weights", description="Samples an optimizer step, over all micro-batches.", ge=1, le=1_048_576)
-    micro_batch_size: int | Literal["auto"] = option(
+    micro_batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = option(
         "auto", impact="runtime", description="Samples computed at once; the gradient is accumulated over them. auto takes the whole batch."
     )
     optimizer: Annotated[Part, Slot("optimizer")] = option(

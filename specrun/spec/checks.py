@@ -1,0 +1,54 @@
+"""Runs the checks that cross fields: every rule of `spec.rules` and every part's own `problems`.
+
+A check whose inputs are wrong themselves is left out; the others still run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator
+from functools import cache
+
+from specrun.spec import rules
+from specrun.spec.document import Spec
+from specrun.spec.section import Part, Problem, Section
+from specrun.spec.shape import fields
+
+Check = Callable[[Spec], Iterator[Problem]]
+
+
+@cache
+def all_rules() -> tuple[Check, ...]:
+    """The rules, by the name of their module."""
+    names = sorted(m.name for m in pkgutil.iter_modules(rules.__path__))
+    return tuple(importlib.import_module(f"{rules.__name__}.{name}").check for name in names)
+
+
+def problems(spec: Spec, *, complete: bool) -> list[Problem]:
+    """Everything the rules find. complete: whether all sections are valid; otherwise what cannot be read is skipped."""
+    found: list[Problem] = []
+    for check in all_rules():
+        _collect(check(spec), found, complete=complete)
+    for path, part in parts(spec):
+        _collect(part.problems(spec, path), found, complete=complete)
+    return found
+
+
+def _collect(findings: Iterator[Problem], found: list[Problem], *, complete: bool) -> None:
+    try:
+        found.extend(findings)
+    except AttributeError:
+        # In a partial spec, the attributes of what is invalid are absent: the check has lost its input.
+        if complete:
+            raise
+
+
+def parts(section: Section, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Part]]:
+    """Every part of a spec with its path."""
+    for name in fields(type(section)):
+        value = section.__dict__.get(name)
+        if isinstance(value, Part):
+            yield (*path, name), value
+        if isinstance(value, Section):
+            yield from parts(value, (*path, name))

@@ -1,0 +1,125 @@
+"""Unknown and missing keys: names what was meant, where a key belongs, and reports one mistake once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from specrun.spec.bounds import example
+from specrun.spec.document import Spec
+from specrun.spec.findings import Findings
+from specrun.spec.nearest import distance, listed, nearest
+from specrun.spec.nodes import MapNode, Path_, ScalarNode, dotted, key_place
+from specrun.spec.parts import kinds, options_class
+from specrun.spec.section import Part, Section
+from specrun.spec.shape import Field, fields, known_places
+
+
+class _Missing(NamedTuple):
+    path: Path_
+    hint: str
+
+
+class MissingKeys:
+    """Required keys that were not found. A key that stands somewhere else by mistake is one mistake, told where it stands."""
+
+    def __init__(self, root: MapNode) -> None:
+        self._root = root
+        self._missing: list[_Missing] = []
+        self._misplaced: set[Path_] = set()
+
+    def add(self, cls: type[Section], path: Path_, hint: str) -> None:
+        """Note a missing key; its last part is the key."""
+        self._missing.append(_Missing(path, hint))
+
+    def found_elsewhere(self, path: Path_) -> None:
+        """The key at `path` was written, in another section."""
+        self._misplaced.add(path)
+
+    def report(self, findings: Findings) -> None:
+        """Report what is missing and stands nowhere else. A missing key points at its parent."""
+        for path, hint in self._missing:
+            if path in self._misplaced:
+                continue
+            holder = dotted(path[:-1]) or "the spec"
+            findings.add(key_place(self._root, path[:-1]), "missing-key", f"{holder} has no {path[-1]}", path=path, hint=hint)
+
+
+def missing_hint(field: Field) -> str:
+    """How a field may be written: `add batch_size: 32`."""
+    if field.family is not None:
+        return f"add {field.name}: {{kind: {field.default_kind or kinds(field.family)[0]}}}"
+    if field.section is not None:
+        inner = next((f for f in fields(field.section).values() if f.required), next(iter(fields(field.section).values())))
+        return f"add {field.name}: {{{missing_hint(inner).removeprefix('add ')}}}"
+    return f"add {field.name}: {_EXAMPLES.get(field.name) or example(field.info) or '...'}"
+
+
+_EXAMPLES = {"name": "my-experiment"}
+
+
+def report_unknown_keys(
+    cls: type[Section], node: MapNode, path: Path_, root: MapNode, findings: Findings, missing: MissingKeys
+) -> set[str]:
+    """Report the keys that a section does not have. Returns: the fields they were meant for, which are wrong, not missing."""
+    shapes = fields(cls)
+    meant: set[str] = set()
+    holder = dotted(path) or "the spec"
+    for name in node.entries:
+        if name in shapes:
+            continue
+        where = (*path, name)
+        at = key_place(root, where)
+        if parent := _indented_too_little(name, node, shapes):
+            meant.add(parent)
+            findings.add(
+                at, "wrong-indent", f'"{name}" belongs to {parent}, which stands above it with nothing in it', path=where,
+                hint=f"indent it under {parent}",
+            )  # fmt: skip
+            continue
+        absent = [s for s in shapes if s not in node.entries]
+        near = nearest(name, shapes)
+        if near and distance(name, near) <= 2:
+            hint = f'did you mean "{near}"?'
+            meant |= {near} & set(absent)
+        elif belongs := _belongs(name, cls, missing):
+            hint = belongs
+        elif near:
+            hint = f'did you mean "{near}"?'
+            meant |= {near} & set(absent)
+        else:
+            hint = f"its keys are {listed(shapes, 'and')}"
+        findings.add(at, "unknown-key", f'{holder} has no key "{name[:60]}"', path=where, hint=hint)
+    return meant
+
+
+def _indented_too_little(name: str, node: MapNode, shapes: dict[str, Field]) -> str | None:
+    """The section just above a key that has nothing in it, where the key is one of that section's."""
+    key = node.entries[name]
+    before = [(e.span, n) for n, e in node.entries.items() if n in shapes and e.source is key.source and e.span < key.span]
+    if not before:
+        return None
+    _, above = max(before)
+    value = node.entries[above].value
+    if not isinstance(value, ScalarNode) or value.value is not None or value.text != "":
+        return None
+    field = shapes[above]
+    classes = [options_class(field.family, k) for k in kinds(field.family)] if field.family else [field.section]
+    return above if any(c is not None and name in fields(c) for c in classes) else None
+
+
+def _belongs(name: str, cls: type[Section], missing: MissingKeys) -> str | None:
+    """Where a key of this name has its place."""
+    labels: list[str] = []
+    for place, owner in known_places(Spec, name):
+        if name == "kind" or owner is cls:
+            continue
+        missing.found_elsewhere((*place, name))
+        kind = f" of kind {_kind(owner)}" if issubclass(owner, Part) else ""
+        labels.append((dotted(place) + kind) if place else "the top level")
+    if not labels:
+        return None
+    return f'"{name}" belongs to {listed(list(dict.fromkeys(labels))[:3])}'
+
+
+def _kind(owner: type[Part]) -> str:
+    return str(fields(owner)["kind"].info.annotation.__args__[0])  # type: ignore[union-attr]

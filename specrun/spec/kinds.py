@@ -1,0 +1,64 @@
+"""Checks the `kind` of a part: it is there, it is known, and if not, which one was meant."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from specrun.spec.bounds import found
+from specrun.spec.findings import Findings
+from specrun.spec.nearest import listed, nearest
+from specrun.spec.nodes import MapNode, Path_, dotted, key_place, place, plain
+from specrun.spec.parts import FAMILIES, kinds
+from specrun.spec.shape import Field
+
+
+class Chosen(NamedTuple):
+    """kind: to check the other keys by, None where nothing can be said. good: the kind as written exists."""
+
+    kind: str | None
+    good: bool
+
+
+def check_kind(field: Field, node: MapNode, path: Path_, root: MapNode, findings: Findings) -> Chosen:
+    """Find the kind of the part under `field`; without one, the field's default kind holds."""
+    assert field.family is not None
+    family, known = FAMILIES[field.family], kinds(field.family)
+    where = (*path, "kind")
+    if "kind" not in node.entries:
+        if field.default_kind is not None:
+            return Chosen(field.default_kind, good=True)
+        meant = nearest("kind", [k for k in node.entries if nearest(k, ["kind"])])
+        if meant is not None:
+            value = plain(node.entries[meant].value)
+            at = key_place(root, (*path, meant))
+            findings.add(at, "unknown-key", f'{dotted(path)} has no key "{meant}"', path=(*path, meant), hint='did you mean "kind"?')
+            return Chosen(None if value not in known else str(value), good=False)
+        findings.add(
+            key_place(root, path), "missing-key", f"{dotted(path)} has no kind; it says which {family.noun} is meant", path=where,
+            hint=f"add kind: {known[0]}; kinds are {listed(known, 'and')}",
+        )  # fmt: skip
+        return Chosen(None, good=False)
+    value = plain(node.entries["kind"].value)
+    at = place(root, where)
+    if not isinstance(value, str):
+        findings.add(
+            at,
+            "wrong-type",
+            f"{dotted(where)} is {found(value)}; it must be the name of a {family.noun}",
+            path=where,
+            hint=f"use {known[0]}",
+        )
+        return Chosen(None, good=False)
+    if value in known:
+        return Chosen(value, good=True)
+    if value in family.planned or ":" in value:
+        what = f"the {family.noun} {value}" if ":" not in value else f"a {family.noun} of your own ({value})"
+        findings.add(
+            at, "not-available-yet", f"{what} is part of the language, but not available yet", path=where,
+            hint=f"kinds that are available: {listed(known, 'and')}",
+        )  # fmt: skip
+        return Chosen(None, good=False)
+    meant = nearest(value, known)
+    hint = f"did you mean {meant}?" if meant else f"kinds are {listed(known, 'and')}"
+    findings.add(at, "unknown-kind", f'there is no {family.noun} of kind "{value[:60]}"', path=where, hint=hint)
+    return Chosen(meant, good=False)

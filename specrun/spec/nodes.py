@@ -1,0 +1,155 @@
+"""The tree that a YAML text becomes: plain values, each with the place where it was written.
+
+Owns no checks: `spec.loader` builds trees, `spec.merge` lays them over one another, `spec.validation` turns them into sections.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+SourceKind = Literal["default", "preset", "extends", "file", "set", "layer"]
+Path_: TypeAlias = tuple[str | int, ...]
+
+
+class Span(NamedTuple):
+    """A stretch of text. Lines and columns count from 1; the end is exclusive."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """Where text comes from. name: as shown; label: as told by `explain`; folder: where relative paths start."""
+
+    kind: SourceKind
+    name: str
+    lines: tuple[str, ...] = ()
+    folder: Path = Path()
+    label: str = ""
+
+    def line(self, number: int) -> str | None:
+        """The text of a line, from 1; None where there is none."""
+        return self.lines[number - 1] if 0 < number <= len(self.lines) else None
+
+
+@dataclass(slots=True, eq=False)
+class ScalarNode:
+    """A single value. text: as written; plain: written without quotes. below: the node that this one overrides."""
+
+    source: Source
+    span: Span
+    value: Any
+    text: str
+    plain: bool = True
+    below: Node | None = None
+
+
+@dataclass(slots=True, eq=False)
+class SeqNode:
+    """A list."""
+
+    source: Source
+    span: Span
+    items: tuple[Node, ...]
+    below: Node | None = None
+
+
+class Entry(NamedTuple):
+    """A key of a mapping with its value. source and span: of the key."""
+
+    source: Source
+    span: Span
+    value: Node
+
+
+@dataclass(slots=True, eq=False)
+class MapNode:
+    """A mapping, in the order of the text."""
+
+    source: Source
+    span: Span
+    entries: dict[str, Entry] = field(default_factory=dict)
+    below: Node | None = None
+
+
+Node: TypeAlias = ScalarNode | SeqNode | MapNode
+
+
+class Place(NamedTuple):
+    """A position to point at."""
+
+    source: Source
+    span: Span
+
+
+def plain(node: Node) -> Any:
+    """The value without positions: dict, tuple or scalar. The loader bounds the depth."""
+    match node:
+        case ScalarNode():
+            return node.value
+        case SeqNode():
+            return tuple(plain(item) for item in node.items)
+        case MapNode():
+            return {key: plain(entry.value) for key, entry in node.entries.items()}
+
+
+def child(node: Node | None, name: str | int) -> Node | None:
+    """The value under a key or an index; None where there is none. An index may come as text."""
+    if isinstance(node, MapNode):
+        entry = node.entries.get(str(name))
+        return entry.value if entry else None
+    if isinstance(node, SeqNode) and str(name).isdigit() and int(name) < len(node.items):
+        return node.items[int(name)]
+    return None
+
+
+def find(node: Node | None, path: Path_) -> Node | None:
+    """The node at a path; None where there is none."""
+    for name in path:
+        node = child(node, name)
+    return node
+
+
+def place(root: MapNode, path: Path_) -> Place:
+    """Where to point for a path: its value, or the key of the nearest parent that was written; the root's start at last."""
+    node: Node = root
+    best = Place(root.source, root.span)
+    for position, name in enumerate(path):
+        below = child(node, name)
+        if below is None:
+            return best
+        last = position == len(path) - 1
+        if isinstance(node, MapNode) and not (last and isinstance(below, ScalarNode) and below.text != ""):
+            entry = node.entries[str(name)]
+            best = Place(entry.source, entry.span)
+        else:
+            best = Place(below.source, below.span)
+        node = below
+    return best
+
+
+def key_place(root: MapNode, path: Path_) -> Place:
+    """Where the key of a path was written, or the nearest parent's."""
+    parent = find(root, path[:-1])
+    if path and isinstance(parent, MapNode) and (entry := parent.entries.get(str(path[-1]))):
+        return Place(entry.source, entry.span)
+    return place(root, path)
+
+
+def of_value(value: Any, source: Source, span: Span) -> Node:
+    """A tree whose every node has the same place: for values of presets, layers and defaults."""
+    if isinstance(value, dict):
+        return MapNode(source, span, {key: Entry(source, span, of_value(item, source, span)) for key, item in value.items()})
+    if isinstance(value, list | tuple):
+        return SeqNode(source, span, tuple(of_value(item, source, span) for item in value))
+    return ScalarNode(source, span, value, "null" if value is None else str(value))
+
+
+def dotted(path: Path_) -> str:
+    """`("seeds", 0)` as `seeds.0`."""
+    return ".".join(str(name) for name in path)

@@ -1,0 +1,75 @@
+"""Diagnostics as text: place, fact, rule, the source line with a caret, and the remedy."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from specrun.spec.diagnostics import Diagnostic, Severity
+from specrun.spec.renderers.github import render_github
+from specrun.spec.renderers.json import render_json
+from specrun.spec.secrets import masked
+
+__all__ = ["render_github", "render_json", "render_text", "summary"]
+
+_COLOURS: dict[Severity, str] = {"error": "31", "warning": "33", "info": "36"}
+_MAX_WIDTH = 160
+
+
+def render_text(diagnostics: Iterable[Diagnostic], *, color: bool = False) -> str:
+    """One block a diagnostic. color: ANSI colours, for a terminal."""
+    return "\n".join(_block(d, color=color) for d in diagnostics)
+
+
+def summary(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
+    """The last line: `2 errors in 1 file`, `specs/a.yaml is valid`."""
+    count = {s: sum(d.severity == s for d in diagnostics) for s in ("error", "warning")}
+    wrong = {d.file for d in diagnostics if d.severity == "error"}
+    warnings = f", {_plural(count['warning'], 'warning')}" if count["warning"] else ""
+    if count["error"]:
+        of = f" of {len(files)}" if len(files) > len(wrong) else ""
+        return f"{_plural(count['error'], 'error')}{warnings} in {len(wrong)}{of} {'file' if max(len(wrong), len(files)) == 1 else 'files'}"
+    return (f"{files[0]} is valid" if len(files) == 1 else f"{len(files)} files are valid") + warnings
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _block(diagnostic: Diagnostic, *, color: bool) -> str:
+    d = diagnostic
+    word = "" if d.severity == "error" else f"{d.severity}: "
+    head = f"{_safe(d.file)}:{d.line}:{d.column} "
+    code = f"{word}{d.code}"
+    if color:
+        code = f"\x1b[1;{_COLOURS[d.severity]}m{code}\x1b[0m"
+    text = f"{head}{code}: {_safe(d.message)}"
+    if d.source_line is None or not d.source_line.strip():
+        return text + (f"; {_safe(d.hint)}" if d.hint else "")
+    return f"{text}\n{_excerpt(d)}"
+
+
+def _excerpt(d: Diagnostic) -> str:
+    line = masked(d.source_line or "").replace("\t", " ")
+    start = d.column - 1
+    end = d.end_column - 1 if d.end_line == d.line else len(line.rstrip())
+    cut = max(0, start - _MAX_WIDTH // 2) if len(line) > _MAX_WIDTH else 0
+    shown = line[cut : cut + _MAX_WIDTH]
+    before = _width(line[cut:start])
+    marks = max(1, _width(line[start:end]))
+    number = f"{d.line:>5} | "
+    gutter = " " * 6 + "| "
+    hint = f" {_safe(d.hint)}" if d.hint else ""
+    return f"{number}{_safe(shown)}\n{gutter}{' ' * before}{'^' * min(marks, _MAX_WIDTH)}{hint}"
+
+
+def _width(text: str) -> int:
+    """Columns a terminal takes for a text."""
+    wide = {"W": 2, "F": 2}
+    return sum(0 if unicodedata.combining(c) else wide.get(unicodedata.east_asian_width(c), 1) for c in text)
+
+
+def _safe(text: str) -> str:
+    """Without characters that a terminal would obey."""
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda m: f"\\x{ord(m[0]):02x}", text).replace("\n", " ")

@@ -1,0 +1,1 @@
+"""Forms that diagnostics are printed in, a module each."""

@@ -1,0 +1,77 @@
+"""Says what is wrong with a text that is not YAML, at the line that a person has to change."""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from specrun.spec.findings import Findings, at
+from specrun.spec.nodes import Source
+
+_REMEDIES = (
+    ("unknown escape character", "unknown-escape", "the escape after \\ is not known", 'use \\\\ for a backslash, or single quotes'),
+    ("unknown directive", "yaml-directive", "directives are not allowed; a spec is read as YAML 1.2",
+     "remove the line and the --- after it"),
+    ("found unexpected end of stream", "unclosed", "the text ends before a quote or bracket is closed", "close it"),
+    ("while scanning a quoted scalar", "unclosed", "a quote is not closed", "close it at the end of the value"),
+    ("did not find expected ',' or ']'", "unclosed", "a list is not closed, or a comma is missing", "add the , or the ]"),
+    ("did not find expected ',' or '}'", "unclosed", "a mapping is not closed, or a comma is missing", "add the , or the }"),
+    ("mapping values are not allowed", "wrong-indent", "a key stands where none may be: its indentation does not match the keys above",
+     "give it the same indentation as its neighbours; quote a value that contains a colon and a space"),
+    ("could not find expected ':'", "missing-colon", "a key without a colon", "write key: value"),
+    ("did not find expected <document start>", "wrong-indent", "the line is indented less than the ones above",
+     "give it the same indentation as its neighbours"),
+    ("did not find expected key", "wrong-indent", "the indentation matches no level above",
+     "give it the same indentation as its neighbours"),
+    ("did not find expected '-' indicator", "wrong-indent", "a key stands among the items of a list", "indent it, or end the list before"),
+    ("block sequence entries are not allowed", "wrong-indent", "a list item stands where none may be", "put it on a line of its own"),
+)  # fmt: skip
+
+
+def report_syntax_error(error: yaml.MarkedYAMLError, source: Source, findings: Findings) -> None:
+    """Turn an error of the parser into a diagnostic. Where indentation is at fault, the line with the odd one is named."""
+    mark = error.problem_mark or error.context_mark
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    text = source.line(line) or ""
+    if text[column - 1 : column] == "\t" or "\t" in text[: len(text) - len(text.lstrip())]:
+        return  # check_tabs names the tab itself
+    said = f"{error.context or ''}; {error.problem or ''}"
+    for pattern, code, message, hint in _REMEDIES:
+        if pattern in said:
+            if code in {"unclosed", "missing-colon"} and error.context_mark:
+                line, column = error.context_mark.line + 1, error.context_mark.column + 1
+            if code == "wrong-indent":
+                start = error.context_mark.line + 1 if error.context_mark else line
+                line = _odd_line(source, start, line)
+                text = source.line(line) or ""
+                column = len(text) - len(text.lstrip()) + 1
+            findings.add(at(source, line, column, _word(source, line, column)), code, message, hint=hint)
+            return
+    what = error.problem or "it cannot be parsed"
+    findings.add(at(source, line, column), "not-yaml", f"this is not YAML: {what}", hint="quote the value if it is text")
+
+
+def _word(source: Source, line: int, column: int) -> int:
+    match = re.match(r"[\w.-]+", (source.line(line) or "")[column - 1 :])
+    return len(match[0]) if match else 1
+
+
+def _odd_line(source: Source, first: int, problem: int) -> int:
+    """The parser complains at the first line that does not fit; where that line keeps the file's step of indentation and an
+    earlier one of its block does not, the earlier one is at fault."""
+    indents = [_indent(line) for line in source.lines if line.strip() and not line.lstrip().startswith("#")]
+    step = next((i for i in indents if i), 2)
+    common = max((2, 4, 3), key=lambda s: sum(i % s == 0 for i in indents))
+    step = common if step not in (2, 4) else step
+    if _indent(source.line(problem) or "") % step:
+        return problem
+    for number in range(problem - 1, first - 1, -1):
+        line = source.line(number) or ""
+        if line.strip() and not line.lstrip().startswith("#") and _indent(line) % step:
+            return number
+    return problem
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip(" "))

@@ -1,0 +1,187 @@
+"""Turns the merged tree into sections, finding every mistake at once, each at its own place.
+
+Fields are checked by pydantic, section by section; what holds sections together (kinds, missing and unknown keys) is checked
+here, so that one mistake hides no other. Rules that cross fields come after, in `spec.checks`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError, create_model
+
+from specrun.spec.bounds import found
+from specrun.spec.findings import Findings
+from specrun.spec.keys import MissingKeys, missing_hint, report_unknown_keys
+from specrun.spec.kinds import check_kind
+from specrun.spec.messages import say
+from specrun.spec.nodes import Entry, MapNode, Node, Path_, ScalarNode, Source, Span, child, dotted, key_place, of_value, place, plain
+from specrun.spec.section import Section
+from specrun.spec.shape import Field, fields, section_of
+
+_DEFAULT = Source("default", "default")
+_NOWHERE = Span(1, 1, 1, 1)
+
+
+class Built(NamedTuple):
+    """A section as far as it could be built. complete: nothing in it is wrong. value: lacks the attributes that are wrong."""
+
+    value: Any
+    complete: bool
+
+
+_ABSENT = MapNode(_DEFAULT, _NOWHERE)
+
+
+class Validation:
+    """One pass over a merged tree."""
+
+    def __init__(self, root: MapNode, findings: Findings) -> None:
+        self._root = root
+        self._findings = findings
+        self._missing = MissingKeys(root)
+
+    def run(self, cls: type[Section]) -> Built:
+        """Build the whole spec. cls: class of the root."""
+        built = self._section(cls, self._root, ())
+        self._missing.report(self._findings)
+        return built
+
+    def _section(self, cls: type[Section], node: MapNode, path: Path_) -> Built:
+        shapes = fields(cls)
+        meant = report_unknown_keys(cls, node, path, self._root, self._findings, self._missing)
+        values: dict[str, Any] = {}
+        failed: set[str] = set()
+        leaves: dict[str, Any] = {}
+        for name, field in shapes.items():
+            entry = node.entries.get(name)
+            below = (*path, name)
+            if name in meant or (entry is None and field.required):
+                failed.add(name)
+                if name not in meant:
+                    self._missing.add(cls, below, missing_hint(field))
+            elif field.family is None and field.section is None:
+                if entry is not None:
+                    leaves[name] = plain(entry.value)
+            else:
+                built = self._holder(field, entry.value if entry else None, below)
+                values[name] = built.value
+                if not built.complete:
+                    failed.add(name)
+        return self._instance(cls, values, leaves, failed, path)
+
+    def _holder(self, field: Field, node: Node | None, path: Path_) -> Built:
+        """A field that holds a section or a part."""
+        default = field.info.default
+        if node is None:
+            if default is None:
+                return Built(None, complete=True)
+            node = of_value(default, _DEFAULT, _NOWHERE) if isinstance(default, dict) else _ABSENT
+        if isinstance(node, ScalarNode) and node.value is None and field.optional:
+            return Built(None, complete=True)
+        if not isinstance(node, MapNode):
+            self._not_a_mapping(field, node, path)
+            return Built(None, complete=False)
+        kind_is_good = True
+        kind: str | None = None
+        if field.family is not None:
+            choice = check_kind(field, node, path, self._root, self._findings)
+            kind, kind_is_good = choice.kind, choice.good
+            if kind is None:
+                return Built(None, complete=False)
+            if "kind" not in node.entries:
+                entries = {"kind": of_entry(kind), **node.entries}
+                node = MapNode(node.source, node.span, entries)
+        cls = section_of(field, kind)
+        assert cls is not None
+        if not kind_is_good:
+            # The kind that was probably meant: its other keys are worth checking, the part itself is not built.
+            assert kind is not None
+            self._section(cls, MapNode(node.source, node.span, {**node.entries, "kind": of_entry(kind)}), path)
+            return Built(None, complete=False)
+        return self._section(cls, node, path)
+
+    def _not_a_mapping(self, field: Field, node: Node, path: Path_) -> None:
+        name = str(path[-1])
+        value = plain(node)
+        example = missing_hint(field).removeprefix("add ")
+        empty = isinstance(node, ScalarNode) and node.text == ""
+        hint = f"indent the keys of {name} under it, or write {example}" if empty else f"write {example}"
+        self._findings.add(
+            key_place(self._root, path) if empty else place(self._root, path),
+            "wrong-type", f"{dotted(path)} is {found(value)}; it must be a mapping{' with a kind' if field.family else ''}",
+            path=path, hint=hint,
+        )  # fmt: skip
+
+    def _instance(self, cls: type[Section], values: dict[str, Any], leaves: dict[str, Any], failed: set[str], path: Path_) -> Built:
+        good = {name: value for name, value in values.items() if name not in failed}
+        try:
+            whole = cls.__pydantic_validator__.validate_python({**good, **leaves})
+            if not failed:
+                return Built(whole, complete=True)
+        except ValidationError as error:
+            failed = failed | self._report(cls, error, failed, path)
+        return Built(_partial(cls, values, leaves, failed), complete=False)
+
+    def _report(self, cls: type[Section], error: ValidationError, failed: set[str], path: Path_) -> set[str]:
+        """Report pydantic's errors, a diagnostic for each value. Returns: the fields at fault."""
+        groups: dict[tuple[str, Path_], list[Any]] = {}
+        for item in error.errors(include_url=False):
+            name, *rest = item["loc"] or ("",)
+            if str(name) in failed and item["type"] == "missing":
+                continue
+            groups.setdefault((str(name), self._real((*path, str(name)), rest)), []).append(item)
+        for (name, inner), items in groups.items():
+            if any(n == name and i[: len(inner)] == inner and i != inner for n, i in groups):
+                continue  # a list that is too short only because an item is wrong
+            whole = (*path, name, *inner)
+            value: Any = None
+            node: Node | None = self._root
+            for step in whole:
+                node = child(node, step)
+            value = plain(node) if node is not None else items[0]["input"]
+            said = say(dotted(whole), fields(cls)[name].info, items, inner, value)
+            at = key_place(self._root, whole) if said.code == "not-available-yet" else place(self._root, whole)
+            self._findings.add(at, said.code, said.message, path=whole, hint=said.hint)
+        return {name for name, _ in groups}
+
+    def _real(self, path: Path_, location: list[Any]) -> Path_:
+        """The part of pydantic's location that exists in the tree; the rest are names of union members."""
+        node: Node | None = self._root
+        for name in path:
+            node = child(node, name)
+        real: list[str | int] = []
+        for name in location:
+            below = child(node, name)
+            if below is not None:
+                real.append(name)
+                node = below
+        return tuple(real)
+
+
+def of_entry(value: Any) -> Entry:
+    """A map entry without a place of its own."""
+    return Entry(_DEFAULT, _NOWHERE, of_value(value, _DEFAULT, _NOWHERE))
+
+
+def _partial(cls: type[Section], values: dict[str, Any], leaves: dict[str, Any], failed: set[str]) -> Section:
+    """The section with what is right of it; reading an attribute that is wrong raises AttributeError."""
+    known = dict(values)
+    for name, raw in leaves.items():
+        if name not in failed:
+            known[name] = _leaf(cls, name).model_validate({"value": raw}).value  # type: ignore[attr-defined]
+    for name, field in fields(cls).items():
+        if name not in known and name not in failed:
+            known[name] = field.info.get_default(call_default_factory=False)
+    section = cls.model_construct(_fields_set=set(leaves) | set(values), **known)
+    for name in failed:
+        if known.get(name) is None:
+            section.__dict__.pop(name, None)
+    return section
+
+
+@cache
+def _leaf(cls: type[Section], name: str) -> type[Section]:
+    """A model of one field alone: validates it as its section would."""
+    return create_model(f"{cls.__name__}_{name}", __base__=Section, value=(cls.model_fields[name].rebuild_annotation(), ...))
