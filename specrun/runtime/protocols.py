@@ -23,9 +23,10 @@ class LanguageModel(Protocol):
     """A decoder: what the next-token task asks of a model. V: vocabulary, C: width, B: sequences, T: positions."""
 
     max_positions: int
+    training: bool
 
     @property
-    def head_VC(self) -> Tensor:
+    def head_VC(self) -> Tensor:  # noqa: N802 - tensors carry their shape
         """Weights that turn a hidden state into logits."""
         ...
 
@@ -35,6 +36,10 @@ class LanguageModel(Protocol):
 
     def new_cache(self) -> Any:
         """An empty store of keys and values, for generation."""
+        ...
+
+    def train(self, mode: bool = ..., /) -> Any:  # noqa: FBT001 - torch's own signature
+        """Switch dropout on or off."""
         ...
 
 

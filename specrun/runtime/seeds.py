@@ -20,5 +20,5 @@ def derive(seed: int, stream: str, *counters: int) -> int:
 def seed_torch(value: int) -> None:
     """Seed torch's own generators of the CPU and of every CUDA device in use."""
     torch.default_generator.manual_seed(value)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(value)

@@ -66,7 +66,15 @@ def save(
         remove_unfinished(folder)
         temporary.mkdir()
         written = {name: _write_file(temporary / name, chunks) for name, chunks in files.items()}
-        body = {"format_version": FORMAT_VERSION, "step": step, "key": key, "role": role, "metrics": facts, "score": score, "files": written}
+        body = {
+            "format_version": FORMAT_VERSION,
+            "step": step,
+            "key": key,
+            "role": role,
+            "metrics": facts,
+            "score": score,
+            "files": written,
+        }
         _write_file(temporary / "manifest.json", [_dump({**body, "digest": _digest(body)})])
         _sync_folder(temporary)
         if final.exists():

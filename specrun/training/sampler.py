@@ -29,7 +29,7 @@ class WindowSampler:
         self.samples_per_epoch = samples_per_epoch(count, sequence_length)
         if self.samples_per_epoch == 0:
             raise DataError(
-                f"the train split has {count} tokens, one sequence needs {sequence_length + 1} (data.sequence_length {sequence_length} + 1)",
+                f"the train split has {count} tokens; a sequence of data.sequence_length {sequence_length} needs {sequence_length + 1}",
                 code="corpus-shorter-than-sequence",
                 hint=f"use data.sequence_length {max(1, count - 1)} or less, or more text" if count > 2 else "use more text",
             )

@@ -12,10 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,19 @@ import numpy.typing as npt
 from specrun.errors import DataError
 
 Ids = Sequence[int] | npt.NDArray[np.integer[Any]]
-EncodedDocument = tuple[Ids | Iterator[Ids], int, int]
-"""Token ids of a document (all, or block by block), the bytes of its text in UTF-8, and its words (stretches without white space)."""
+
+
+class Encoded(NamedTuple):
+    """A document, or a piece of one, as token ids.
+
+    bytes: of its text in UTF-8; words: stretches of its text without white space; continues: it carries on the document before.
+    """
+
+    ids: Ids
+    bytes: int
+    words: int
+    continues: bool = False
+
 
 _FLUSH_TOKENS = 1 << 18
 
@@ -69,7 +80,7 @@ def token_dtype(vocab_size: int) -> np.dtype[Any]:
 def write_tokens(
     folder: Path,
     split: str,
-    documents: Iterable[EncodedDocument],
+    documents: Iterable[Encoded | tuple[Ids, int, int]],
     *,
     vocab_size: int,
     end_of_text_id: int | None = None,
@@ -77,6 +88,7 @@ def write_tokens(
 ) -> TokenInfo:
     """Write one split as a stream, in memory that does not grow with it but for 8 bytes a document.
 
+    documents: whole ones as (ids, bytes, words), or `Encoded` pieces.
     unpredicted: (bytes, words) that the prediction of the text loses when the stream's first token, which it is given, is not
     predicted; needed exactly where end_of_text_id is None. Raises ValueError for an id outside the vocabulary.
     """
@@ -178,18 +190,22 @@ class _Writer:
             self._pending, self._pending_tokens = [], 0
 
 
-def _write_documents(writer: _Writer, documents: Iterable[EncodedDocument], end_of_text_id: int | None) -> tuple[int, int]:
+def _write_documents(writer: _Writer, documents: Iterable[Encoded | tuple[Ids, int, int]], end_of_text_id: int | None) -> tuple[int, int]:
     """Write them all; returns the bytes and words of their text."""
     end = () if end_of_text_id is None else (end_of_text_id,)
     text_bytes = words = 0
     writer.add(end)
-    for ids, document_bytes, document_words in documents:
-        writer.offsets.append(writer.count)
-        for block in ids if isinstance(ids, Iterator) else (ids,):
-            writer.add(block)
+    for document in documents:
+        piece = Encoded(*document)
+        if not piece.continues:
+            if writer.offsets:
+                writer.add(end)
+            writer.offsets.append(writer.count)
+        writer.add(piece.ids)
+        text_bytes += piece.bytes
+        words += piece.words
+    if writer.offsets:
         writer.add(end)
-        text_bytes += document_bytes
-        words += document_words
     writer.flush()
     return text_bytes, words
 

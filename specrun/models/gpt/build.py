@@ -10,7 +10,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from specrun.models.gpt.options import NORM_EPSILON, ROPE_THETA, Options
 
@@ -146,7 +146,7 @@ class GPT(nn.Module):
         self._initialize(options.num_layers)
 
     @property
-    def head_VC(self) -> Tensor:
+    def head_VC(self) -> Tensor:  # noqa: N802 - tensors carry their shape
         """Weights of the output layer; the embedding's own where they are tied."""
         return self.token_embedding.weight if self.head is None else self.head.weight
 
@@ -165,7 +165,7 @@ class GPT(nn.Module):
             x_BTC = x_BTC + self.position_embedding.weight[start:end]
         else:
             cos_SD, sin_SD = self.get_buffer("cos_SD"), self.get_buffer("sin_SD")
-            rotation = cos_SD[start:end].to(x_BTC.dtype), sin_SD[start:end].to(x_BTC.dtype)
+            rotation = cos_SD[start:end], sin_SD[start:end]
         x_BTC = self.dropout(x_BTC)
         for block in self.blocks:
             x_BTC = block(x_BTC, rotation, cache)
@@ -199,7 +199,7 @@ def rotation_tables(positions: int, head_size: int) -> tuple[Tensor, Tensor]:
 def rotate(x_BHTD: Tensor, cos_TD: Tensor, sin_TD: Tensor) -> Tensor:
     """Turn each pair (d, d + D/2) by its position's angle."""
     first, second = x_BHTD.chunk(2, dim=-1)
-    return x_BHTD * cos_TD + torch.cat((-second, first), dim=-1) * sin_TD
+    return (x_BHTD * cos_TD + torch.cat((-second, first), dim=-1) * sin_TD).to(x_BHTD.dtype)
 
 
 def _norm(options: Options) -> nn.Module:

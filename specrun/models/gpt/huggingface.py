@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 State = dict[str, "Tensor"]
 
 
-def transformers_config(
-    options: Options, *, vocab_size: int, max_positions: int, end_of_text_id: int | None = None
-) -> dict[str, Any]:
+def transformers_config(options: Options, *, vocab_size: int, max_positions: int, end_of_text_id: int | None = None) -> dict[str, Any]:
     """What `config.json` holds. vocab_size: rows of the embedding; max_positions: longest sequence in tokens."""
     shared = {
         "vocab_size": vocab_size,
@@ -124,7 +122,8 @@ def _llama_out(options: Options, state: Mapping[str, Tensor]) -> State:
         ours, theirs = f"blocks.{number}", f"model.layers.{number}"
         for our_name, their_name in _LLAMA_BLOCK.items():
             found[f"{theirs}.{their_name}.weight"] = state[f"{ours}.{our_name}.weight"]
-        parts = state[f"{ours}.attention.qkv.weight"].split([options.width, kv_rows, kv_rows])
+        whole, ends = state[f"{ours}.attention.qkv.weight"], (options.width, options.width + kv_rows, options.width + 2 * kv_rows)
+        parts = (whole[: ends[0]], whole[ends[0] : ends[1]], whole[ends[1] : ends[2]])
         for letter, part in zip("qkv", parts, strict=True):
             found[f"{theirs}.self_attn.{letter}_proj.weight"] = part.clone()
         for name, part in zip(("gate", "up"), state[f"{ours}.mlp.gate_up.weight"].chunk(2), strict=True):

@@ -1,0 +1,77 @@
+"""The `evaluate` step: the best checkpoint on whole splits, and the baseline that any model has to beat."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from specrun.events import Metrics, Progress, Span
+from specrun.runtime.device import open_device
+from specrun.runtime.factory import load_factory
+from specrun.runtime.protocols import Task
+from specrun.spec.document import Spec
+from specrun.steps.contract import StepContext, StepInput, StepOutput
+from specrun.steps.evaluate.load import load_model
+from specrun.training.token_file import open_tokens, splits
+
+_COUNT_TOKENS = 2**24
+"""Tokens counted at once."""
+
+
+def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
+    """Evaluate on the validation split and, where there is one, on the test split."""
+    device = open_device(context.hardware)
+    train, tokens = inputs["train"], inputs["tokens"]
+    vocab_size = int(tokens.values["vocab_size"])
+    checkpoint = str(train.values["best_checkpoint"])
+    folders = {kind: parent.folder for kind, parent in inputs.items()}
+    task: Task = load_factory(spec.task.factory)(
+        spec.task, folders=folders, sequence_length=spec.data.sequence_length, seed=context.seed, device=device
+    )  # fmt: skip
+    model = load_model(spec, train.folder / checkpoint, vocab_size=vocab_size, device=device)
+    names = [name for name in splits(tokens.folder) if name != "train"]
+    metrics: dict[str, float] = {}
+    sums: dict[str, Mapping[str, float]] = {}
+    for done, split in enumerate(names):
+        context.emit(Progress(context.step.id, done, len(names), "split"))
+        started = time.perf_counter()
+        sums[split] = task.evaluate(model, split)
+        found = {f"{split}/{name}": value for name, value in sorted(task.metrics(sums[split]).items())}
+        if split != "validation" and found:
+            context.emit(Metrics(int(train.values["best_step"]), found))
+        context.emit(Span("evaluation", context.step.id, time.perf_counter() - started))
+        metrics |= found
+    context.emit(Progress(context.step.id, len(names), len(names), "split"))
+    values = {
+        "metrics": metrics,
+        "sums": sums,
+        "checkpoint": checkpoint,
+        "unigram_entropy": unigram_entropies(tokens.folder, names, vocab_size=vocab_size),
+        "peak_memory_bytes": device.peak_memory_bytes,
+    }
+    return StepOutput(values)
+
+
+def unigram_entropies(folder: Path, names: list[str], *, vocab_size: int) -> dict[str, float]:
+    """Nats a token that a model without context reaches: token frequencies of the train split, add-one smoothed."""
+    counts = _count_tokens(folder, "train", vocab_size) + 1
+    log_probabilities = np.log(counts) - math.log(counts.sum())
+    found = {}
+    for name in names:
+        predicted = _count_tokens(folder, name, vocab_size, first=1)
+        if total := predicted.sum():
+            found[name] = float(-(predicted * log_probabilities).sum() / total)
+    return found
+
+
+def _count_tokens(folder: Path, split: str, vocab_size: int, first: int = 0) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """How often each id occurs from position `first` on. Shape: (vocab_size,)."""
+    ids = np.asarray(open_tokens(folder, split).ids)
+    counts = np.zeros(vocab_size, dtype=np.int64)
+    for start in range(first, len(ids), _COUNT_TOKENS):
+        counts += np.bincount(ids[start : start + _COUNT_TOKENS], minlength=vocab_size)
+    return counts

@@ -1,0 +1,125 @@
+"""The `train` step: builds the model, goes on from a checkpoint where there is one, and trains to the end of the schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from specrun.errors import InterruptedRun
+from specrun.plan.resolve import ResolvedSchedule, resolve_schedule
+from specrun.runtime.device import Device, open_device
+from specrun.runtime.factory import load_factory
+from specrun.runtime.protocols import Task
+from specrun.runtime.seeds import derive, seed_torch
+from specrun.spec.document import Spec
+from specrun.steps.contract import StepContext, StepInput, StepOutput
+from specrun.training import checkpoint_files
+from specrun.training.loop import TrainState, train_step
+from specrun.training.selection import Best
+from specrun.training.session import Session
+
+
+def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
+    """Train for one seed. Raises: InterruptedRun after a signal, with the state saved."""
+    device = open_device(context.hardware)
+    length = spec.data.sequence_length
+    folders = {kind: parent.folder for kind, parent in inputs.items()}
+    task: Task = load_factory(spec.task.factory)(
+        spec.task, folders=folders, sequence_length=length, seed=context.seed, device=device
+    )  # fmt: skip
+    schedule = resolve_schedule(spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=length)
+    model = build_model(spec, vocab_size=inputs["tokens"].values["vocab_size"], seed=context.seed, device=device)
+    session = new_session(context, spec, schedule, new_state(spec, schedule, model, task, device, seed=context.seed), task)
+    session.resume()
+    while not session.finished:
+        state = session.state
+        batch = task.train_batch(state.step * schedule.batch_size, count=schedule.batch_size)
+        session.after_step(train_step(state, batch))
+        if (number := context.stop_requested()) is not None and not session.finished:
+            session.save()
+            raise InterruptedRun(
+                f"signal {number} ended training after step {state.step} of {schedule.total_steps}; its state is saved",
+                signal_number=number,
+                hint="apply again to go on from there",
+            )
+    session.save()
+    return outcome(context, session)
+
+
+def build_model(spec: Spec, *, vocab_size: int, seed: int, device: Device) -> nn.Module:
+    """The network with its initial weights, drawn on the CPU so that they are the same for every device."""
+    seed_torch(derive(seed, "weights"))
+    model: nn.Module = load_factory(spec.model.factory)(spec.model, vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
+    return model.to(device.place).train()
+
+
+def new_state(spec: Spec, schedule: ResolvedSchedule, model: nn.Module, task: Task, device: Device, *, seed: int) -> TrainState:
+    """The state before step 0."""
+    options: Any = spec.schedule.optimizer
+    course: Any = spec.schedule.learning_rate
+
+    def learning_rate(step: int) -> float:
+        factor: float = course.factor(step, warmup_steps=schedule.warmup_steps, total_steps=schedule.total_steps)
+        return float(options.learning_rate * factor)
+
+    return TrainState(
+        model=model,
+        optimizer=load_factory(options.factory)(options, model=model),
+        task=task,
+        device=device,
+        learning_rate=learning_rate,
+        gradient_clip=spec.schedule.gradient_clip,
+        micro_batch_size=schedule.micro_batch_size,
+        seed=seed,
+    )
+
+
+def new_session(context: StepContext, spec: Spec, schedule: ResolvedSchedule, state: TrainState, task: Task) -> Session:
+    """The run's course, before any attempt."""
+
+    def tracker(metric: str, min_delta: float = 0.0) -> Best:
+        return Best(metric, metric.rpartition("/")[2] in task.lower_is_better, min_delta)
+
+    early = spec.schedule.early_stopping
+    return Session(
+        state=state,
+        schedule=schedule,
+        options=spec.schedule,
+        emit=context.emit,
+        folder=context.folder / "checkpoints",
+        key=context.step.key,
+        producer=context.step.id,
+        best=tracker(spec.schedule.checkpoint.metric),
+        patience=tracker(early.metric, early.min_delta) if early is not None else None,
+    )
+
+
+def outcome(context: StepContext, session: Session) -> StepOutput:
+    """What the step hands on, once training has ended."""
+    last, state, schedule = session.last, session.state, session.schedule
+    assert last is not None
+    best = checkpoint_files.best(session.folder, key=session.key) or last
+    paths = {role: info.path.relative_to(context.folder).as_posix() for role, info in (("best", best), ("last", last))}
+    early = session.options.early_stopping
+    reason = f"{early.metric} has not improved for {early.patience}" if early is not None and session.stopped_early else ""
+    values = {
+        "steps": state.step,
+        "total_steps": schedule.total_steps,
+        "best_step": best.step,
+        "best_metric": session.best.value,
+        "best_checkpoint": paths["best"],
+        "last_checkpoint": paths["last"],
+        "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
+        "tokens": state.step * schedule.tokens_per_step,
+        "tokens_per_second": session.tokens_per_second,
+        "seconds": session.seconds,
+        "peak_memory_bytes": state.device.peak_memory_bytes,
+        "stopped_early": session.stopped_early,
+        "stop_reason": reason,
+        "metrics": session.metrics,
+        "samples_per_epoch": schedule.samples_per_epoch,
+    }
+    artifacts = {f"{paths['last']}/model.safetensors": "last_model", f"{paths['best']}/model.safetensors": "best_model"}
+    return StepOutput(values, artifacts, tuple(session.warnings), "stopped_early" if session.stopped_early else "completed")

@@ -1,0 +1,165 @@
+"""Next-token prediction: batches of windows, the loss over their tokens, evaluation over whole splits, texts to look at.
+
+Shapes: B sequences, T tokens each, N tokens, C width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from specrun.runtime.device import Device
+from specrun.runtime.protocols import LanguageModel
+from specrun.runtime.seeds import derive
+from specrun.tasks.causal_lm.options import Options
+from specrun.training.cross_entropy import linear_cross_entropy_sum, linear_scores
+from specrun.training.generation import Sampling, generate
+from specrun.training.sampler import WindowSampler
+from specrun.training.token_file import TokenFile, open_tokens
+from tokenizers import Tokenizer
+
+_EVALUATION_TOKENS = 16_384
+"""Tokens computed at once in an evaluation."""
+_PROMPT_TOKENS, _PROMPT_WORDS = 32, 4
+_LARGEST_EXPONENT = math.log(2.0**1000)
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """Windows of T + 1 ids each, (B, T + 1), on the device. weight: predicted tokens, B x T."""
+
+    ids: Tensor
+
+    @property
+    def weight(self) -> int:
+        return self.ids.shape[0] * (self.ids.shape[1] - 1)
+
+    def split(self, size: int) -> Iterator[TokenBatch]:
+        """The same windows in parts of at most `size`, in order."""
+        if size >= len(self.ids):
+            yield self
+        else:
+            yield from (TokenBatch(self.ids[start : start + size]) for start in range(0, len(self.ids), size))
+
+
+class CausalLM:
+    """The task on token files. Implements `runtime.protocols.Task`."""
+
+    def __init__(self, options: Options, *, folders: Mapping[str, Path], sequence_length: int, seed: int, device: Device) -> None:
+        self.lower_is_better = options.lower_is_better
+        self.vocab_size = open_tokens(folders["tokens"], "train").info.vocab_size
+        self._options, self._device, self._length, self._seed = options, device, sequence_length, seed
+        self._folders = folders
+        train = open_tokens(folders["tokens"], "train")
+        # A plain array over the map: numpy's memmap class costs microseconds in each operation.
+        self._ids = np.asarray(train.ids)
+        self._sampler = WindowSampler(train.info.count, sequence_length=sequence_length, seed=derive(seed, "order"))
+        self.samples_per_epoch = self._sampler.samples_per_epoch
+        self._window = np.arange(sequence_length + 1)
+
+    def train_batch(self, first: int, *, count: int) -> TokenBatch:
+        """Windows first .. first + count - 1 in the order of the seed."""
+        index = self._sampler.starts(first, count=count)[:, None] + self._window
+        return TokenBatch(self._device.transfer(self._ids[index].astype(np.int64)))
+
+    def loss_sum(self, model: nn.Module, batch: TokenBatch) -> Tensor:
+        """Negative log-likelihood summed over the batch's tokens. Returns: scalar, float32, nats."""
+        network = cast("LanguageModel", model)
+        hidden_BTC = network.hidden(batch.ids[:, :-1])
+        return linear_cross_entropy_sum(hidden_BTC.flatten(0, 1), network.head_VC, batch.ids[:, 1:].flatten())
+
+    def evaluate(self, model: nn.Module, split: str, *, max_samples: int | None = None) -> dict[str, float]:
+        """Sums over a split, in windows that do not overlap, the last one shorter: each token but the first is predicted once.
+
+        Returns: nll in nats, tokens, correct, bytes, words. max_samples: only the first windows; bytes and words are then the
+        split's, scaled by the share of its tokens.
+        """
+        file = open_tokens(self._folders["tokens"], split)
+        network, training = cast("LanguageModel", model), model.training
+        model.eval()
+        predicted = max(0, file.info.count - 1)
+        tokens = predicted if max_samples is None else min(predicted, max_samples * self._length)
+        totals: list[Tensor] = []
+        with torch.no_grad(), self._device.autocast():
+            for inputs, labels in self._evaluation_batches(file, tokens):
+                hidden_BTC = network.hidden(self._device.transfer(inputs))
+                nll, correct = linear_scores(hidden_BTC.flatten(0, 1), network.head_VC, self._device.transfer(labels).flatten())
+                totals = [nll, correct] if not totals else [totals[0] + nll, totals[1] + correct]
+        model.train(training)
+        nll_sum, correct_sum = self._device.read(totals) or (0.0, 0.0)
+        share = tokens / predicted if predicted else 0.0
+        return {
+            "nll": nll_sum, "tokens": tokens, "correct": correct_sum,
+            "bytes": file.info.predicted_bytes * share, "words": file.info.predicted_words * share,
+        }  # fmt: skip
+
+    def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
+        """Metrics of one set of sums. One that has no meaning (no words, or a perplexity beyond 1e301) is left out."""
+        nll, tokens = sums["nll"], sums["tokens"]
+        found = {}
+        if tokens:
+            found = {"loss": nll / tokens, "accuracy": sums["correct"] / tokens}
+        for name, count in (("perplexity", tokens), ("word_perplexity", sums["words"])):
+            if count and nll / count < _LARGEST_EXPONENT:
+                found[name] = math.exp(nll / count)
+        if sums["bytes"]:
+            found["bits_per_byte"] = nll / (math.log(2) * sums["bytes"])
+        return found
+
+    def examples(self, model: nn.Module, *, count: int) -> list[dict[str, Any]]:
+        """Texts that the model writes, each {"prompt", "text"}: the same for the same model."""
+        if count == 0:
+            return []
+        tokenizer = Tokenizer.from_file(str(self._folders["tokenizer"] / "tokenizer.json"))
+        info = open_tokens(self._folders["tokens"], "validation").info
+        prompt = self._options.prompt if self._options.prompt is not None else self._validation_prompt(tokenizer)
+        ids = tokenizer.encode(prompt, add_special_tokens=False).ids
+        if info.leading_end_of_text or not ids:
+            ids = [info.end_of_text_id or 0, *ids]
+        found = []
+        for number in range(count):
+            sampling = Sampling(seed=derive(self._seed, "sample", number) >> 1)
+            written = list(
+                generate(
+                    cast("LanguageModel", model), ids, tokens=self._options.sample_tokens, sampling=sampling, device=self._device,
+                    stop_id=info.end_of_text_id, vocab_size=self.vocab_size,
+                )
+            )  # fmt: skip
+            text = continuation(tokenizer, ids, written)
+            found.append({"prompt": prompt, "text": text, "temperature": sampling.temperature, "top_k": sampling.top_k})
+        return found
+
+    def _validation_prompt(self, tokenizer: Tokenizer) -> str:
+        """The first words of the validation split."""
+        file = open_tokens(self._folders["tokens"], "validation")
+        text: str = tokenizer.decode(file.ids[:_PROMPT_TOKENS].tolist(), skip_special_tokens=True)
+        return " ".join(text.split()[:_PROMPT_WORDS])
+
+    def _evaluation_batches(self, file: TokenFile, tokens: int) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
+        """(inputs, labels), each (B, T): whole windows many at a time, then the one shorter window that is left."""
+        ids, length = np.asarray(file.ids), self._length
+        step = max(1, _EVALUATION_TOKENS // length) * length
+        whole = tokens // length * length
+        for start, end, width in [(s, min(s + step, whole), length) for s in range(0, whole, step)] + [(whole, tokens, tokens - whole)]:
+            if end > start:
+                stretch = ids[start : end + 1].astype(np.int64)
+                yield stretch[:-1].reshape(-1, width), stretch[1:].reshape(-1, width)
+
+
+def continuation(tokenizer: Tokenizer, prompt: list[int], written: list[int]) -> str:
+    """The text of `written` after `prompt`; decoded together, because a character may be spread over tokens of both."""
+    before: str = tokenizer.decode(prompt, skip_special_tokens=True)
+    whole: str = tokenizer.decode(prompt + written, skip_special_tokens=True)
+    return whole[len(before) :]
+
+
+def build(options: Options, *, folders: Mapping[str, Path], sequence_length: int, seed: int, device: Device) -> CausalLM:
+    """The task on the folders of the `tokens` and `tokenizer` steps. Raises: DataError for a corpus too short."""
+    return CausalLM(options, folders=folders, sequence_length=sequence_length, seed=seed, device=device)

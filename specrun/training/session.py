@@ -1,0 +1,191 @@
+"""A training run around its optimizer steps: what is logged, judged and saved, and when. Speaks to the world by events.
+
+Owns cadences and counters. The step itself is `loop`, the files are `checkpoint_files`, what is learned is the task's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from specrun.events import Alert, Emit, Example, Metrics, Progress, Span, Status
+from specrun.plan.resolve import ResolvedSchedule
+from specrun.spec.sections.schedule import Schedule
+from specrun.training import checkpoint_files
+from specrun.training.checkpoint_files import CheckpointInfo
+from specrun.training.checkpoints import load_step, save_best, save_step
+from specrun.training.loop import StepStats, TrainState
+from specrun.training.meters import Meter, Stopwatch
+from specrun.training.selection import Best
+
+SPLIT = "validation"
+
+
+@dataclass(slots=True)
+class Session:
+    """One run, over any number of attempts. folder: of its checkpoints; key: of the train step; producer: its id.
+
+    metrics: of the last evaluation; patience: the tracker of early stopping, where there is one.
+    """
+
+    state: TrainState
+    schedule: ResolvedSchedule
+    options: Schedule
+    emit: Emit
+    folder: Path
+    key: str
+    producer: str
+    best: Best
+    patience: Best | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    last: CheckpointInfo | None = None
+    _meter: Meter = field(default_factory=Meter)
+    _watch: Stopwatch = field(default_factory=Stopwatch)
+    _evaluated_step: int = 0
+    _clock: Callable[[], float] = time.perf_counter
+    _began: float = field(default_factory=time.perf_counter)
+    _saved_at: float = field(default_factory=time.perf_counter)
+    _earlier_seconds: float = 0.0
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the metric of early stopping has not improved for as many evaluations as it may."""
+        rule = self.options.early_stopping
+        return self.patience is not None and rule is not None and self.patience.stale >= rule.patience.amount
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.state.step >= self.schedule.total_steps or self.stopped_early
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of all attempts, as far as their work was kept."""
+        return self._earlier_seconds + self._clock() - self._began
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Tokens trained on a second, over all attempts, evaluations and checkpoints left out."""
+        return self.state.step * self.schedule.tokens_per_step / self._watch.total if self._watch.total else 0.0
+
+    def resume(self) -> None:
+        """Go on from the newest whole checkpoint of the same key, if there is one."""
+        info = checkpoint_files.recover(self.folder, key=self.key, on_damage=self._report_damage)
+        if info is None:
+            return
+        facts = load_step(info, self.state)
+        self.metrics, self._meter = dict(facts["metrics"]), Meter.from_json(facts["meter"])
+        self._watch, self._earlier_seconds = Stopwatch(facts["step_seconds"]), facts["seconds"]
+        self._evaluated_step, self.last = facts["evaluated_step"], info
+        self.best.restore(facts["best"])
+        if self.patience is not None:
+            self.patience.restore(facts["patience"])
+        self.emit(Status("running", "resumed", resumed_from=info.step))
+
+    def after_step(self, stats: StepStats) -> None:
+        """Everything that is due once a step has been made."""
+        step, schedule = self.state.step, self.schedule
+        self._meter.add(stats)
+        self._watch.count_step()
+        last = step == schedule.total_steps
+        if step % schedule.log_every_steps == 0 or last:
+            self._log()
+        if step % schedule.evaluate_every_steps == 0 or last:
+            self.evaluate()
+        if self._checkpoint_due() or last:
+            self.save()
+
+    def evaluate(self) -> None:
+        """Judge the weights on the validation split, once a step, and keep them if they are the best so far."""
+        step = self.state.step
+        if self._evaluated_step == step:
+            return
+        self._pause()
+        started = self._clock()
+        task, limit = self.state.task, self.options.evaluate.max_batches
+        sums = task.evaluate(self.state.model, SPLIT, max_samples=None if limit is None else limit * self.schedule.batch_size)
+        self.metrics = {f"{SPLIT}/{name}": value for name, value in sorted(task.metrics(sums).items())}
+        self._record(self.metrics)
+        for number, data in enumerate(task.examples(self.state.model, count=self.options.evaluate.samples)):
+            self.emit(Example(step, "sample" if number == 0 else f"sample-{number + 1}", data))
+        self.emit(Span("evaluation", self.producer, self._clock() - started, step))
+        self._evaluated_step = step
+        if self.patience is not None:
+            self.patience.update(step, self.metrics)
+        if self.best.update(step, self.metrics):
+            score = self.best.score(self.metrics[self.best.metric])
+            self._timed_save(lambda: save_best(self.folder, self.state, key=self.key, metrics=self.metrics, score=score), "best")
+        self._watch.start()
+
+    def save(self) -> None:
+        """Save everything that training goes on from, once a step; then let go of what need not be kept."""
+        if self.last is not None and self.last.step == self.state.step:
+            return
+        self._pause()
+        self.last = self._timed_save(
+            lambda: save_step(self.folder, self.state, self._facts(), key=self.key, metrics=self.metrics), "checkpoint"
+        )
+        checkpoint = self.options.checkpoint
+        checkpoint_files.rotate(self.folder, key=self.key, keep_last=checkpoint.keep_last, keep_best=checkpoint.keep_best)
+        self._saved_at = self._clock()
+        self._watch.start()
+
+    def _log(self) -> None:
+        figures = self._meter.take(self.state.device)
+        seconds = self._watch.take()
+        rates = {
+            "throughput/tokens_per_second": self.schedule.tokens_per_step / seconds,
+            "throughput/samples_per_second": self.schedule.batch_size / seconds,
+            "throughput/step_seconds": seconds,
+        }
+        self._record(figures | rates)
+        values = {
+            "loss": figures["train/loss"],
+            "learning_rate": figures["train/learning_rate"],
+            "tokens_per_second": rates["throughput/tokens_per_second"],
+        }
+        if self.best.value is not None and self.best.step is not None:
+            values |= {"best": self.best.value, "best_step": float(self.best.step)}
+        self.emit(Progress(self.producer, self.state.step, self.schedule.total_steps, "step", values))
+
+    def _record(self, values: dict[str, float]) -> None:
+        step = self.state.step
+        self.emit(Metrics(step, values, epoch=self.schedule.epoch(step), tokens=step * self.schedule.tokens_per_step))
+
+    def _checkpoint_due(self) -> bool:
+        every, seconds = self.schedule.checkpoint_every_steps, self.schedule.checkpoint_every_seconds
+        if every is not None:
+            return self.state.step % every == 0
+        assert seconds is not None
+        return self._clock() - self._saved_at >= seconds
+
+    def _pause(self) -> None:
+        """Weights that are not finite must be neither judged nor saved: look at the losses first."""
+        self._meter.read(self.state.device)
+        self._watch.pause()
+
+    def _timed_save(self, save: Callable[[], CheckpointInfo], name: str) -> CheckpointInfo:
+        started = self._clock()
+        info = save()
+        self.emit(Span("checkpoint" if name == "checkpoint" else "checkpoint-best", self.producer, self._clock() - started, info.step))
+        return info
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "meter": self._meter.to_json(),
+            "metrics": self.metrics,
+            "evaluated_step": self._evaluated_step,
+            "best": self.best.to_json(),
+            "patience": self.patience.to_json() if self.patience is not None else None,
+            "seconds": self.seconds,
+            "step_seconds": self._watch.total,
+        }
+
+    def _report_damage(self, place: Path, reason: str) -> None:
+        message = f"a checkpoint was damaged and is set aside in {place.parent.name}/{place.name}: {reason}"
+        self.warnings.append(message)
+        self.emit(Alert("warning", "damaged-checkpoint", message))
