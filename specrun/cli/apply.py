@@ -13,7 +13,9 @@ from specrun.cli import options
 
 
 def run(
-    spec: Annotated[str, typer.Argument(metavar="SPEC|PLANFILE", help="A spec, a saved plan, or - for standard input.", show_default=False)],
+    spec: Annotated[
+        str, typer.Argument(metavar="SPEC|PLANFILE", help="A spec, a saved plan, or - for standard input.", show_default=False)
+    ],
     smoke: Annotated[bool, typer.Option("--smoke", help="Every step on two tiny batches, kept apart from real history.")] = False,
     set_: options.Set = [],  # noqa: B006 - typer copies it
     preset: options.Preset = None,

@@ -116,7 +116,11 @@ def _terminal(stream: TextIO) -> Iterator[Emit]:
     from rich.progress import Progress as RichProgress
 
     console = Console(file=stream, highlight=False, markup=False)
-    columns = (TextColumn("  {task.description:<10}", markup=False), BarColumn(bar_width=24), TextColumn("{task.fields[text]}", markup=False))
+    columns = (
+        TextColumn("  {task.description:<10}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[text]}", markup=False),
+    )
     with RichProgress(*columns, console=console, transient=False) as bars:
         yield _Redrawn(bars).show
 

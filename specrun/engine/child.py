@@ -16,7 +16,7 @@ from specrun.errors import SpecrunError
 from specrun.events import Event, Message
 from specrun.plan.step import Step, StepResult
 from specrun.runtime.hardware import probe, resolve
-from specrun.spec.assembly import load_resolved
+from specrun.spec.resolved import load_resolved
 from specrun.steps.contract import StepContext, StepInput
 from specrun.steps.registry import step_kinds
 
@@ -53,7 +53,12 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], int]:
         output = load_runner(kind)(context, spec, inputs)
     except SpecrunError as error:
         return {"error": {"message": error.message, "code": error.code, "hint": error.hint}}, 1
-    return {"values": dict(output.values), "artifacts": dict(output.artifacts), "warnings": list(output.warnings), "status": output.status}, 0
+    return {
+        "values": dict(output.values),
+        "artifacts": dict(output.artifacts),
+        "warnings": list(output.warnings),
+        "status": output.status,
+    }, 0
 
 
 def _show(event: Event) -> None:

@@ -41,7 +41,10 @@ def decide(
                 continue
             changed = [p.id for p in plan.parents(step) if results[p.id] is None and p.id in needed]
             reason, differing = reason_to_run(
-                step, version=kinds[step.kind].version, earlier=earlier[step.kind], changed_parents=changed or [p.id for p in plan.parents(step)]
+                step,
+                version=kinds[step.kind].version,
+                earlier=earlier[step.kind],
+                changed_parents=changed or [p.id for p in plan.parents(step)],
             )
             if step.key in retry:
                 reason = "the fallback source stood in last time; the first one is tried again"

@@ -18,7 +18,7 @@ from specrun.engine.session import utc_now
 from specrun.errors import InterruptedRun, StoreError
 from specrun.events import Action, Emit, Message
 from specrun.plan.predict import Past
-from specrun.plan.step import Decision, Step, StepKind, StepResult
+from specrun.plan.step import Decision, StepKind, StepResult
 from specrun.runtime.signals import StopNow, StopSignals
 from specrun.steps.contract import StepInput
 
@@ -40,10 +40,15 @@ def execute(prepared: Prepared, *, show: Emit) -> Outcome:
                 shared = _finished_shared(prepared, tally)
             runs = _run_seeds(prepared, shared, show=show, signals=signals, tally=tally)
     except StopNow as stop:
-        raise InterruptedRun(f"stopped by signal {stop.number}", signal_number=stop.number, hint="apply again continues from what was finished") from None
+        raise InterruptedRun(
+            f"stopped by signal {stop.number}", signal_number=stop.number, hint="apply again continues from what was finished"
+        ) from None
     except OSError as error:
-        raise StoreError(f"{error.filename or prepared.workspace.store}: {error.strerror}", code=_OS_ERRORS.get(error.errno or 0, "file-system-error"),
-                         hint="free some space or choose another store with --store DIR, then apply again: finished steps are kept") from error  # fmt: skip
+        raise StoreError(
+            f"{error.filename or prepared.workspace.store}: {error.strerror}",
+            code=_OS_ERRORS.get(error.errno or 0, "file-system-error"),
+            hint="free some space or choose another store with --store DIR, then apply again: finished steps are kept",
+        ) from error
     if prepared.changes_anything:
         merge_records(prepared)
     return Outcome(tuple(runs), tuple(tally))
@@ -51,8 +56,8 @@ def execute(prepared: Prepared, *, show: Emit) -> Outcome:
 
 def merge_records(prepared: Prepared) -> None:
     """Bring the DuckDB snapshot up to date, in a process of its own: this one has trained and must not import duckdb."""
-    subprocess.run([sys.executable, "-m", "specrun.records.store", "merge", str(prepared.workspace.store)],  # noqa: S603 - our own module
-                   capture_output=True, check=False)  # fmt: skip
+    command = [sys.executable, "-m", "specrun.records.store", "merge", str(prepared.workspace.store)]
+    subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - our own module
 
 
 def _lock_runs(prepared: Prepared, locks: ExitStack, *, held: frozenset[str]) -> frozenset[str]:

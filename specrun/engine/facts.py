@@ -57,5 +57,5 @@ def _source_bytes(spec: Spec, base_folder: Callable[[str], Path], data_root: Pat
     estimate = getattr(source, "estimate_bytes", None)
     if estimate is None:
         return None
-    size: int | None = estimate(base=base_folder("data.source"), data_root=data_root)
+    size: int | None = estimate(base=base_folder("data.source.path"), data_root=data_root)
     return size

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from specrun.engine.gates import GateOutcome
 from specrun.errors import GateFailed, SpecrunError
 from specrun.events import Action, RunStatus
-from specrun.spec.gates import GateOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _run_document(run: RunOutcome) -> dict[str, Any]:
         "folder": str(run.folder),
         "metrics": dict(run.metrics),
         "artifacts": dict(run.artifacts),
-        "gates": [{"expression": gate.gate.expression, "passed": gate.passed, "value": gate.value} for gate in run.gates],
+        "gates": [{"expression": gate.expression, "passed": gate.passed, "value": gate.value} for gate in run.gates],
         "cached": run.cached,
         "report": run.report,
         "error": {"code": run.error.code, "message": run.error.message, "hint": run.error.hint} if run.error else None,

@@ -51,14 +51,22 @@ def prepare_plan(path: Path, *, store: Path) -> Prepared:
     saved = _read(path)
     asked = saved["request"]
     if Path(asked["folder"]) != Path.cwd() and asked["sets"]:
-        raise StalePlanError(f"{path} was made in {asked['folder']}, where the paths of its --set values start", code="plan-of-another-folder",
-                             hint=f"run apply in {asked['folder']}, or plan again here")  # fmt: skip
-    request = Request(asked["source"], store, tuple(asked["sets"]), asked["preset"], Path(asked["data_root"]) if asked["data_root"] else None)
+        raise StalePlanError(
+            f"{path} was made in {asked['folder']}, where the paths of its --set values start",
+            code="plan-of-another-folder",
+            hint=f"run apply in {asked['folder']}, or plan again here",
+        )
+    request = Request(
+        asked["source"], store, tuple(asked["sets"]), asked["preset"], Path(asked["data_root"]) if asked["data_root"] else None
+    )
     try:
         prepared = prepare(request)
     except SpecError as error:
-        raise StalePlanError(f"{path} was made from a spec that is not valid any more: {error.message}", code="stale-plan",
-                             hint=f"mend {asked['source']} and plan again") from error  # fmt: skip
+        raise StalePlanError(
+            f"{path} was made from a spec that is not valid any more: {error.message}",
+            code="stale-plan",
+            hint=f"mend {asked['source']} and plan again",
+        ) from error
     _refuse_if_stale(path, saved, prepared)
     return prepared
 
@@ -76,8 +84,11 @@ def _refuse_if_stale(path: Path, saved: dict[str, Any], prepared: Prepared) -> N
             what = f"step {step.id} was {old['action']} and would now {decision.action}"
         else:
             continue
-        raise StalePlanError(f"{path} does not hold any more: {what}", code="stale-plan",
-                             hint=f"plan again: specrun plan {saved['request']['source']} -o {path}")  # fmt: skip
+        raise StalePlanError(
+            f"{path} does not hold any more: {what}",
+            code="stale-plan",
+            hint=f"plan again: specrun plan {saved['request']['source']} -o {path}",
+        )
     if len(before) != len(prepared.decisions):
         raise StalePlanError(f"{path} has steps that the spec no longer asks for", code="stale-plan", hint="plan again")
 
@@ -87,7 +98,11 @@ def _read(path: Path) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(path.read_bytes())
         version = document["format_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{path} is not a saved plan: {error}", code="unreadable-plan", hint="make one with: specrun plan SPEC -o FILE") from error
+        raise UsageError(
+            f"{path} is not a saved plan: {error}", code="unreadable-plan", hint="make one with: specrun plan SPEC -o FILE"
+        ) from error
     if version > 1:
-        raise StalePlanError(f"{path} was made by a newer specrun (format {version})", code="newer-plan", hint="plan again, or upgrade specrun")
+        raise StalePlanError(
+            f"{path} was made by a newer specrun (format {version})", code="newer-plan", hint="plan again, or upgrade specrun"
+        )
     return document

@@ -15,16 +15,15 @@ from specrun.engine.workspace import Workspace
 from specrun.plan.compiler import compile_plan
 from specrun.plan.graph import Plan
 from specrun.plan.predict import Forecast, forecast, training_signature
-from specrun.plan.step import Decision, StepKind
+from specrun.plan.step import WEIGHTS, Decision, StepKind
 from specrun.runtime.hardware import ResolvedHardware, probe, resolve
 from specrun.sources.existence import missing_inputs
 from specrun.spec.assembly import LoadedSpec, load_spec
 from specrun.spec.dump import select
+from specrun.spec.resolved import raise_for
 from specrun.spec.rules.profile import profile_problems
 from specrun.spec.section import Part
 from specrun.steps.registry import step_kinds
-
-EVERY_IMPACT_OF_WEIGHTS = frozenset({"weights", "extend"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,8 @@ def prepare(request: Request) -> Prepared:
         *missing_inputs(loaded.spec, loaded.provenance.base_folder, request.data_root),
         *profile_problems(loaded.spec, has_cuda=bool(machine.gpus)),
     ]
-    loaded.raise_for(problems)
+    late = raise_for(loaded, problems)
+    loaded = replace(loaded, warnings=(*loaded.warnings, *late))
     return plan_on(request, loaded, resolve(loaded.spec.hardware, machine), Workspace(store))
 
 
@@ -86,7 +86,7 @@ def plan_on(request: Request, loaded: LoadedSpec, hardware: ResolvedHardware, wo
     fingerprints = Fingerprints(workspace.fingerprint_file)
 
     def digest_inputs(path: str, part: Part) -> Mapping[str, str]:
-        files: Sequence[Path] = part.local_inputs(base=loaded.provenance.base_folder(path), data_root=request.data_root)  # type: ignore[attr-defined]
+        files: Sequence[Path] = part.local_inputs(base=loaded.provenance.base_folder(f"{path}.path"), data_root=request.data_root)  # type: ignore[attr-defined]
         return fingerprints.digest_all(files)
 
     def compiled(variants: Mapping[str, str]) -> Plan:
@@ -99,7 +99,7 @@ def plan_on(request: Request, loaded: LoadedSpec, hardware: ResolvedHardware, wo
         variants |= found
         plan = compiled(variants)
     facts = gather_facts(spec, plan, workspace, base_folder=loaded.provenance.base_folder, data_root=request.data_root)
-    signature = training_signature(select(spec, "model", EVERY_IMPACT_OF_WEIGHTS), spec, facts.vocab_size)
+    signature = training_signature(select(spec, "model", WEIGHTS), spec, facts.vocab_size)
     predicted = forecast(spec, facts=facts, history=read_history(workspace.history_file), device=hardware.name, kind=hardware.kind,
                          cores=hardware.threads, signature=signature)  # fmt: skip
     decisions = decide(plan, kinds={kind.kind: kind for kind in kinds}, workspace=workspace, forecast=predicted,

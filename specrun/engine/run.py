@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from specrun.engine.gates import judge
 from specrun.engine.history import append_history
 from specrun.engine.outcome import RunOutcome, StepOutcome, gather_metrics
 from specrun.engine.prepare import Prepared
 from specrun.engine.running import actual_costs, artifact_events, make_context, run_step, seal
 from specrun.engine.session import RunSession, utc_now
 from specrun.errors import InterruptedRun, SpecrunError
-from specrun.events import Emit, Message, RunStatus
+from specrun.events import Alert, Emit, Message, RunStatus
 from specrun.plan.predict import Past
 from specrun.plan.step import Decision, StepResult
 from specrun.records.run_files import read_final
 from specrun.runtime.signals import StopNow, StopSignals
-from specrun.spec.gates import GateOutcome, parse_gate
 from specrun.steps.contract import StepInput
 
 
 @dataclass(slots=True)
-class _State:
-    """What has been gathered while the steps of a run are gone through."""
+class _Work:
+    """A run in the making: what is given, and what has been gathered so far. results: by step kind, shared ones first."""
 
+    prepared: Prepared
+    signals: StopSignals
+    tally: list[StepOutcome]
     results: dict[str, StepResult]
-    """By step kind: shared ones first, then the run's own as they finish."""
     own: list[StepResult] = field(default_factory=list)
     worked_seconds: float = 0.0
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        return gather_metrics([result.values for result in self.own])
 
 
 def execute_run(
@@ -38,85 +44,89 @@ def execute_run(
 ) -> RunOutcome:
     """Run, resume or find finished the run of one seed. A failure is part of the outcome; a second signal still raises StopNow."""
     decisions = [d for d in prepared.decisions if d.step.seed == seed]
-    state = _State(dict(shared))
+    work = _Work(prepared, signals, tally, dict(shared))
     if all(d.action == "cached" for d in decisions):
-        return _cached(prepared, decisions, state, seed=seed, tally=tally)
+        return _cached(work, decisions, seed=seed)
     run_id = _run_id(prepared, decisions)
     error: SpecrunError | None = None
     with RunSession(prepared, run_id=run_id, seed=seed, show=show, shared=shared) as session:
-        for decision in prepared.decisions:
-            if decision.step.seed is None and decision.step.id in shared:
-                result = shared[decision.step.id]
-                session.record_step(decision, actual_costs(result, prepared.workspace.store / result.folder))
+        _record_shared(work, session, shared)
         try:
-            for decision in decisions:
-                if prepared.kinds[decision.step.kind].describes_run and session.finished is None:
-                    _finish(prepared, session, state)
-                _do(prepared, decision, session, state, signals, tally)
-            if session.finished is None:
-                _finish(prepared, session, state)
+            _do_all(work, session, decisions)
         except SpecrunError as failure:
             error = failure
-            status: RunStatus = "interrupted" if isinstance(failure, InterruptedRun) else "failed"
-            if session.finished is None:
-                session.finish(status, f"{failure.code}: {failure.message}", metrics=_metrics(state))
+            _end(work, session, "interrupted" if isinstance(failure, InterruptedRun) else "failed", f"{failure.code}: {failure.message}")
         except StopNow:
-            if session.finished is None:
-                session.finish("interrupted", "stopped at once by a second signal", metrics=_metrics(state))
+            _end(work, session, "interrupted", "stopped at once by a second signal")
             raise
         except Exception as failure:
-            if session.finished is None:
-                session.finish("failed", f"{type(failure).__name__}: {failure}", metrics=_metrics(state))
+            _end(work, session, "failed", f"{type(failure).__name__}: {failure}")
             raise
-    return _outcome(prepared, decisions, state, seed=seed, run_id=run_id, error=error, cached=False)
+    return _outcome(work, decisions, seed=seed, run_id=run_id, error=error, cached=False)
 
 
-def _do(
-    prepared: Prepared, decision: Decision, session: RunSession, state: _State, signals: StopSignals, tally: list[StepOutcome]
-) -> None:
-    step, workspace = decision.step, prepared.workspace
-    kind = prepared.kinds[step.kind]
+def _record_shared(work: _Work, session: RunSession, shared: Mapping[str, StepResult]) -> None:
+    for decision in work.prepared.decisions:
+        if decision.step.seed is None and decision.step.id in shared:
+            result = shared[decision.step.id]
+            session.record_step(decision, actual_costs(result, work.prepared.workspace.store / result.folder))
+            for warning in result.warnings:
+                session.emit(Alert("warning", f"{result.kind}-warning", warning))
+
+
+def _do_all(work: _Work, session: RunSession, decisions: Sequence[Decision]) -> None:
+    for decision in decisions:
+        if work.prepared.kinds[decision.step.kind].describes_run and session.finished is None:
+            _finish(work, session)
+        _do(work, session, decision)
+    if session.finished is None:
+        _finish(work, session)
+
+
+def _do(work: _Work, session: RunSession, decision: Decision) -> None:
+    step, workspace = decision.step, work.prepared.workspace
+    kind = work.prepared.kinds[step.kind]
     if decision.action == "cached":
         result = workspace.result(step.kind, step.key)
         assert result is not None
-        _keep(session, state, decision, result, tally, seconds=0.0)
+        _keep(work, session, decision, result, seconds=0.0)
         return
     session.emit(Message(f"{step.id}: {decision.reason}"))
     session.record_step(decision, {})
     started = time.time()
     context = make_context(
-        prepared, step, session.folder, emit=session.emit, stop_requested=signals.requested, run_id=session.run_id
+        work.prepared, step, session.folder, emit=session.emit, stop_requested=work.signals.requested, run_id=session.run_id
     )
-    inputs = {need: StepInput(workspace.store / state.results[need].folder, state.results[need]) for need in kind.needs}
-    with signals.polite() if kind.resumable else nullcontext():
-        output = run_step(kind, context, prepared.loaded.spec, inputs)
+    inputs = {need: StepInput(workspace.store / work.results[need].folder, work.results[need]) for need in kind.needs}
+    with work.signals.polite() if kind.resumable else nullcontext():
+        output = run_step(kind, context, work.prepared.loaded.spec, inputs)
     result = seal(step, session.folder, output, store=workspace.store, started=started, finished_at=utc_now(), run_id=session.run_id)
     workspace.save_result(step, result, version=kind.version)
-    _remember(prepared, result)
-    state.worked_seconds += result.seconds
+    _remember(work.prepared, result)
+    work.worked_seconds += result.seconds
     for event in artifact_events(result):
         session.emit(event)
-    _keep(session, state, decision, result, tally, seconds=result.seconds)
+    _keep(work, session, decision, result, seconds=result.seconds)
 
 
-def _keep(session: RunSession, state: _State, decision: Decision, result: StepResult, tally: list[StepOutcome], *, seconds: float) -> None:
-    state.results[decision.step.kind] = result
-    state.own.append(result)
+def _keep(work: _Work, session: RunSession, decision: Decision, result: StepResult, *, seconds: float) -> None:
+    work.results[decision.step.kind] = result
+    work.own.append(result)
     session.record_step(decision, actual_costs(result, session.folder) if seconds else {})
-    tally.append(StepOutcome(decision.step.id, decision.action, seconds))
+    work.tally.append(StepOutcome(decision.step.id, decision.action, seconds))
 
 
-def _finish(prepared: Prepared, session: RunSession, state: _State) -> None:
+def _finish(work: _Work, session: RunSession) -> None:
     """Write the run's outcome before anything describes it."""
-    metrics = _metrics(state)
-    values = {kind: result.values for kind, result in state.results.items()}
+    values = {kind: result.values for kind, result in work.results.items()}
     train, evaluation = values.get("train", {}), values.get("evaluate", {})
+    stopped = any(result.values.get("status") == "stopped_early" for result in work.own)
     session.finish(
-        _status(state),
+        "stopped_early" if stopped else "completed",
         str(train.get("stop_reason", "")),
-        metrics=metrics,
-        gates=_gates(prepared, metrics),
-        seconds=sum(float(r.values.get("seconds", r.seconds)) for r in state.own),
+        metrics=work.metrics,
+        gates=judge(work.prepared.loaded.spec.expect, work.metrics),
+        seconds=sum(float(result.values.get("seconds", result.seconds)) for result in work.own),
         facts={
             "best_step": train.get("best_step"),
             "evaluation": {name: evaluation[name] for name in ("sums", "unigram_entropy") if name in evaluation},
@@ -125,17 +135,10 @@ def _finish(prepared: Prepared, session: RunSession, state: _State) -> None:
     )
 
 
-def _status(state: _State) -> RunStatus:
-    stopped = any(result.values.get("status") == "stopped_early" for result in state.own)
-    return "stopped_early" if stopped else "completed"
-
-
-def _metrics(state: _State) -> dict[str, float]:
-    return gather_metrics([result.values for result in state.own])
-
-
-def _gates(prepared: Prepared, metrics: Mapping[str, float]) -> tuple[GateOutcome, ...]:
-    return tuple(parse_gate(expression).judge(metrics) for expression in prepared.loaded.spec.expect)
+def _end(work: _Work, session: RunSession, status: RunStatus, reason: str) -> None:
+    """Write how a run ended that did not reach its end, unless its outcome stands already (a report that failed)."""
+    if session.finished is None:
+        session.finish(status, reason, metrics=work.metrics)
 
 
 def _remember(prepared: Prepared, result: StepResult) -> None:
@@ -151,47 +154,40 @@ def _remember(prepared: Prepared, result: StepResult) -> None:
     append_history(prepared.workspace.history_file, Past(result.kind, signature, prepared.hardware.name, work or 0.0, seconds))
 
 
-def _run_id(prepared: Prepared, decisions: list[Decision]) -> str:
+def _run_id(prepared: Prepared, decisions: Sequence[Decision]) -> str:
     """The run that this lineage belongs to: the one its first step was started in, else a new one."""
     first = decisions[0].step
     return prepared.workspace.run_of_key(first.key) or prepared.workspace.new_run(prepared.plan.name, first.key)
 
 
-def _cached(
-    prepared: Prepared, decisions: list[Decision], state: _State, *, seed: int, tally: list[StepOutcome]
-) -> RunOutcome:
+def _cached(work: _Work, decisions: Sequence[Decision], *, seed: int) -> RunOutcome:
     for decision in decisions:
-        result = prepared.workspace.result(decision.step.kind, decision.step.key)
+        result = work.prepared.workspace.result(decision.step.kind, decision.step.key)
         assert result is not None
-        state.own.append(result)
-        state.results[decision.step.kind] = result
-        tally.append(StepOutcome(decision.step.id, "cached", 0.0))
-    run_id = state.own[0].run_id
+        work.own.append(result)
+        work.tally.append(StepOutcome(decision.step.id, "cached", 0.0))
+    run_id = work.own[0].run_id
     assert run_id is not None
-    return _outcome(prepared, decisions, state, seed=seed, run_id=run_id, error=None, cached=True)
+    return _outcome(work, decisions, seed=seed, run_id=run_id, error=None, cached=True)
 
 
-def _outcome(
-    prepared: Prepared, decisions: list[Decision], state: _State, *, seed: int, run_id: str, error: SpecrunError | None, cached: bool
-) -> RunOutcome:
-    folder: Path = prepared.workspace.runs / run_id
-    final = read_final(folder) or {}
-    metrics = _metrics(state)
-    artifacts = {facts["role"]: str(folder / name) for result in state.own for name, facts in result.artifacts.items()}
+def _outcome(work: _Work, decisions: Sequence[Decision], *, seed: int, run_id: str, error: SpecrunError | None, cached: bool) -> RunOutcome:
+    folder: Path = work.prepared.workspace.runs / run_id
+    final = read_final(folder)
+    artifacts = {facts["role"]: str(folder / name) for result in work.own for name, facts in result.artifacts.items()}
     predicted = [d.predicted.seconds for d in decisions if d.action in ("run", "resume") and d.step.kind == "train"]
-    status: RunStatus = final.get("status", "failed") if error is None or final else "failed"
     return RunOutcome(
         run_id=run_id,
-        name=prepared.plan.name,
+        name=work.prepared.plan.name,
         seed=seed,
-        status=status,
+        status=final["status"] if final else "failed",
         folder=folder,
-        metrics=metrics,
+        metrics=work.metrics,
         artifacts=artifacts,
-        gates=() if error else _gates(prepared, metrics),
+        gates=() if error else judge(work.prepared.loaded.spec.expect, work.metrics),
         report=next((path for role, path in artifacts.items() if role.startswith("report")), None),
         cached=cached,
-        seconds=state.worked_seconds,
+        seconds=work.worked_seconds,
         predicted_seconds=predicted[0] if predicted else None,
         error=error,
     )

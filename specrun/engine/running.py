@@ -32,7 +32,13 @@ def run_step(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapping[s
 
 
 def make_context(
-    prepared: Prepared, step: Step, folder: Path, *, emit: Emit, stop_requested: Callable[[], int | None] = lambda: None, run_id: str | None = None
+    prepared: Prepared,
+    step: Step,
+    folder: Path,
+    *,
+    emit: Emit,
+    stop_requested: Callable[[], int | None] = lambda: None,
+    run_id: str | None = None,
 ) -> StepContext:
     """The world as a step of this plan may see it."""
     return StepContext(
@@ -79,7 +85,8 @@ def seal(step: Step, folder: Path, output: StepOutput, *, store: Path, started: 
 def artifact_events(result: StepResult) -> list[Artifact]:
     """The artifacts of a result as events, paths relative to the store."""
     return [
-        Artifact(facts["role"], f"{result.folder}/{name}", facts["sha256"], facts["bytes"], result.id) for name, facts in result.artifacts.items()
+        Artifact(facts["role"], f"{result.folder}/{name}", facts["sha256"], facts["bytes"], result.id)
+        for name, facts in result.artifacts.items()
     ]
 
 
@@ -112,7 +119,9 @@ def _run_in_child(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapp
         "data_root": str(context.data_root) if context.data_root else None,
         "inputs": {name: {"folder": str(item.folder), "result": asdict(item.result)} for name, item in inputs.items()},
     }
-    done = subprocess.run([sys.executable, "-m", "specrun.engine.child"], input=json.dumps(request), capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    done = subprocess.run(
+        [sys.executable, "-m", "specrun.engine.child"], input=json.dumps(request), capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise _child_error(kind, done.stdout, done.stderr, done.returncode)
     answer: dict[str, Any] = json.loads(done.stdout)

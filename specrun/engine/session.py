@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from specrun.engine.environment import git_state, packages, python_version
+from specrun.engine.gates import GateOutcome
 from specrun.engine.prepare import Prepared
 from specrun.events import Alert, Emit, Event, RunStatus, Status, StepRecord
 from specrun.plan.step import Decision, Predicted, Step, StepResult
-from specrun.records.journal import Journal, next_attempt
+from specrun.records.journal import Journal
+from specrun.records.journal_reader import next_attempt
 from specrun.records.run_files import mark_active, unmark_active, write_final, write_run
 from specrun.spec.dump import dump
-from specrun.spec.gates import GateOutcome
+from specrun.spec.resolved import origins
 
 
 class RunSession:
@@ -62,8 +64,16 @@ class RunSession:
         step = decision.step
         self.emit(StepRecord(step.id, step.kind, step.key, decision.action, decision.reason, predicted_costs(decision.predicted), actual))
 
-    def finish(self, status: RunStatus, reason: str, *, metrics: Mapping[str, float], gates: Sequence[GateOutcome] = (), seconds: float | None = None,
-               facts: Mapping[str, Any] | None = None) -> None:  # fmt: skip
+    def finish(
+        self,
+        status: RunStatus,
+        reason: str,
+        *,
+        metrics: Mapping[str, float],
+        gates: Sequence[GateOutcome] = (),
+        seconds: float | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
         """Write the outcome. seconds: work of all attempts, where it is known. facts: further plain JSON
         for final.json (sums of the evaluation, the best step)."""
         self.finished = status
@@ -75,7 +85,7 @@ class RunSession:
             "finished_at": utc_now(),
             "duration_s": time.time() - self._started if seconds is None else seconds,
             "metrics": dict(metrics),
-            "gates": [{"expression": g.gate.expression, "passed": g.passed, "value": g.value} for g in gates],
+            "gates": [{"expression": g.expression, "passed": g.passed, "value": g.value} for g in gates],
             **(facts or {}),
         }
         write_final(self.folder, document)
@@ -97,7 +107,7 @@ def run_document(prepared: Prepared, *, run_id: str, seed: int, shared: Mapping[
         "spec": dump(loaded.spec),
         "spec_digest": loaded.digest,
         "spec_file": loaded.file,
-        "provenance": loaded.provenance.as_mapping(),
+        "provenance": origins(loaded),
         "plan": [_planned(d) for d in prepared.decisions if d.step.seed in (None, seed)],
         "command": shlex.join(["specrun", *sys.argv[1:]]),
         "git": {"commit": git.commit, "dirty": git.dirty, "patch": git.patch},
@@ -125,5 +135,11 @@ def utc_now() -> str:
 
 def _planned(decision: Decision) -> dict[str, Any]:
     step: Step = decision.step
-    return {"id": step.id, "kind": step.kind, "key": step.key, "action": decision.action, "reason": decision.reason,
-            "predicted": {**predicted_costs(decision.predicted), "basis": decision.predicted.basis}}  # fmt: skip
+    return {
+        "id": step.id,
+        "kind": step.kind,
+        "key": step.key,
+        "action": decision.action,
+        "reason": decision.reason,
+        "predicted": {**predicted_costs(decision.predicted), "basis": decision.predicted.basis},
+    }

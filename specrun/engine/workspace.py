@@ -132,7 +132,9 @@ class Workspace:
                 continue
             atomic_write(self.store / "run-keys" / key[:_KEY_CHARACTERS], run_id + "\n")
             return run_id
-        raise StoreError(f"{self.runs}: every id for {name} is taken", code="run-id-taken", hint="remove old runs with: specrun runs remove")
+        raise StoreError(
+            f"{self.runs}: every id for {name} is taken", code="run-id-taken", hint="remove old runs with: specrun runs remove"
+        )
 
     def _earlier(self, files: list[Path]) -> Iterator[Earlier]:
         for path in files:

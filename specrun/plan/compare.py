@@ -54,14 +54,18 @@ def nearest(step: Step, earlier: Sequence[Earlier]) -> Earlier | None:
     return min(ranked, key=lambda e: (len(changes(e.options, step.options)), e.name != name), default=None)
 
 
-def reason_to_run(step: Step, *, version: int, earlier: Sequence[Earlier], changed_parents: Sequence[str]) -> tuple[str, tuple[Change, ...]]:
+def reason_to_run(
+    step: Step, *, version: int, earlier: Sequence[Earlier], changed_parents: Sequence[str]
+) -> tuple[str, tuple[Change, ...]]:
     """Why a step has to run, in words, and the changes behind it. changed_parents: ids of parents with another key than before."""
     before = nearest(step, earlier)
     if before is None:
         return "no earlier result", ()
     differing = changes(before.options, step.options)
     if differing:
-        return "; ".join(str(change) for change in differing[:4]) + (f"; and {len(differing) - 4} more" if len(differing) > 4 else ""), differing
+        return "; ".join(str(change) for change in differing[:4]) + (
+            f"; and {len(differing) - 4} more" if len(differing) > 4 else ""
+        ), differing
     if before.version != version:
         return f"this specrun's {step.kind} step is version {version}, the earlier result's {before.version}", ()
     files = sorted(path for path, found in step.inputs.items() if found not in before.inputs.values())

@@ -14,9 +14,7 @@ _INDENT = 2
 _WIDTH = 118
 
 
-def plan_lines(
-    *, name: str, place: str, decisions: Sequence[Decision], forecast: Forecast, memory_bytes: int
-) -> list[str]:
+def plan_lines(*, name: str, place: str, decisions: Sequence[Decision], forecast: Forecast, memory_bytes: int) -> list[str]:
     """The lines that `plan` prints. place: the device with its reasons; memory_bytes: what the device has."""
     width = max(len(d.step.id) for d in decisions)
     lines = [f"{name} on {place}"]
@@ -42,9 +40,7 @@ def summary(decisions: Sequence[Decision]) -> str:
     return f"{steps} to run ({', '.join(kinds)}){about}. Nothing was run."
 
 
-def plan_document(
-    *, spec_digest: str, decisions: Sequence[Decision], forecast: Forecast, device: dict[str, Any]
-) -> dict[str, Any]:
+def plan_document(*, spec_digest: str, decisions: Sequence[Decision], forecast: Forecast, device: dict[str, Any]) -> dict[str, Any]:
     """The `plan --json` document."""
     schedule, cost = forecast.schedule, forecast.cost
     return {

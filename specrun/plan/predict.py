@@ -71,15 +71,15 @@ class Forecast:
         return float(self.cost.flops_per_token) * self.schedule.total_tokens
 
 
-def forecast(
-    spec: Spec, *, facts: Facts, history: Sequence[Past], device: str, kind: str, cores: int, signature: str
-) -> Forecast:
+def forecast(spec: Spec, *, facts: Facts, history: Sequence[Past], device: str, kind: str, cores: int, signature: str) -> Forecast:
     """Predict every step kind. device: its name; kind: cpu or cuda; signature: see `training_signature`."""
     cost = _cost(spec, facts)
     schedule = _schedule(spec, facts)
     predicted = {name: _from_history(name, history, device) for name in ("data", "tokenizer", "tokens", "evaluate", "report")}
     if cost is not None and schedule is not None:
-        predicted["train"] = _training(spec, cost, schedule, history, device=device, kind=kind, cores=cores, signature=signature, facts=facts)
+        predicted["train"] = _training(
+            spec, cost, schedule, history, device=device, kind=kind, cores=cores, signature=signature, facts=facts
+        )
     else:
         predicted["train"] = Predicted(basis=facts.basis)
     return Forecast(facts, schedule, cost, predicted)
