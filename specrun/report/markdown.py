@@ -1,0 +1,82 @@
+"""How values are written in Markdown so that they stay text: escaped, in code spans, fenced, or as aligned tables."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from specrun.report.text import clean
+from specrun.report.views import Column, PlanRow, Row, SpecRow, Table
+
+_SIGNIFICANT = re.compile(r"([\\`*_{}\[\]|~#!])")
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+
+
+def inline(text: str) -> str:
+    """Text within a line or a table cell: nothing in it is markup, and it stays on its line."""
+    one_line = " ".join(clean(text).split())
+    return _SIGNIFICANT.sub(r"\\\1", "".join(_ENTITIES.get(character, character) for character in one_line))
+
+
+def code(text: str) -> str:
+    """Text as a code span that its own backticks do not end; a bar is escaped for tables."""
+    one_line = " ".join(clean(text).split()).replace("|", "\\|")
+    if not one_line:
+        return ""
+    fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", one_line)), default=0))
+    space = " " if one_line.startswith("`") or one_line.endswith("`") else ""
+    return f"{fence}{space}{one_line}{space}{fence}"
+
+
+def block(text: str, *, language: str = "") -> str:
+    """Text as a fenced block that its own fences do not end."""
+    lines = clean(text)
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", lines)), default=0))
+    return f"{fence}{language}\n{lines}\n{fence}"
+
+
+def table(shown: Table) -> str:
+    """A table with its columns aligned in the source too."""
+    return aligned(shown.columns, shown.rows)
+
+
+def plan_table(rows: Sequence[PlanRow]) -> Table:
+    """The plan as a table: Markdown has no bars."""
+    figures = ("predicted", "actual", "ratio", "memory, predicted", "memory, actual", "disk")
+    columns = (Column("step"), Column("action"), *(Column(label, numeric=True) for label in figures), Column("reason"))
+    return Table("Steps of the plan", columns, tuple(Row(_plan_cells(row)) for row in rows))
+
+
+def _plan_cells(row: PlanRow) -> tuple[str, ...]:
+    times = (row.predicted_time, row.actual_time, row.ratio)
+    return (row.id, row.action, *times, row.predicted_memory, row.actual_memory, row.disk, row.reason)
+
+
+def spec_table(rows: Sequence[SpecRow]) -> Table:
+    """The resolved spec as a table."""
+    columns = (Column("key", mono=True), Column("value", mono=True), Column("from"))
+    return Table("Values of the spec", columns, tuple(Row((row.path, row.value, row.origin)) for row in rows))
+
+
+def aligned(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """Rows under their columns' names; figures to the right."""
+    cells = [[inline(column.label) for column in columns]]
+    cells += [[code(cell) if column.mono else inline(cell) for column, cell in zip(columns, row.cells, strict=True)] for row in rows]
+    widths = [max(3, *(_width(line[i]) for line in cells)) for i in range(len(columns))]
+    rule = ["-" * (width - 1) + ":" if column.numeric else "-" * width for column, width in zip(columns, widths, strict=True)]
+    lines = [_line(line, columns, widths) for line in cells]
+    return "\n".join([lines[0], f"| {' | '.join(rule)} |", *lines[1:]])
+
+
+def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
+    padded = []
+    for cell, column, width in zip(cells, columns, widths, strict=True):
+        space = " " * (width - _width(cell))
+        padded.append(space + cell if column.numeric else cell + space)
+    return f"| {' | '.join(padded)} |"
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes in a terminal: wide characters take two, combining ones none."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
