@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from specrun.errors import DataError
-from specrun.training.token_file import open_tokens, read_info, splits, token_dtype, write_tokens
+from specrun.training.token_file import Encoded, open_tokens, read_info, splits, token_dtype, write_tokens
 
 documents = st.lists(st.lists(st.integers(0, 99), max_size=40), max_size=12)
 
@@ -50,12 +50,19 @@ def test_without_end_of_text_the_first_token_alone_is_left_out_of_what_is_predic
     assert info.end_of_text_id is None
 
 
-@given(st.lists(st.integers(0, 9), min_size=1, max_size=60), st.integers(1, 60))
-def test_a_document_in_blocks_is_the_document_whole(tmp_path_factory: pytest.TempPathFactory, ids: list[int], size: int) -> None:
+@given(st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=40), max_size=5), st.integers(1, 40))
+def test_documents_in_pieces_are_stored_as_documents_whole(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[list[int]], size: int
+) -> None:
     folder = tmp_path_factory.mktemp("tokens")
-    whole = write_tokens(folder, "whole", [(ids, 1, 1)], vocab_size=11, end_of_text_id=10)
-    blocks = (np.asarray(ids[start : start + size]) for start in range(0, len(ids), size))
-    assert write_tokens(folder, "blocks", [(blocks, 1, 1)], vocab_size=11, end_of_text_id=10) == whole
+    whole = write_tokens(folder, "whole", [(ids, len(ids), len(ids)) for ids in texts], vocab_size=11, end_of_text_id=10)
+    pieces = [
+        Encoded(np.asarray(ids[start : start + size]), len(ids[start : start + size]), len(ids[start : start + size]), start > 0)
+        for ids in texts
+        for start in range(0, len(ids), size)
+    ]
+    assert write_tokens(folder, "pieces", pieces, vocab_size=11, end_of_text_id=10) == whole
+    assert open_tokens(folder, "pieces").offsets.tolist() == open_tokens(folder, "whole").offsets.tolist()
 
 
 @pytest.mark.parametrize(("vocab_size", "name", "width"), [(65_536, "uint16", 2), (65_537, "uint32", 4)])

@@ -1,0 +1,108 @@
+"""Runs the `tokens` step: every split as token ids in a file to map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from specrun.errors import DataError
+from specrun.events import Emit, Progress
+from specrun.sources.document_file import Piece, read_pieces
+from specrun.spec.document import Spec
+from specrun.steps.contract import StepContext, StepInput, StepOutput
+from specrun.tokenizers.contract import Encoder, UnknownCharacter, load_tokenizer, make_encoder
+from specrun.training.token_file import Encoded, TokenInfo, write_tokens
+
+_BATCH_CHARACTERS = 1 << 20
+"""Text encoded at once; the library needs some 100 bytes a token while it works."""
+
+
+def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
+    """Encode and write. values: vocab_size, splits (TokenInfo of each). Raises DataError for a train split without tokens."""
+    data, tokenizer = inputs["data"], inputs["tokenizer"]
+    encoder = make_encoder(load_tokenizer(tokenizer.folder), spec.data.tokenizer)
+    infos: dict[str, dict[str, Any]] = {}
+    for split, facts in data.values["splits"].items():
+        reader = _SplitReader(data.folder / f"{split}.parquet", split, facts["documents"], encoder, context.emit)
+        info = _write(context.folder, reader, tokenizer.values)
+        if split == "train" and not info.bytes:
+            raise DataError("the train split has no tokens", code="empty-corpus", hint="give data.source more text")
+        infos[split] = asdict(info)
+    artifacts = {f"{split}{suffix}": "tokens" for split in infos for suffix in (".bin", ".offsets.bin", ".json")}
+    return StepOutput({"vocab_size": tokenizer.values["vocab_size"], "splits": infos}, artifacts)
+
+
+def _write(folder: Path, reader: _SplitReader, tokenizer: Mapping[str, Any]) -> TokenInfo:
+    end = tokenizer["end_of_text_id"]
+    unpredicted = None if end is not None else reader.text_of_first_token
+    return write_tokens(
+        folder, reader.split, reader.pieces(), vocab_size=tokenizer["vocab_size"], end_of_text_id=end, unpredicted=unpredicted
+    )
+
+
+class _SplitReader:
+    """Reads and encodes a split, and remembers its first text and where it is for messages."""
+
+    def __init__(self, path: Path, split: str, documents: int, encoder: Encoder, emit: Emit) -> None:
+        self.path, self.split, self.documents = path, split, documents
+        self.encoder, self.emit = encoder, emit
+        self.first_text = ""
+
+    def pieces(self) -> Iterator[Encoded]:
+        done = 0
+        for group in read_pieces(self.path):
+            for batch in _batches(group):
+                self.first_text = self.first_text or batch[0].text
+                try:
+                    ids = self.encoder.encode([piece.text for piece in batch])
+                except UnknownCharacter as unknown:
+                    raise self._unknown(unknown, batch, done) from None
+                for piece, of_piece in zip(batch, ids, strict=True):
+                    yield Encoded(of_piece, len(piece.text.encode()), len(piece.text.split()), piece.part > 0)
+                done += sum(piece.part == 0 for piece in batch)
+                self.emit(Progress("tokens", done, self.documents, "document"))
+
+    def text_of_first_token(self, first_id: int) -> tuple[int, int]:
+        """Bytes of the first token's text, and the words that the text after it lacks."""
+        size = self.encoder.first_token_bytes(first_id, self.first_text)
+        rest = self.first_text.encode()[size:].decode("utf-8", "ignore")
+        return size, len(self.first_text.split()) - len(rest.split())
+
+    def _unknown(self, unknown: UnknownCharacter, batch: Sequence[Piece], done: int) -> DataError:
+        document = done + sum(piece.part == 0 for piece in batch[: unknown.text + 1])
+        part = batch[unknown.text].part
+        before = 0
+        if part:
+            before = sum(len(piece.text) for piece in _document(self.path, document)[:part])
+        message = (
+            f"split {self.split}, document {document:,}, character {before + unknown.offset:,}: "
+            f"{unknown} does not occur in the train split, so the char tokenizer has no token for it"
+        )
+        return DataError(message, code="unknown-character", hint="set data.tokenizer.unknown: token, or use kind: byte or bpe")
+
+
+def _batches(group: Sequence[Piece]) -> Iterator[list[Piece]]:
+    batch: list[Piece] = []
+    size = 0
+    for piece in group:
+        batch.append(piece)
+        size += len(piece.text)
+        if size >= _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _document(path: Path, number: int) -> list[Piece]:
+    """The pieces of the number-th document, counted from 1."""
+    seen = 0
+    found: list[Piece] = []
+    for group in read_pieces(path):
+        for piece in group:
+            seen += piece.part == 0
+            if seen == number:
+                found.append(piece)
+    return found
