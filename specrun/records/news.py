@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from specrun.errors import StoreError
 from specrun.records.ingest import Positions, read_positions
 from specrun.records.journal_reader import journal_files
-from specrun.records.run_files import run_folder
+from specrun.records.run_files import read_final, run_folder
 from specrun.records.snapshots import Listing
 
 if TYPE_CHECKING:
@@ -29,20 +30,27 @@ class News:
 
 def find_news(connection: duckdb.DuckDBPyConnection, store: Path, listing: Listing) -> News:
     """Compare the folders with the database `snapshot` of a connection."""
-    known = {run_id for (run_id,) in connection.execute("SELECT run_id FROM snapshot.runs").fetchall()}
+    known: dict[str, str] = dict(connection.execute("SELECT run_id, status FROM snapshot.runs").fetchall())
     # A run that began after the folders were listed may be in a newer snapshot already: only its folder's absence counts.
-    gone = {run_id for run_id in known - listing.runs if not run_folder(store, run_id).is_dir()}
+    gone = {run_id for run_id in known.keys() - listing.runs if not run_folder(store, run_id).is_dir()}
     marked = {marker.partition("~")[0] for marker in listing.markers}
-    suspects = ((listing.runs - known) | listing.active | marked) & listing.runs
+    suspects = ((listing.runs - known.keys()) | listing.active | marked) & listing.runs
     positions = read_positions(connection, "snapshot", suspects) if suspects else {}
     touched, total = set(), 0
     for run_id in suspects:
         unread = _unread(store, run_id, positions)
         total += unread or 0
         # An active run with nothing unread is as the snapshot has it, unless it just ended.
-        if unread or run_id not in known or run_id in marked or (run_folder(store, run_id) / "final.json").exists():
+        if unread or run_id not in known or run_id in marked or (known[run_id] == "running" and _has_ended(store, run_id)):
             touched.add(run_id)
     return News(frozenset(touched), frozenset(gone), positions, total)
+
+
+def _has_ended(store: Path, run_id: str) -> bool:
+    try:
+        return read_final(run_folder(store, run_id)) is not None
+    except StoreError:
+        return False
 
 
 def _unread(store: Path, run_id: str, positions: Positions) -> int:

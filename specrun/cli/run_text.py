@@ -1,0 +1,85 @@
+"""Owns the text of `specrun runs show`: plain data in, lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from specrun.cli.tables import clock, figure, plain, table
+
+__all__ = ["show_text"]
+
+
+def show_text(run: Mapping[str, Any]) -> str:
+    """A run on a page: state, setting, metrics, steps, warnings, artifacts."""
+    return "\n".join([*_head(run), *_metrics(run), *_steps(run), *_alerts(run), *_artifacts(run)])
+
+
+def _head(run: Mapping[str, Any]) -> Iterator[str]:
+    document = run["document"]
+    reason = f": {plain(run['reason'])}" if run["reason"] else ""
+    yield f"{plain(run['run_id'])}  {run['status']}{reason}"
+    facts = {
+        "name": run["name"],
+        "task": f"{run['task']}, seed {run['seed']}",
+        "started": f"{run['started_at']}, {clock(run['duration_s'])}, {run['attempts']} attempt{'s' if run['attempts'] != 1 else ''}",
+        "tags": ", ".join(run["tags"]),
+        "hardware": " ".join(str(document.get("hardware", {}).get(key, "")) for key in ("kind", "name", "precision")).strip(),
+        "git": _git(document.get("git") or {}),
+        "command": " ".join(document.get("command", ())),
+        "comparable": "" if run["comparable"] else "no: it used a fallback source",
+        "folder": run["folder"],
+    }
+    yield from (f"  {name:<10}  {plain(text)}" for name, text in facts.items() if text)
+    for gate in (run["final"] or {}).get("gates", ()):
+        verdict = "passed" if gate["passed"] else "FAILED"
+        yield f"  {'expect':<10}  {plain(gate['expression'])}: {verdict}" + (
+            f", {figure(gate['value'])}" if gate.get("value") is not None else ""
+        )
+
+
+def _git(git: Mapping[str, Any]) -> str:
+    return f"{git.get('commit', '')[:12]}{' with uncommitted changes' if git.get('dirty') else ''}" if git.get("commit") else ""
+
+
+def _metrics(run: Mapping[str, Any]) -> Iterator[str]:
+    curves = {line["metric"]: line for line in run["best"]}
+    rows = []
+    for name, value in run["metrics"].items():
+        line = curves.get(name)
+        if line is None:
+            rows.append((name, value, None, None, None, None))
+        else:
+            rows.append((name, value, line["minimum"], line["argmin"], line["maximum"], line["argmax"]))
+    if rows:
+        yield ""
+        yield table(("METRIC", "LAST", "MIN", "AT STEP", "MAX", "AT STEP"), rows)
+
+
+def _steps(run: Mapping[str, Any]) -> Iterator[str]:
+    if run["steps"]:
+        rows = [
+            (step["id"], step["action"], _time(step["predicted"]), _time(step["actual"]), step["key"][:12], step["reason"])
+            for step in run["steps"]
+        ]
+        yield ""
+        yield table(("STEP", "ACTION", "PREDICTED", "ACTUAL", "KEY", "REASON"), rows)
+
+
+def _time(cost: Mapping[str, float]) -> str:
+    return clock(cost["seconds"]) if "seconds" in cost else ""
+
+
+def _alerts(run: Mapping[str, Any]) -> Iterator[str]:
+    if run["alerts"]:
+        yield ""
+    for alert in run["alerts"]:
+        at = f" at step {alert['step']}" if alert["step"] is not None else ""
+        yield f"{alert['level']} {plain(alert['code'])}{at}: {plain(alert['message'])}"
+
+
+def _artifacts(run: Mapping[str, Any]) -> Iterator[str]:
+    if run["artifacts"]:
+        rows = [(item["role"], item["size_bytes"], item["sha256"][:12], item["path"]) for item in run["artifacts"]]
+        yield ""
+        yield table(("ARTIFACT", "BYTES", "SHA256", "PATH"), rows)

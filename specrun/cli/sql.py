@@ -1,0 +1,92 @@
+"""`specrun sql`: ask the records in SQL, read-only."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from specrun.cli.options import DEFAULT_STORE, Json, Store
+from specrun.cli.tables import table
+from specrun.records.lines import flag_non_finite
+from specrun.records.queries import open_records
+
+
+class Format(StrEnum):
+    """How an answer is printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+def run(
+    query: Annotated[str, typer.Argument(help='One SELECT, e.g. "SELECT run_id, status FROM runs".', show_default=False)],
+    store: Store = DEFAULT_STORE,
+    json_: Json = False,
+    format_: Annotated[Format, typer.Option("--format", help="How the answer is printed.")] = Format.table,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 1000,
+) -> None:
+    """Ask the records in SQL, read-only.
+
+    Tables: runs, params, metrics, run_summary, system, steps, spans, artifacts, lineage, alerts, examples, trials.
+    """
+    with open_records(store) as records:
+        columns, rows = records.sql(query, limit + 1)
+    shown = rows[:limit]
+    if json_ or format_ is Format.json:
+        cells = [[_plain_value(cell) for cell in row] for row in shown]
+        document = flag_non_finite({"format_version": 1, "columns": columns, "rows": cells})
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    elif format_ is Format.csv:
+        sys.stdout.write(csv_text(columns, shown))
+    else:
+        print(table(columns, [[_cell_text(cell) for cell in row] for row in shown]))
+    if len(rows) > limit:
+        print(f"the first {limit} rows; --limit shows more", file=sys.stderr)
+
+
+def csv_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Comma-separated values. A text that a spreadsheet would run as a formula gets a ' in front; numbers are untouched."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([_inert(name) for name in columns])
+    for row in rows:
+        writer.writerow([cell if isinstance(cell, int | float) else _inert(_cell_text(cell)) for cell in row])
+    return buffer.getvalue()
+
+
+def _inert(text: Any) -> Any:
+    """Formula starters, also behind white space, which some spreadsheets skip."""
+    return (
+        f"'{text}"
+        if isinstance(text, str) and (text.lstrip()[:1] in {"=", "+", "-", "@"} or text[:1] in {"\t", "\r"}) and text.strip()
+        else text
+    )
+
+
+def _cell_text(cell: Any) -> Any:
+    if cell is None or isinstance(cell, int | float):
+        return cell
+    value = _plain_value(cell)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _plain_value(cell: Any) -> Any:
+    """A value that JSON has a word for: times in ISO 8601, UTC; lists and maps as they are."""
+    if isinstance(cell, datetime):
+        return cell.isoformat() + ("" if cell.tzinfo else "Z")
+    if isinstance(cell, date):
+        return cell.isoformat()
+    if isinstance(cell, dict):
+        return {str(key): _plain_value(value) for key, value in cell.items()}
+    if isinstance(cell, list | tuple):
+        return [_plain_value(value) for value in cell]
+    return cell if cell is None or isinstance(cell, str | int | float | bool) else str(cell)

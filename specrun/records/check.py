@@ -1,0 +1,131 @@
+"""Owns the examination of a store: every line of every journal, every document, and whether the snapshot agrees. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from specrun.errors import StoreError
+from specrun.records import store as duck
+from specrun.records.ingest import Positions, read_positions
+from specrun.records.journal_reader import CORRUPT, JournalFile, journal_files, read_journal
+from specrun.records.run_files import is_alive, read_final, read_run, run_folder
+from specrun.records.snapshots import Listing, current, list_runs, no_store
+
+__all__ = ["Finding", "check"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong, or worth knowing, about a store. place: a path; remedy: what to do."""
+
+    level: Literal["info", "warning", "error"]
+    code: str
+    place: str
+    message: str
+    remedy: str
+
+
+def check(store: Path) -> list[Finding]:
+    """Everything found, the snapshot first, then run by run. Raises StoreError when there is no store, or a newer one."""
+    if not store.is_dir():
+        raise no_store(store)
+    listing = list_runs(store)
+    findings = list(_leftovers(store))
+    positions = _snapshot_positions(store, listing, findings)
+    for run_id in sorted(listing.runs):
+        findings.extend(_check_run(store, run_id, listing, positions))
+    return findings
+
+
+def _snapshot_positions(store: Path, listing: Listing, findings: list[Finding]) -> Positions | None:
+    snapshot = current(store)
+    remedy = "run `specrun store rebuild`; no record is lost"
+    if snapshot is None:
+        if listing.runs:
+            findings.append(Finding("info", "snapshot-missing", str(store / "CURRENT"), "there is no snapshot yet", remedy))
+        return None
+    if not duck.usable(snapshot):
+        findings.append(Finding("error", "snapshot-damaged", str(snapshot), "the snapshot does not open", remedy))
+        return None
+    with duck.connect() as connection, duck.attached(connection, snapshot, "READ_ONLY"):
+        known = {run_id for (run_id,) in connection.execute("SELECT run_id FROM snapshot.runs").fetchall()}
+        return read_positions(connection, "snapshot", known)
+
+
+def _leftovers(store: Path) -> Iterator[Finding]:
+    for pattern, what in (
+        (".store-*", "an unfinished snapshot"),
+        (".*.part", "an unfinished file"),
+        ("runs/.removing-*", "a run half removed"),
+    ):
+        for path in sorted(store.glob(pattern)):
+            yield Finding("info", "leftover", str(path), f"{what} of a process that was killed", "delete it when no specrun is running")
+
+
+def _check_run(store: Path, run_id: str, listing: Listing, positions: Positions | None) -> Iterator[Finding]:
+    folder = run_folder(store, run_id)
+    journals = journal_files(folder)
+    yield from _check_documents(folder, bool(journals))
+    alive = run_id in listing.active and is_alive(store, run_id)
+    if run_id in listing.active and not alive and _final_or_none(folder) is None:
+        yield Finding("warning", "run-crashed", str(folder), "its process ended without saying so", "apply its spec again to resume it")
+    pending = alive or run_id in listing.active or any(marker.partition("~")[0] == run_id for marker in listing.markers)
+    for journal in journals:
+        yield from _check_journal(journal, alive=alive)
+        if positions is not None and not pending:
+            yield from _check_position(journal, run_id, positions)
+
+
+def _check_documents(folder: Path, has_journals: bool) -> Iterator[Finding]:  # noqa: FBT001 - one caller, beside it
+    try:
+        if read_run(folder) is None and has_journals:
+            yield Finding(
+                "error",
+                "description-missing",
+                str(folder / "run.json"),
+                "the run has no run.json",
+                "its records can be read, its spec cannot",
+            )
+        read_final(folder)
+    except StoreError as error:
+        yield Finding(
+            "error", error.code, str(folder), error.message, "restore the file from a copy, or delete the run: specrun runs remove"
+        )
+
+
+def _final_or_none(folder: Path) -> dict[str, object] | None:
+    try:
+        return read_final(folder)
+    except StoreError:
+        return None
+
+
+def _check_journal(journal: JournalFile, *, alive: bool) -> Iterator[Finding]:
+    end = expected = 0
+    for record in read_journal(journal.path):
+        end = record.end
+        if record.kind == CORRUPT:
+            place = f"{journal.path}:{record.offset}"
+            yield Finding("error", "record-damaged", place, "the line's checksum does not hold; it is skipped", "check the disk")
+        elif record.number > expected:
+            place = f"{journal.path}:{record.offset}"
+            yield Finding("error", "records-missing", place, f"records {expected} to {record.number - 1} are missing", "check the disk")
+        expected = expected + 1 if record.kind == CORRUPT else record.number + 1
+    torn = journal.path.stat().st_size - end
+    if torn and not alive:
+        yield Finding("info", "torn-tail", str(journal.path), f"its last {torn} bytes are a record cut short by a kill", "nothing to do")
+
+
+def _check_position(journal: JournalFile, run_id: str, positions: Positions) -> Iterator[Finding]:
+    position = positions.get((run_id, journal.path.name))
+    remedy = "run `specrun store rebuild`"
+    whole = max((record.end for record in read_journal(journal.path, position.read_bytes if position else 0)), default=0)
+    if position is None or whole:
+        yield Finding("warning", "snapshot-behind", str(journal.path), "the snapshot lacks records of this journal", remedy)
+    elif journal.path.stat().st_size < position.read_bytes:
+        yield Finding(
+            "error", "journal-shrunk", str(journal.path), "it is shorter than when it was read", "restore it from a copy, then " + remedy
+        )
