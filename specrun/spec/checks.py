@@ -22,7 +22,8 @@ Check = Callable[[Spec], Iterator[Problem]]
 def all_rules() -> tuple[Check, ...]:
     """The rules, by the name of their module."""
     names = sorted(m.name for m in pkgutil.iter_modules(rules.__path__))
-    return tuple(importlib.import_module(f"{rules.__name__}.{name}").check for name in names)
+    modules = (importlib.import_module(f"{rules.__name__}.{name}") for name in names)
+    return tuple(module.check for module in modules if hasattr(module, "check"))
 
 
 def problems(spec: Spec, *, complete: bool) -> list[Problem]:

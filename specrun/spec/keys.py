@@ -58,7 +58,7 @@ _EXAMPLES = {"name": "my-experiment"}
 
 
 def report_unknown_keys(
-    cls: type[Section], node: MapNode, path: Path_, root: MapNode, findings: Findings, missing: MissingKeys
+    cls: type[Section], node: MapNode, path: Path_, *, root: MapNode, findings: Findings, missing: MissingKeys
 ) -> set[str]:
     """Report the keys that a section does not have. Returns: the fields they were meant for, which are wrong, not missing."""
     shapes = fields(cls)

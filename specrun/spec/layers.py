@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from specrun.spec.nodes import Entry, MapNode, Node, Path_, Place, ScalarNode, plain
+from specrun.spec.parts import kinds
 from specrun.spec.section import Section
 from specrun.spec.shape import Field, fields, section_of
-from specrun.spec.parts import kinds
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,10 @@ def merge(low: Node | None, high: Node, root: type[Section], dropped: list[Dropp
 
     dropped: takes what a change of kind removes.
     """
-    return _merge(low, high, root, None, (), dropped)
+    return _merge(low, high, cls=root, slot=None, path=(), dropped=dropped)
 
 
-def _merge(low: Node | None, high: Node, cls: type[Section] | None, slot: Field | None, path: Path_, dropped: list[Dropped]) -> Node:
+def _merge(low: Node | None, high: Node, *, cls: type[Section] | None, slot: Field | None, path: Path_, dropped: list[Dropped]) -> Node:
     if not isinstance(low, MapNode) or not isinstance(high, MapNode):
         return high if low is None else _over(high, low)
     entries = _kept(low, high, slot, path, dropped) if slot is not None else dict(low.entries)
@@ -53,7 +53,7 @@ def _merge(low: Node | None, high: Node, cls: type[Section] | None, slot: Field 
         shape = shapes.get(name)
         inner = section_of(shape, kind_of(entry.value) or kind_of(below)) if shape else None
         inner_slot = shape if shape and shape.family else None
-        value = _merge(below, entry.value, inner, inner_slot, (*path, name), dropped)
+        value = _merge(below, entry.value, cls=inner, slot=inner_slot, path=(*path, name), dropped=dropped)
         entries[name] = Entry(entry.source, entry.span, value)
     return MapNode(high.source, high.span, entries)
 
@@ -88,9 +88,9 @@ def kind_of(node: Node | None) -> str | None:
     return None
 
 
-def has_path(root: MapNode, cls: type[Section], path: Path_) -> bool:
+def has_path(root: Node | None, cls: type[Section], path: Path_) -> bool:
     """Whether a path leads to a field, given the kinds that the tree chooses."""
-    node: Node | None = root
+    node = root
     current: type[Section] | None = cls
     for position, name in enumerate(path):
         shape = fields(current).get(str(name)) if current is not None else None

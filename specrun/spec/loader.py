@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import yaml
 
 from specrun.spec.findings import Findings, at
-from specrun.spec.nodes import Entry, MapNode, Node, Place, ScalarNode, SeqNode, Source, Span
 from specrun.spec.nearest import nearest
+from specrun.spec.nodes import Entry, MapNode, Node, Place, ScalarNode, SeqNode, Source, Span
 from specrun.spec.scalars import resolve
 from specrun.spec.syntax import report_syntax_error
 from specrun.spec.text import check_characters, check_tabs, decode, split_lines, whole
@@ -23,23 +23,23 @@ MAX_NODES = 100_000
 _Parser = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
-def load_bytes(data: bytes, source: Source, findings: Findings) -> tuple[MapNode | None, Source]:
-    """Parse the bytes of a spec. Returns: the root, None where there is none, and the source with its lines."""
+def load_bytes(data: bytes, source: Source, findings: Findings) -> MapNode | None:
+    """Parse the bytes of a spec. source: without lines; the nodes get one with the lines. Returns None where there is no mapping."""
     text = decode(data, source, findings)
     if text is None:
-        return None, source
+        return None
     source = Source(source.kind, source.name, split_lines(text), source.folder, source.label)
     root = load_node(text, source, findings)
     if root is None:
-        return None, source
+        return None
     if not isinstance(root, MapNode):
         what = "a list" if isinstance(root, SeqNode) else "a single value"
         findings.add(
             whole(source), "not-a-mapping", f"the file holds {what}; a spec is a mapping of sections",
             hint="start with version: 1",
         )  # fmt: skip
-        return None, source
-    return root, source
+        return None
+    return root
 
 
 def load_node(text: str, source: Source, findings: Findings) -> Node | None:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from specrun.errors import SpecError
-from specrun.spec.assembly import LoadedSpec, check_bytes
-from specrun.spec.diagnostics import Diagnostic, Severity, errors
+from specrun.spec.assembly import LoadedSpec, check_value, report_problems
+from specrun.spec.diagnostics import Diagnostic, errors
 from specrun.spec.document import Spec
 from specrun.spec.dump import walk_fields
 from specrun.spec.findings import Findings
-from specrun.spec.nodes import place
 from specrun.spec.section import Problem
 
 
 def load_resolved(document: Mapping[str, Any]) -> Spec:
     """The spec that `dump` made a document of, as run.json holds it. Raises SpecError where a newer language cannot read it."""
-    written = {name: value for name, value in document.items() if name not in ("extends", "preset")}
-    checked = check_bytes(json.dumps(written).encode(), "run.json")
+    checked = check_value(document, "run.json")
     if checked.loaded is None:
         raise SpecError(checked.diagnostics)
     return checked.loaded.spec
@@ -28,10 +25,7 @@ def load_resolved(document: Mapping[str, Any]) -> Spec:
 def raise_for(loaded: LoadedSpec, problems: Iterable[Problem]) -> tuple[Diagnostic, ...]:
     """Problems as diagnostics at the places of the keys they are about. Raises SpecError when one is an error; returns the rest."""
     findings = Findings()
-    root = loaded.provenance.root
-    for problem in problems:
-        severity: Severity = "error" if problem.severity == "error" else "warning"
-        findings.add(place(root, problem.path), problem.code, problem.message, path=problem.path, hint=problem.hint, severity=severity)
+    report_problems(problems, loaded.provenance.root, findings)
     found = findings.ordered()
     if errors(found):
         raise SpecError((*loaded.warnings, *found))

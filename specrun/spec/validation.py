@@ -50,7 +50,7 @@ class Validation:
 
     def _section(self, cls: type[Section], node: MapNode, path: Path_) -> Built:
         shapes = fields(cls)
-        meant = report_unknown_keys(cls, node, path, self._root, self._findings, self._missing)
+        meant = report_unknown_keys(cls, node, path, root=self._root, findings=self._findings, missing=self._missing)
         values: dict[str, Any] = {}
         failed: set[str] = set()
         leaves: dict[str, Any] = {}

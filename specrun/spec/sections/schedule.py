@@ -21,7 +21,7 @@ class Evaluate(Section):
     max_batches: int | None = option(
         None, impact="weights", description="Batches of the validation split per evaluation; absent means the whole split.", ge=1
     )
-    samples: int = option(1, impact="report", description="Texts generated at each evaluation, to look at.", ge=0, le=16)
+    samples: int = option(1, impact="eval", description="Texts generated at each evaluation, to look at.", ge=0, le=16)
 
 
 class Checkpoint(Section):

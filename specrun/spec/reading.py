@@ -1,0 +1,43 @@
+"""Opens a spec: a file, or standard input."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from specrun.errors import UsageError
+from specrun.spec.nearest import nearest
+
+STDIN = "-"
+
+
+class Text(NamedTuple):
+    """The bytes of a spec. name: as diagnostics show it; folder: where its relative paths start."""
+
+    name: str
+    data: bytes
+    folder: Path
+
+
+def read_source(source: Path | str) -> Text:
+    """Read a spec whole. Raises: UsageError for what cannot be opened, naming the nearest file."""
+    if str(source) == STDIN:
+        return Text("<stdin>", sys.stdin.buffer.read(), Path())
+    path = Path(source)
+    try:
+        return Text(str(source), path.read_bytes(), path.parent)
+    except OSError as error:
+        near = nearest(path.name, neighbours(path.parent))
+        hint = f"did you mean {path.parent / near}?" if near else "`specrun init` writes a spec to start from"
+        raise UsageError(f"{source}: {error.strerror or error}", code="unreadable-spec", hint=hint) from None
+    except ValueError:  # a NUL in the name
+        raise UsageError(f"{str(source)!r} is not a path", code="unreadable-spec", hint="name a YAML file") from None
+
+
+def neighbours(folder: Path) -> list[str]:
+    """Names of the YAML files in a folder, sorted; none where it cannot be read."""
+    try:
+        return sorted(p.name for p in folder.iterdir() if p.suffix in {".yaml", ".yml"})
+    except OSError:
+        return []

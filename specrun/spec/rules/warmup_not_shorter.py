@@ -1,0 +1,33 @@
+"""What: a warm-up that is not shorter than the training.
+
+Why: the learning rate would never reach its base value, and the course after the warm-up would never begin.
+
+Example: `duration: 400 steps` with `warmup: 500 steps`. Remedy: a shorter warm-up, such as `warmup: 5%`. Where the two have units
+that only the data can relate (epochs and steps), the planner compares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from specrun.spec.document import Spec
+from specrun.spec.quantities import comparable
+from specrun.spec.section import Problem
+from specrun.spec.units import Quantity
+
+CODE = "warmup-not-shorter"
+
+
+def check(spec: Spec) -> Iterator[Problem]:
+    """Compare warm-up and duration where the spec alone allows it."""
+    warmup = getattr(spec.schedule.learning_rate, "warmup", None)
+    if not isinstance(warmup, Quantity) or not warmup.amount:
+        return
+    path = ("schedule", "learning_rate", "warmup")
+    if warmup.unit == "percent":
+        if warmup.amount >= 100:
+            yield Problem(path, CODE, f"warm-up {warmup} leaves nothing of the duration", "use 5%")
+        return
+    sizes = comparable(warmup, spec.schedule.duration, batch_size=spec.schedule.batch_size, sequence_length=spec.data.sequence_length)
+    if sizes and sizes[0] >= sizes[1]:
+        yield Problem(path, CODE, f"warm-up {warmup} is not shorter than the duration {spec.schedule.duration}", "use 5%")
