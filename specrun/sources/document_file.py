@@ -73,11 +73,12 @@ class DocumentWriter(AbstractContextManager["DocumentWriter"]):
         self._rows: list[Piece] = []
         self._waiting = 0
         self._sha256 = hashlib.sha256()
-        self._counts = {"documents": 0, "characters": 0, "bytes": 0, "words": 0}
+        self.documents = self.characters = self._bytes = self._words = 0
 
     @property
     def written(self) -> Written:
-        return Written(**self._counts, sha256=self._sha256.hexdigest())
+        """What has been added so far."""
+        return Written(self.documents, self.characters, self._bytes, self._words, self._sha256.hexdigest())
 
     def add(self, document: str) -> None:
         """Append a document that is not empty."""
@@ -87,15 +88,15 @@ class DocumentWriter(AbstractContextManager["DocumentWriter"]):
             data = text.encode()
             self._sha256.update(data)
             size += len(data)
-            self._counts["words"] += len(text.split())
+            self._words += len(text.split())
             self._rows.append(Piece(text, part))
             self._waiting += len(text)
             if self._waiting >= _FLUSH_CHARACTERS or len(self._rows) >= _FLUSH_ROWS:
                 self._flush()
         self._sha256.update(size.to_bytes(8, "little"))
-        self._counts["documents"] += 1
-        self._counts["characters"] += len(document)
-        self._counts["bytes"] += size
+        self.documents += 1
+        self.characters += len(document)
+        self._bytes += size
 
     def _flush(self) -> None:
         import pyarrow as pa

@@ -1,15 +1,15 @@
 """Tells train, validation and test documents apart. Each function routes every document, or a part of it, to a split.
 
-    given(options, loaded) -> Iterator[(split, document)]
+    given(options, loaded, full) -> Iterator[(split, document)]
 
-Documents come in the source's order, and memory does not grow with their text.
+full says whether a split wants no more documents. Documents come in the source's order, and memory does not grow with their text.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any, cast
 
@@ -24,28 +24,35 @@ from specrun.spec.splits.hash import Options as Hash
 from specrun.spec.splits.ratio import Options as Ratio
 
 Routed = Iterator[tuple[str, str]]
+Full = Callable[[str], bool]
 
 FEW_DOCUMENTS = 100
 """Below this many, shares of the number of documents would be too coarse, and the text itself is cut at a character."""
 
 
-def split_documents(options: Part, loaded: LoadedText) -> Routed:
+def _never(split: str) -> bool:  # noqa: ARG001 - the form of `Full`
+    return False
+
+
+def split_documents(options: Part, loaded: LoadedText, full: Full = _never) -> Routed:
     """Route every document by the split's options. Raises DataError where they do not go with the source."""
     module, name = options.factory.split(":")
-    return cast("Routed", getattr(importlib.import_module(module), name)(options, loaded))
+    return cast("Routed", getattr(importlib.import_module(module), name)(options, loaded, full))
 
 
-def given(options: Given, loaded: LoadedText) -> Routed:
+def given(options: Given, loaded: LoadedText, full: Full = _never) -> Routed:
     """The source's own splits under specrun's names: all of train, then of validation, then of test."""
     wanted = {"train": options.train, "validation": options.validation, "test": options.test}
     named = {role: name for role, name in wanted.items() if name is not None}
     _check_given(named, loaded.splits)
     for role, name in named.items():
         for document in loaded.splits[name]:
+            if full(role):
+                break
             yield role, document
 
 
-def ratio(options: Ratio, loaded: LoadedText) -> Routed:
+def ratio(options: Ratio, loaded: LoadedText, full: Full = _never) -> Routed:
     """Consecutive shares, by documents where there are at least FEW_DOCUMENTS, by characters where there are fewer.
 
     The borders lie at int((1 - validation - test) * n) and int((1 - test) * n), n the documents or the characters. A document on
@@ -64,20 +71,18 @@ def ratio(options: Ratio, loaded: LoadedText) -> Routed:
     for document, start, weight in zip(documents, starts, weights, strict=True):
         for split, (first, last) in borders.items():
             low, high = max(first, start), min(last, start + weight)
-            if low < high:
+            if low < high and not full(split):
                 yield split, document[low - start : high - start] if by_characters else document
 
 
-def by_hash(options: Hash, loaded: LoadedText) -> Routed:
+def by_hash(options: Hash, loaded: LoadedText, full: Full = _never) -> Routed:
     """Each document by the hash of its text and the seed: equal ones together, and none moves when others come or go."""
     for document in _stretch("hash", loaded):
         place = _fraction(document.encode(), options.seed)
-        if place < options.test:
-            yield "test", document
-        elif place < options.test + options.validation:
-            yield "validation", document
-        else:
-            yield "train", document
+        held_out = "validation" if place < options.test + options.validation else "train"
+        split = "test" if place < options.test else held_out
+        if not full(split):
+            yield split, document
 
 
 def _borders(total: int, validation: float, test: float) -> dict[str, tuple[int, int]]:

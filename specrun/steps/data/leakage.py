@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import combinations
 
-MINIMUM_CHARACTERS = 20
+MINIMUM_CHARACTERS = 40
 _EXCERPT_CHARACTERS = 80
 
 

@@ -23,6 +23,8 @@ from specrun.steps.data.leakage import Leak, LeakageCheck
 
 _ORDER = ("train", "validation", "test")
 _PROGRESS_DOCUMENTS = 2000
+SMOKE_CHARACTERS = 1 << 21
+"""A smoke run takes at most about this much text of a split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class _Chosen:
     replaced: SourceUnavailable | None = None
 
 
-def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
+def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:  # noqa: ARG001 - the contract of a step
     """Load, split, check, store.
 
     values: splits {name: documents, characters, bytes, words, sha256}, source, comparable, fallback_used, leakage
@@ -110,15 +112,18 @@ def _store(
     empty = 0
     with ExitStack() as stack:
         writers = {split: stack.enter_context(DocumentWriter(context.folder / f"{split}.parquet")) for split in splits}
-        for split, document in _with_progress(split_documents(chosen.split, chosen.loaded), context.emit):
+
+        def full(split: str) -> bool:
             writer = writers[split]
-            if limit is not None and writer.written.documents >= limit:
-                continue
+            return (limit is not None and writer.documents >= limit) or (context.smoke and writer.characters >= SMOKE_CHARACTERS)
+
+        for split, document in _with_progress(split_documents(chosen.split, chosen.loaded, full), context.emit):
             if not document:
                 empty += 1
                 continue
-            writer.add(document)
-            check.add(split, document)
+            kept = document[:SMOKE_CHARACTERS] if context.smoke else document
+            writers[split].add(kept)
+            check.add(split, kept)
     written = {split: writer.written for split, writer in writers.items()}
     _check_not_empty(written, chosen)
     return written, empty
@@ -144,7 +149,7 @@ def _check_not_empty(written: Mapping[str, Written], chosen: _Chosen) -> None:
 def _duplicates(leak: Leak, written: Mapping[str, Written]) -> tuple[str, str]:
     share = leak.documents / written[leak.second].documents
     text = (
-        f"{leak.documents:,} documents of {leak.second} ({share:.1%}) also stand in {leak.first}, so {leak.second} figures are "
+        f"{leak.documents:,} documents of {leak.second} ({share:.1%}) also stand in {leak.first}, so {leak.second} figures may be "
         f"too good; one begins {leak.excerpt!r}"
     )
     return "duplicate-across-splits", text

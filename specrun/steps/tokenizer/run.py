@@ -16,7 +16,9 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     """Train and save. values: kind, vocab_size (actual), end_of_text_id, sha256."""
     options = spec.data.tokenizer
     context.emit(Progress("tokenizer", 0, None, "document"))
-    tokenizer = train_tokenizer(options, _texts(inputs["data"].folder / "train.parquet"), context.emit)
+    # In a smoke run the train split is cut short and may lack characters that the whole one has.
+    splits = tuple(inputs["data"].values["splits"]) if context.smoke else ("train",)
+    tokenizer = train_tokenizer(options, _texts(inputs["data"].folder, splits), context.emit)
     digest = save_tokenizer(tokenizer, context.folder)
     vocab_size = tokenizer.get_vocab_size(with_added_tokens=True)
     warnings = []
@@ -38,6 +40,6 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     return StepOutput(values, artifacts, tuple(warnings))
 
 
-def _texts(path: Path) -> Iterator[str]:
+def _texts(folder: Path, splits: tuple[str, ...]) -> Iterator[str]:
     """Pieces stand for documents: they are cut where no tokenizer sees across."""
-    return (piece.text for group in read_pieces(path) for piece in group)
+    return (piece.text for split in splits for group in read_pieces(folder / f"{split}.parquet") for piece in group)
