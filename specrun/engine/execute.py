@@ -105,7 +105,7 @@ def _run_one_shared(
     prepared: Prepared, kind: StepKind, decision: Decision, shared: dict[str, StepResult], show: Emit
 ) -> tuple[StepResult, Action]:
     step, workspace = decision.step, prepared.workspace
-    show(Message(f"{step.id}: {decision.reason}"))
+    show(Message(f"{step.id}: started ({decision.reason})"))
     with wait_for(workspace.lock_file(step), on_wait=lambda who: show(Message(f"{step.id}: waiting for another apply {who}"))):
         found = workspace.result(kind.kind, step.key)
         if found is not None and not found.values.get("fallback_used"):

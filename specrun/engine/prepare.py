@@ -10,7 +10,7 @@ from specrun.engine.decide import decide
 from specrun.engine.facts import gather_facts
 from specrun.engine.fingerprints import Fingerprints
 from specrun.engine.history import read_history
-from specrun.engine.smoke import SMOKE_STORE, smoke_layers
+from specrun.engine.smoke import fresh_smoke_store, smoke_layers
 from specrun.engine.workspace import Workspace
 from specrun.plan.compiler import compile_plan
 from specrun.plan.graph import Plan
@@ -67,7 +67,7 @@ class Prepared:
 
 def prepare(request: Request) -> Prepared:
     """Load, check and plan. Raises SpecError with every diagnostic, StoreError for a store that cannot be read."""
-    store = request.store / SMOKE_STORE if request.smoke else request.store
+    store = fresh_smoke_store(request.store) if request.smoke else request.store
     layers = smoke_layers() if request.smoke else ()
     loaded = load_spec(request.source, sets=request.sets, preset=request.preset, layers=layers)
     machine = probe()

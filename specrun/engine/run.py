@@ -71,7 +71,7 @@ def _record_shared(work: _Work, session: RunSession, shared: Mapping[str, StepRe
             result = shared[decision.step.id]
             session.record_step(decision, actual_costs(result, work.prepared.workspace.store / result.folder))
             for warning in result.warnings:
-                session.emit(Alert("warning", f"{result.kind}-warning", warning))
+                session.note(Alert("warning", f"{result.kind}-warning", warning))
 
 
 def _do_all(work: _Work, session: RunSession, decisions: Sequence[Decision]) -> None:
@@ -91,7 +91,8 @@ def _do(work: _Work, session: RunSession, decision: Decision) -> None:
         assert result is not None
         _keep(work, session, decision, result, seconds=0.0)
         return
-    session.emit(Message(f"{step.id}: {decision.reason}"))
+    verb = "continued" if decision.action == "resume" else "started"
+    session.emit(Message(f"{step.id}: {verb} ({decision.reason})"))
     session.record_step(decision, {})
     started = time.time()
     context = make_context(

@@ -47,7 +47,7 @@ class RunSession:
         self._journal = Journal.open(self.folder, run_id=self.run_id, attempt=attempt)
         self._journal.emit(Status("running", "started" if attempt == 1 else f"attempt {attempt}"))
         for warning in self._prepared.loaded.warnings:
-            self.emit(Alert("warning", warning.code, warning.message))
+            self.note(Alert("warning", warning.code, warning.message))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,6 +58,10 @@ class RunSession:
         """Record an event and show it."""
         self._journal.emit(event)
         self._show(event)
+
+    def note(self, event: Event) -> None:
+        """Record an event that has been shown before."""
+        self._journal.emit(event)
 
     def record_step(self, decision: Decision, actual: Mapping[str, float]) -> None:
         """Record a plan step of this run with what it took; empty while it is still to run."""

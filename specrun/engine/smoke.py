@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 from specrun.spec.assembly import Layer
 
 SMOKE_STORE = "smoke"
-"""Folder inside the store that holds smoke runs."""
+"""Folder inside the store that holds the newest smoke run, and nothing that could be mistaken for history."""
+
+
+def fresh_smoke_store(store: Path) -> Path:
+    """An empty place for a smoke run: it is to run every step, so nothing of an earlier one is kept."""
+    folder = store / SMOKE_STORE
+    shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def smoke_layers() -> tuple[Layer, ...]:

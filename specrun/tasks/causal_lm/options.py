@@ -18,7 +18,7 @@ class Options(Part):
     kind: Literal["causal_lm"] = option(impact="weights", description="Next-token prediction.")
     prompt: str | None = option(
         None,
-        impact="report",
+        impact="eval",
         description="Start of the texts generated at evaluations; absent takes the first words of the validation split.",
     )
-    sample_tokens: int = option(96, impact="report", description="Tokens generated for each text at an evaluation.", ge=1, le=4096)
+    sample_tokens: int = option(96, impact="eval", description="Tokens generated for each text at an evaluation.", ge=1, le=4096)
