@@ -16,7 +16,7 @@ from specrun.report.drawing import FONT, Frame, finish
 from specrun.report.theme import light
 from specrun.report.views import Axis, Mark, Panel
 
-FRAME = Frame(width=360, height=190, left=52, right=12, top=30, bottom=40)
+FRAME = Frame(width=360, height=190, left=52, right=18, top=30, bottom=40)
 """The plot area lies at a known place, so that scripts find values without measuring."""
 
 _FORMATS = {"number": "~g", "percent": "~%", "rate": "~e", "count": "~s"}
@@ -34,8 +34,9 @@ def draw(panel: Panel, axis: Axis, *, prefix: str, standalone: bool = False) -> 
 
 def _chart(panel: Panel, axis: Axis) -> dict[str, Any]:
     """The panel as a Vega-Lite document."""
+    steps = _written("~s" if panel.steps[1] >= 10_000 else ",d")
     x = alt.X("step:Q", title="optimizer step", scale=alt.Scale(domain=list(panel.steps), nice=False),
-              axis=alt.Axis(tickCount=5, format="~s" if panel.steps[1] >= 10_000 else ",d", tickMinStep=1))  # fmt: skip
+              axis=alt.Axis(tickCount=5, labelExpr=steps, tickMinStep=1, labelFlush=False))  # fmt: skip
     scale = alt.Scale(domain=[axis.low, axis.high], nice=False, type="log" if axis.log else "linear")
     y = alt.Y("value:Q", title=None, scale=scale, axis=_value_axis(axis))
     layers: list[alt.Chart] = []
@@ -63,10 +64,16 @@ def _chart(panel: Panel, axis: Axis) -> dict[str, Any]:
 
 def _value_axis(axis: Axis) -> alt.Axis:
     """Ticks of the values. Within a power of ten, a log axis has its ticks named one by one: vega would name none."""
-    if not axis.log:
-        style = _FORMATS[axis.style]
-        return alt.Axis(tickCount=5, format=style if style != "~g" or max(abs(axis.low), abs(axis.high)) < 10_000 else "~s")
-    return alt.Axis(values=_log_ticks(axis.low, axis.high), format="~s" if axis.high >= 10_000 else "~g")
+    large = max(abs(axis.low), abs(axis.high)) >= 10_000
+    style = "~s" if axis.style == "number" and large else _FORMATS[axis.style]
+    if axis.log:
+        return alt.Axis(values=_log_ticks(axis.low, axis.high), labelExpr=_written(style))
+    return alt.Axis(tickCount=5, labelExpr=_written(style))
+
+
+def _written(style: str) -> str:
+    """A Vega expression that writes a tick; zero has neither a unit nor an exponent."""
+    return f"datum.value === 0 ? '0' : format(datum.value, '{style}')"
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -91,7 +98,7 @@ def _line(curve: Curve, axis: Axis, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     values = [{"step": step, "value": _drawable(value, axis)} for step, value in curve.samples]
     base = alt.Chart(alt.InlineData(values=values))
     colour = light(curve.role)
-    layers = [base.mark_line(color=colour, strokeWidth=1.5 if curve.role == "train" else 2, strokeJoin="round", clip=True).encode(x=x, y=y)]
+    layers = [base.mark_line(color=colour, strokeWidth=1.3 if curve.role == "train" else 2, strokeJoin="round", clip=True).encode(x=x, y=y)]
     alone = _isolated(values)
     if curve.dots or alone:
         shown = [value for value in values if value["value"] is not None] if curve.dots else alone

@@ -76,9 +76,11 @@ def _insert(root: ET.Element, position: int, tag: str, text: str, **attributes: 
 
 
 def _legend(root: ET.Element, panel: Panel, *, left: float) -> None:
-    """Names of the curves above the plot, each in its colour, and the best step's."""
+    """Names of the curves above the plot, each in its colour, and the best step's. A lone curve named as its panel needs none."""
     legend = ET.SubElement(root, f"{{{_SVG}}}g", {"font-family": FONT, "font-size": "11"})
     for curve in panel.curves:
+        if len(panel.curves) == 1 and curve.label in (panel.title.lower(), panel.unit):
+            continue
         line = {"x1": f"{left:g}", "x2": f"{left + 14:g}", "y1": "13", "y2": "13", "stroke": light(curve.role), "stroke-width": "2.5"}
         ET.SubElement(legend, f"{{{_SVG}}}line", {**line, "class": f"stroke-{curve.role}"})
         left = _label(legend, curve.label, left + 19)

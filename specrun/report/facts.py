@@ -86,22 +86,21 @@ class Facts:
         return next((point.value for point in self.series.get(metric, ()) if point.step == step), None)
 
 
-def read(
-    records: RunRecords, run_id: str, *, results: Mapping[str, Mapping[str, Any]] | None = None, final: Mapping[str, Any] | None = None
-) -> Facts:
-    """Read a run. results: values of its steps where the caller has them. final: stands in for the end of a run whose last
-    step is the report itself."""
-    document = records.document(run_id)
+def read(records: RunRecords, run_id: str, *, results: Mapping[str, Mapping[str, Any]] | None = None) -> Facts:
+    """Read a run. results: values of its steps where the caller has them; what final.json keeps of them is read in any case."""
+    final = records.final(run_id) or {}
+    kept = {"train": mapping(final.get("training")), "evaluate": mapping(final.get("evaluation"))}
+    given = results or {}
     return Facts(
         run=records.run(run_id),
-        document=document,
-        final=records.final(run_id) or final or {},
+        document=records.document(run_id),
+        final=final,
         series=records.series(run_id),
         steps=records.steps(run_id),
         alerts=records.alerts(run_id),
         examples=records.examples(run_id),
         artifacts=records.artifacts(run_id),
-        results={**mapping(document.get("results")), **(results or {})},
+        results={kind: {**kept.get(kind, {}), **mapping(given.get(kind))} for kind in (*kept, *given)},
     )
 
 

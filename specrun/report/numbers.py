@@ -28,10 +28,10 @@ def number(value: float | None, *, digits: int = 4) -> str:
 
 
 def rate(value: float | None) -> str:
-    """A learning rate as people write it: 5e-4, 0.001, 3.16e-5."""
+    """A learning rate as people write it: 0.02, 1e-3, 3.16e-5."""
     if value is None or not math.isfinite(value) or value == 0:
         return number(value)
-    return f"{value:.3g}" if abs(value) >= 0.001 else _scientific(value, 3)
+    return f"{value:.3g}" if abs(value) >= 0.01 else _scientific(value, 3)
 
 
 def count(value: float | None) -> str:

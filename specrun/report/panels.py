@@ -54,7 +54,7 @@ _DESIGNS = (
             style="percent", best="validation/accuracy"),
     _Design("learning-rate", "Learning rate", "",
             (_Source("train/learning_rate", "learning rate", "train"),), style="rate"),
-    _Design("gradient-norm", "Gradient norm", "global L2 norm, before clipping",
+    _Design("gradient-norm", "Gradient norm", "L2, before clipping",
             (_Source("train/gradient_norm", "gradient norm", "train"),), scales=("linear", "log")),
     _Design("time", "Time", "tokens per second",
             (_Source("throughput/tokens_per_second", "tokens per second", "train"),), style="count",
@@ -127,7 +127,7 @@ def _level(facts: Facts, design: _Design) -> Mark | None:
     if design.id == "gradient-norm":
         clip = facts.option("schedule", "gradient_clip")
         if isinstance(clip, int | float):
-            return Mark(f"clipped to {number(clip)}", float(clip))
+            return Mark(f"clipped to {clip:g}", float(clip))
     return None
 
 

@@ -14,10 +14,13 @@ from specrun.report.views import RunView
 
 
 def run_view(
-    records: RunRecords, run_id: str, *, results: Mapping[str, Mapping[str, Any]] | None = None, final: Mapping[str, Any] | None = None
+    records: RunRecords, run_id: str, *, results: Mapping[str, Mapping[str, Any]] | None = None, title: str | None = None
 ) -> RunView:
-    """The report of a run as plain data. results and final: see `facts.read`. Raises what the records raise for an unknown run."""
-    facts = read(records, run_id, results=results, final=final)
+    """The report of a run as plain data. results: see `facts.read`. title: the heading; absent means the run's name.
+
+    Raises what the records raise for an unknown run.
+    """
+    facts = read(records, run_id, results=results)
     words, tone = verdict.status(facts)
     shown, samples_note = sections.samples(facts)
     plan, plan_note = sections.plan_rows(facts)
@@ -25,7 +28,7 @@ def run_view(
     spec = sections.spec_rows(facts)
     environment, command, packages = sections.environment(facts)
     return RunView(
-        title=str(facts.option("report", "title") or facts.run.name),
+        title=title or facts.run.name,
         name=facts.run.name,
         run_id=facts.run.run_id,
         description=str(facts.option("description") or ""),

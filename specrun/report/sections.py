@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from specrun.report.curves import spread
@@ -29,7 +30,7 @@ def what_ran(facts: Facts) -> tuple[Fact, ...]:
         _kind(schedule.get("learning_rate")),
     ]
     model = mapping(facts.option("model"))
-    sizes = [f"{name.replace('_', ' ')} {model[name]}" for name in ("num_layers", "width", "num_heads") if name in model]
+    sizes = [_size(name, model[name]) for name in ("num_layers", "width", "num_heads") if name in model]
     source = mapping(facts.option("data", "source"))
     origin = [_kind(source), *(str(source[name]) for name in ("path", "config") if source.get(name))]
     tokenizer = mapping(facts.option("data", "tokenizer"))
@@ -37,13 +38,13 @@ def what_ran(facts: Facts) -> tuple[Fact, ...]:
     length = facts.option("data", "sequence_length")
     wanted = (
         ("task", facts.run.task),
-        ("model", " · ".join(filter(None, (" ".join(str(model[n]) for n in _NAMED if model.get(n)), *sizes)))),
+        ("model", " · ".join(filter(None, (", ".join(str(model[n]) for n in _NAMED if model.get(n)), *sizes)))),
         ("data", " · ".join(filter(None, origin))),
         ("tokenizer", " · ".join(filter(None, (_kind(tokenizer), f"{count(vocabulary)} tokens" if vocabulary else "")))),
         ("sequences", plural(length, "token") if isinstance(length, int) else ""),
         ("training", " · ".join(filter(None, training))),
         ("seed", str(facts.run.seed)),
-        ("attempts", f"{facts.run.attempts}, resumed from the last checkpoint" if facts.run.attempts > 1 else ""),
+        ("attempts", str(facts.run.attempts) if facts.run.attempts > 1 else ""),
         ("tags", ", ".join(facts.run.tags)),
     )
     return tuple(Fact(label, value) for label, value in wanted if value)
@@ -108,15 +109,16 @@ def splits_table(facts: Facts) -> Table | None:
 
 
 def plan_rows(facts: Facts) -> tuple[tuple[PlanRow, ...], str]:
-    """The plan's steps, predicted against actual, and how good the prediction was."""
-    times = [value for step in facts.steps for value in (step.predicted.get("seconds"), step.actual.get("seconds")) if value]
+    """The plan's steps, predicted against actual, and how good the prediction was. A report cannot know what writing it takes."""
+    steps = [replace(step, actual={}) if step.kind == "report" else step for step in facts.steps]
+    times = [value for step in steps for value in (step.predicted.get("seconds"), step.actual.get("seconds")) if value]
     longest = max(times, default=0.0)
 
     def bar(seconds: float | None) -> str:
         return f"{100 * seconds / longest:.2f}" if seconds and longest else ""
 
     rows = []
-    for step in facts.steps:
+    for step in steps:
         predicted, actual = step.predicted.get("seconds"), step.actual.get("seconds")
         rows.append(
             PlanRow(
@@ -127,7 +129,7 @@ def plan_rows(facts: Facts) -> tuple[tuple[PlanRow, ...], str]:
                 predicted_bar=bar(predicted), actual_bar=bar(actual),
             )
         )  # fmt: skip
-    both = [(s.actual["seconds"], s.predicted["seconds"]) for s in facts.steps if s.actual.get("seconds") and s.predicted.get("seconds")]
+    both = [(s.actual["seconds"], s.predicted["seconds"]) for s in steps if s.actual.get("seconds") and s.predicted.get("seconds")]
     if not both:
         return tuple(rows), ""
     took, foreseen = sum(a for a, _ in both), sum(p for _, p in both)
@@ -183,14 +185,20 @@ def environment(facts: Facts) -> tuple[tuple[Fact, ...], str, Table | None]:
 
 
 def artifacts_table(facts: Facts) -> Table | None:
-    """The files that the run left."""
+    """The files that the run left, but for the report: it cannot name its own digest."""
     columns = (Column("role"), Column("path", mono=True), Column("size", numeric=True), Column("sha256", mono=True), Column("from"))
-    rows = tuple(Row((a.role, a.path, size(a.size_bytes), a.sha256[:12], a.producer)) for a in facts.artifacts)
+    files = [a for a in facts.artifacts if not a.role.startswith(("report", "chart"))]
+    rows = tuple(Row((a.role, a.path, size(a.size_bytes), a.sha256[:12], a.producer)) for a in files)
     return Table("Files of the run", columns, rows) if rows else None
 
 
 def _ratio(actual: float | None, predicted: float | None) -> str:
-    return f"{number(actual / predicted, digits=3)}×" if actual and predicted else MISSING
+    return f"{number(actual / predicted, digits=2)}×" if actual and predicted else MISSING
+
+
+def _size(name: str, value: Any) -> str:
+    """8 layers, width 256."""
+    return f"{value} {name.removeprefix('num_')}" if name.startswith("num_") else f"{name} {value}"
 
 
 def _kind(section: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from specrun.report.evaluation import disagreements, gain
 from specrun.report.facts import Facts, mapping
-from specrun.report.numbers import count, duration, number, plural, short_count, size
+from specrun.report.numbers import count, duration, number, percent, plural, short_count, size
 from specrun.report.views import Fact, GateRow, Notice, Tone
 
 _ENDED: dict[str, tuple[str, Tone]] = {
@@ -22,16 +22,19 @@ _ENDED: dict[str, tuple[str, Tone]] = {
 
 
 def status(facts: Facts) -> tuple[str, Tone]:
-    """The status in words, and its tone: a run that ended well but failed a gate did not end well."""
-    words, tone = _ENDED.get(facts.status, (facts.status.replace("_", " "), "neutral"))
-    if tone == "good" and not all(gate.passed for gate in gates(facts)):
-        return words, "bad"
-    return words, tone
+    """The verdict in a word or two, and its tone: a run that ended well but failed a gate did not end well."""
+    words, tone = _ended(facts)
+    broken = sum(not gate.passed for gate in gates(facts))
+    return (f"{plural(broken, 'gate')} failed", "bad") if tone == "good" and broken else (words, tone)
+
+
+def _ended(facts: Facts) -> tuple[str, Tone]:
+    return _ENDED.get(facts.status, (facts.status.replace("_", " "), "neutral"))
 
 
 def headline(facts: Facts) -> tuple[str, ...]:
     """The verdict in parts: how it ended, what came out, what that is worth, whether the gates hold."""
-    words, _ = status(facts)
+    words, _ = _ended(facts)
     join = " in " if facts.status in ("completed", "stopped_early") else " after "
     seconds = seconds_taken(facts)
     parts = [words + (f"{join}{duration(seconds)}" if seconds else "")]
@@ -118,10 +121,11 @@ def tiles(facts: Facts) -> tuple[Fact, ...]:
         (f"{split} perplexity", metrics.get(f"{split}/perplexity"), number, "per token"),
         (f"{split} word perplexity", metrics.get(f"{split}/word_perplexity"), number, "per word"),
         (f"{split} bits per byte", metrics.get(f"{split}/bits_per_byte"), number, "whatever the tokenizer"),
+        (f"{split} accuracy", metrics.get(f"{split}/accuracy"), percent, "of tokens predicted right"),
         ("training speed", speed, short_count, "tokens per second"),
         ("duration", seconds_taken(facts), duration, "all steps"),
         ("trained on", tokens or None, short_count, f"tokens in {plural(train['steps'], 'step')}" if train.get("steps") else "tokens"),
-        ("parameters", parameters, short_count, ""),
+        ("parameters", parameters, short_count, "trainable"),
         ("peak memory", memory, size, "of the training process"),
     )
     return tuple(Fact(label, write(value), note) for label, value, write, note in wanted if isinstance(value, int | float))
