@@ -173,7 +173,7 @@ class _Builder:
         return self._put(done.node, done.size, done.height, done.anchor)
 
     def _alias(self, event: yaml.AliasEvent) -> bool:
-        name, span = event.anchor, _span(event)
+        name, span = str(event.anchor), _span(event)
         place = Place(self.source, span)
         if any(o.anchor == name for o in self._stack):
             self.findings.add(place, "alias-cycle", f"*{name} stands inside the value that &{name} names", hint="write the value out")
@@ -272,4 +272,6 @@ class _Builder:
 
 def _span(event: yaml.Event) -> Span:
     start, end = event.start_mark, event.end_mark
+    assert start is not None
+    assert end is not None
     return Span(start.line + 1, start.column + 1, end.line + 1, end.column + 1)

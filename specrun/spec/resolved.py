@@ -22,11 +22,16 @@ def load_resolved(document: Mapping[str, Any]) -> Spec:
     return checked.loaded.spec
 
 
-def raise_for(loaded: LoadedSpec, problems: Iterable[Problem]) -> tuple[Diagnostic, ...]:
-    """Problems as diagnostics at the places of the keys they are about. Raises SpecError when one is an error; returns the rest."""
+def find_problems(loaded: LoadedSpec, problems: Iterable[Problem]) -> tuple[Diagnostic, ...]:
+    """Problems as diagnostics at the places of the keys they are about."""
     findings = Findings()
     report_problems(problems, loaded.provenance.root, findings)
-    found = findings.ordered()
+    return findings.ordered()
+
+
+def raise_for(loaded: LoadedSpec, problems: Iterable[Problem]) -> tuple[Diagnostic, ...]:
+    """The same, raising SpecError when one is an error; returns the rest."""
+    found = find_problems(loaded, problems)
     if errors(found):
         raise SpecError((*loaded.warnings, *found))
     return found

@@ -1,0 +1,67 @@
+"""`specrun validate PATH...`: every error of every file."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from specrun.cli.options import DataRoot, Json, Preset, Set
+from specrun.spec.assembly import LoadedSpec, check_spec
+from specrun.spec.diagnostics import Diagnostic, errors, ordered
+from specrun.spec.discovery import find_specs
+from specrun.spec.resolved import find_problems
+
+Format = Literal["text", "json", "github", "gitlab", "sarif", "junit"]
+_INVALID = 3
+
+
+def run(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Specs, or folders to search; - is standard input.", show_default=False)],
+    form: Annotated[Format, typer.Option("--format", help="How findings are printed.")] = "text",
+    sets: Set = [],  # noqa: B006 - typer copies the default
+    preset: Preset = None,
+    data_root: DataRoot = None,
+    json: Json = False,
+) -> int:
+    """Check specs and print what is wrong with them; exit 3 where something is."""
+    files = find_specs(paths)
+    found: list[Diagnostic] = []
+    for file in files:
+        checked = check_spec(file, sets=sets, preset=preset)
+        found += checked.diagnostics
+        if checked.loaded is not None:
+            found += existence_problems(checked.loaded, data_root)
+    diagnostics = ordered(found)
+    names = ["<stdin>" if file == "-" else file for file in files]
+    _render("json" if json else form, diagnostics, names)
+    return _INVALID if errors(diagnostics) else 0
+
+
+def existence_problems(loaded: LoadedSpec, data_root: Path | None) -> tuple[Diagnostic, ...]:
+    """Files and folders that a spec names and that are not there. The check lives beside the sources, and is imported on use."""
+    if loaded.spec.data.source.kind not in _WITH_FILES and (loaded.spec.data.fallback is None):
+        return ()
+    missing_inputs = importlib.import_module("specrun.sources.existence").missing_inputs
+    return find_problems(loaded, missing_inputs(loaded.spec, loaded.provenance.base_folder, data_root))
+
+
+_WITH_FILES = {"text", "huggingface"}
+
+
+def _render(form: Format, diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> None:
+    if form == "text":
+        from specrun.spec.render import render_text, summary
+
+        if diagnostics:
+            print(render_text(diagnostics, color=sys.stdout.isatty()))
+        print(summary(diagnostics, files))
+        return
+    renderer: Callable[..., str] = getattr(importlib.import_module(f"specrun.spec.renderers.{form}"), f"render_{form}")
+    text = renderer(diagnostics, files) if form == "junit" else renderer(diagnostics)
+    if text:
+        print(text)

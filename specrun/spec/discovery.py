@@ -1,0 +1,52 @@
+"""Finds the specs in folders. A YAML file is taken for a spec when it has `version` and `task` or `extends` at its top level."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from specrun.errors import UsageError
+from specrun.spec.text import MAX_BYTES
+
+_VERSION = re.compile(rb"^(?:version|\"version\"|'version')\s*:", re.MULTILINE)
+_KEY = re.compile(rb"^(?:task|extends|\"task\"|'task')\s*:", re.MULTILINE)
+_SUFFIXES = {".yaml", ".yml"}
+
+
+def find_specs(paths: Sequence[str]) -> list[str]:
+    """The files to check, in order, each once. Files that are named are taken as they are; folders are searched.
+
+    Hidden folders are left out, links to folders are not followed. Raises: UsageError for a folder without a spec.
+    """
+    found: dict[str, None] = {}
+    for path in paths:
+        if path != "-" and Path(path).is_dir():
+            inside = list(_search(path))
+            if not inside:
+                raise UsageError(f"{path}: no spec in this folder", code="no-spec-found",
+                                 hint="a spec is a .yaml file with version and task at its top level; name a file to check it whatever it holds")  # fmt: skip
+            found |= dict.fromkeys(inside)
+        else:
+            found[path] = None
+    return list(found)
+
+
+def _search(folder: str) -> Iterator[str]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = Path(root) / name
+            if path.suffix in _SUFFIXES and not name.startswith(".") and looks_like_spec(path):
+                yield str(path)
+
+
+def looks_like_spec(path: Path) -> bool:
+    """Whether a file has the keys that open a spec. An unreadable file counts, so that its error is told."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(MAX_BYTES)
+    except OSError:
+        return True
+    return bool(_VERSION.search(head) and _KEY.search(head))
