@@ -21,7 +21,7 @@ _INVALID = 3
 
 
 def run(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Specs, or folders to search; - is standard input.", show_default=False)],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Specs or folders; - is standard input.", show_default=False)],
     form: Annotated[Format, typer.Option("--format", help="How findings are printed.")] = "text",
     sets: Set = [],  # noqa: B006 - typer copies the default
     preset: Preset = None,

@@ -26,7 +26,7 @@ def find_specs(paths: Sequence[str]) -> list[str]:
             inside = list(_search(path))
             if not inside:
                 raise UsageError(f"{path}: no spec in this folder", code="no-spec-found",
-                                 hint="a spec is a .yaml file with version and task at its top level; name a file to check it whatever it holds")  # fmt: skip
+                                 hint="specs are .yaml files with version and task; name a file to check it whatever it holds")  # fmt: skip
             found |= dict.fromkeys(inside)
         else:
             found[path] = None

@@ -7,7 +7,6 @@ complete better than oneOf. What is required holds only for specs without `exten
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -134,7 +133,7 @@ def write_schema(file: Path = _FILE) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_suffix(".tmp")
     temporary.write_text(render_schema(), encoding="utf-8")
-    os.replace(temporary, file)
+    temporary.replace(file)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from specrun.spec.document import Spec
 from specrun.spec.findings import Findings
 from specrun.spec.layers import Dropped, Layer, has_path, merge
 from specrun.spec.nearest import listed, nearest
-from specrun.spec.nodes import MapNode, Node, ScalarNode, Source, Span, child, of_value
+from specrun.spec.nodes import Entry, MapNode, Node, ScalarNode, Source, Span, child, of_value
 from specrun.spec.overrides import Override, as_tree
 from specrun.spec.presets import PRESETS, as_mapping
 from specrun.spec.shape import fields
@@ -38,6 +38,10 @@ def merged(stack: Stack, dropped: list[Dropped], findings: Findings) -> MapNode:
     for override in stack.overrides:
         laid = as_tree(override, _addressed(tree, override), findings)
         tree = tree if laid is None else merge(tree, laid, Spec, dropped)
+    if stack.preset is not None:
+        chosen = _chosen_on_command_line(stack.preset)
+        entry = Entry(chosen.source, chosen.span, chosen)
+        tree = merge(tree, MapNode(chosen.source, chosen.span, {"preset": entry}), Spec, dropped)
     for layer in stack.layers:
         tree = _lay(tree, layer, dropped)
     assert isinstance(tree, MapNode)

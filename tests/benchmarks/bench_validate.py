@@ -1,6 +1,6 @@
 """Times `specrun validate` against `check-jsonschema` on the same file and schema, as processes in interleaved blocks (A B B A).
 
-    pytest tests/benchmarks/bench_validate.py -m benchmark -s
+pytest tests/benchmarks/bench_validate.py -m benchmark -s
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from specrun.spec.assembly import check_spec
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,9 @@ def render_junit(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str
     suites = [_suite(name, [d for d in diagnostics if d.file == name]) for name in names]
     tests = sum(suite.count("<testcase ") for suite in suites)
     body = "\n".join(suites)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="specrun" tests="{tests}" failures="{failures}">\n{body}\n</testsuites>'
+    return (
+        f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="specrun" tests="{tests}" failures="{failures}">\n{body}\n</testsuites>'
+    )
 
 
 def _suite(name: str, found: Sequence[Diagnostic]) -> str:

@@ -1,0 +1,60 @@
+"""`specrun init [PATH]`: a commented spec to start from, which trains without a network."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from specrun.cli.options import Json
+from specrun.errors import SpecrunError, UsageError
+from specrun.resources import template_folder
+from specrun.spec.nearest import listed, nearest
+from specrun.spec.parts import FAMILIES
+
+DEFAULT_PATH = Path("specrun.yaml")
+_NAME = "my-experiment"
+
+
+def run(
+    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="File to write, or an existing folder.")] = DEFAULT_PATH,
+    task: Annotated[str, typer.Option("--task", help="What the model is to learn.")] = "causal_lm",
+    as_json: Json = False,
+) -> None:
+    """Write the spec; refuse to overwrite a file."""
+    target = path / DEFAULT_PATH.name if path.is_dir() else path
+    if target.suffix not in {".yaml", ".yml"}:
+        raise UsageError(f"{target} is not a YAML file", code="not-a-yaml-name", hint=f"use {target}.yaml")
+    text = _template(task).replace(f"name: {_NAME}", f"name: {_name(target)}", 1).replace("specrun.yaml", str(target))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{target} exists already; init overwrites nothing", code="file-exists", hint="name another file") from None
+    except OSError as error:
+        raise SpecrunError(f"{target}: {error.strerror}", code="unwritable", hint="name a file in a folder you may write to") from None
+    if as_json:
+        print(json.dumps({"format_version": 1, "path": str(target), "task": task}))
+    else:
+        print(f"wrote {target}; next: specrun plan {target}, then: specrun apply {target}")
+
+
+def _template(task: str) -> str:
+    folder = template_folder("init")
+    known = sorted(file.stem for file in folder.glob("*.yaml"))
+    if task in known:
+        return (folder / f"{task}.yaml").read_text(encoding="utf-8")
+    if task in FAMILIES["task"].planned:
+        raise UsageError(f"the task {task} is not available yet", code="not-available-yet", hint=f"use {listed(known)}")
+    near = nearest(task, known)
+    raise UsageError(f"there is no task {task!r}", code="unknown-task", hint=f"did you mean {near}?" if near else f"use {listed(known)}")
+
+
+def _name(target: Path) -> str:
+    """A name for the experiment from the file's, or the template's own for the default file."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", target.stem).strip("-._")[:80]
+    return stem if stem and target.name != DEFAULT_PATH.name else _NAME
