@@ -58,7 +58,7 @@ CREATE TABLE statuses (
 
 CREATE TABLE labels (run_id VARCHAR, attempt INTEGER, n BIGINT, time TIMESTAMP, name VARCHAR, tags VARCHAR[]);
 
--- How far each journal has been read. damaged: lines whose checksum did not hold.
+-- How far each journal has been read: read_bytes to its last whole line, of seen_bytes. damaged: lines whose checksum did not hold.
 CREATE TABLE journals (
-    run_id VARCHAR, file VARCHAR, attempt INTEGER, read_bytes BIGINT, records BIGINT, damaged BIGINT, first_time TIMESTAMP, last_time TIMESTAMP
+    run_id VARCHAR, file VARCHAR, attempt INTEGER, read_bytes BIGINT, seen_bytes BIGINT, records BIGINT, damaged BIGINT, first_time TIMESTAMP, last_time TIMESTAMP
 );

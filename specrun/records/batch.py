@@ -26,9 +26,10 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class ReadPosition:
-    """How far a journal has been read. Times are Unix seconds, of the earliest and latest record."""
+    """How far a journal has been read, to its last whole line; seen_bytes counts a torn one too. Times: earliest, latest record."""
 
     read_bytes: int = 0
+    seen_bytes: int = 0
     records: int = 0
     damaged: int = 0
     first_time: float | None = None
@@ -47,6 +48,7 @@ class Batch:
 
     def read(self, run_id: str, journal: JournalFile, position: ReadPosition) -> None:
         """Take in what a journal gained since a position."""
+        size = journal.path.stat().st_size
         end, records, damaged = position.read_bytes, position.records, position.damaged
         first, last = position.first_time, position.last_time
         for record in read_journal(journal.path, position.read_bytes):
@@ -58,7 +60,7 @@ class Batch:
             first = record.time if first is None or record.time < first else first
             last = record.time if last is None or record.time > last else last
             self._add(run_id, journal.attempt, record)
-        self.positions[run_id, journal.path.name] = (journal.attempt, ReadPosition(end, records, damaged, first, last))
+        self.positions[run_id, journal.path.name] = (journal.attempt, ReadPosition(end, max(end, size), records, damaged, first, last))
 
     @property
     def size(self) -> int:

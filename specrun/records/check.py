@@ -47,10 +47,10 @@ def _snapshot_positions(store: Path, listing: Listing, findings: list[Finding]) 
         if listing.runs:
             findings.append(Finding("info", "snapshot-missing", str(store / "CURRENT"), "there is no snapshot yet", remedy))
         return None
-    if not duck.usable(snapshot):
-        findings.append(Finding("error", "snapshot-damaged", str(snapshot), "the snapshot does not open", remedy))
-        return None
-    with duck.connect() as connection, duck.attached(connection, snapshot, "READ_ONLY"):
+    with duck.connect() as connection:
+        if not duck.open_snapshot(connection, snapshot):
+            findings.append(Finding("error", "snapshot-damaged", str(snapshot), "the snapshot does not open", remedy))
+            return None
         known = {run_id for (run_id,) in connection.execute("SELECT run_id FROM snapshot.runs").fetchall()}
         return read_positions(connection, "snapshot", known)
 

@@ -41,7 +41,9 @@ _TEXT = frozenset(
         "final_reason",
     ]
 )
-_WHOLE = ("attempt", "n", "step", "size_bytes", "resumed_from", "read_bytes", "records", "damaged", "seed", "number", "tokens")
+_WHOLE = frozenset(
+    ["attempt", "n", "step", "size_bytes", "resumed_from", "read_bytes", "seen_bytes", "records", "damaged", "seed", "number", "tokens"]
+)
 _REAL = ("value", "seconds", "final_duration_s", "epoch")
 _TIME = ("time", "first_time", "last_time", "started_at", "finished_at")
 _TRUTH = ("comparable", "smoke")
@@ -58,9 +60,9 @@ def arrow_tables(batch: Batch, described: Mapping[str, Described]) -> dict[str, 
         steps = rows["steps"][1]
         steps.extend((run_id, 0, place, *_planned(step)) for place, step in enumerate(run.plan))
     rows["journals"] = (
-        ("run_id", "file", "attempt", "read_bytes", "records", "damaged", "first_time", "last_time"),
+        ("run_id", "file", "attempt", "read_bytes", "seen_bytes", "records", "damaged", "first_time", "last_time"),
         [
-            (run_id, file, attempt, p.read_bytes, p.records, p.damaged, p.first_time, p.last_time)
+            (run_id, file, attempt, p.read_bytes, p.seen_bytes, p.records, p.damaged, p.first_time, p.last_time)
             for (run_id, file), (attempt, p) in batch.positions.items()
         ],
     )

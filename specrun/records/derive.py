@@ -6,7 +6,7 @@ incremental merge and a rebuild come to the same rows.
 
 from __future__ import annotations
 
-__all__ = ["PER_RUN_TABLES", "STATEMENTS"]
+__all__ = ["PER_RUN_TABLES", "REPEATED", "RESUMED", "RUNS", "SUMMARY", "SUPERSEDED"]
 
 PER_RUN_TABLES = ("runs", "params", "run_summary", "lineage", "trials")
 """Tables whose rows of a touched run are made anew at each merge."""
@@ -72,11 +72,15 @@ FROM described AS d
 LEFT JOIN state ON state.run_id = d.run_id LEFT JOIN label ON label.run_id = d.run_id LEFT JOIN clock ON clock.run_id = d.run_id
 """
 
-STATEMENTS: tuple[str, ...] = (
-    *(_SUPERSEDED.format(table=table, touched=_TOUCHED) for table in ("metrics", "examples", "spans")),
-    _REPEATED.format(table="metrics", key="metric, step", touched=_TOUCHED),
-    _REPEATED.format(table="steps", key="id", touched=_TOUCHED),
-    _REPEATED.format(table="artifacts", key="role, path", touched=_TOUCHED),
-    _SUMMARY.format(touched=_TOUCHED),
-    _RUNS.format(touched=_TOUCHED),
-)
+SUPERSEDED = tuple(_SUPERSEDED.format(table=table, touched=_TOUCHED) for table in ("metrics", "examples", "spans"))
+"""Needed where a touched run was resumed."""
+
+REPEATED = {
+    table: _REPEATED.format(table=table, key=key, touched=_TOUCHED)
+    for table, key in (("metrics", "metric, step"), ("steps", "id"), ("artifacts", "role, path"))
+}
+"""Needed where the table of that name gained rows."""
+
+SUMMARY = _SUMMARY.format(touched=_TOUCHED)
+RUNS = _RUNS.format(touched=_TOUCHED)
+RESUMED = f"SELECT count(*) FROM statuses WHERE {_TOUCHED} AND resumed_from IS NOT NULL"  # noqa: S608 - constant text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from specrun.records.batch import COLUMNS, Batch, ReadPosition
 from specrun.records.columns import arrow_tables
-from specrun.records.derive import PER_RUN_TABLES, STATEMENTS
+from specrun.records.derive import PER_RUN_TABLES, REPEATED, RESUMED, RUNS, SUMMARY, SUPERSEDED
 from specrun.records.described import describe
 from specrun.records.journal_reader import journal_files
 from specrun.records.run_files import run_folder
@@ -24,6 +24,9 @@ Positions = Mapping[tuple[str, str], ReadPosition]
 
 BATCH_VALUES = 1_000_000
 """Values taken in at a time: some 150 MB of memory."""
+
+_SCAFFOLDING = ("described", "final_metrics")
+"""Tables that the statements of `derive` read and that live for one merge."""
 
 ALL_TABLES = (*PER_RUN_TABLES, "metrics", "journals", *COLUMNS)
 
@@ -48,7 +51,7 @@ def drop_runs(connection: duckdb.DuckDBPyConnection, run_ids: Sequence[str]) -> 
 
 def read_positions(connection: duckdb.DuckDBPyConnection, database: str, run_ids: Iterable[str]) -> dict[tuple[str, str], ReadPosition]:
     """The positions that a snapshot recorded for some runs."""
-    columns = "run_id, file, read_bytes, records, damaged, epoch(first_time), epoch(last_time)"
+    columns = "run_id, file, read_bytes, seen_bytes, records, damaged, epoch(first_time), epoch(last_time)"
     query = f"SELECT {columns} FROM {database}.journals WHERE run_id IN (SELECT unnest(?))"  # noqa: S608 - constant names
     rows = connection.execute(query, [sorted(run_ids)]).fetchall()
     return {(run_id, file): ReadPosition(*rest) for run_id, file, *rest in rows}
@@ -56,8 +59,7 @@ def read_positions(connection: duckdb.DuckDBPyConnection, database: str, run_ids
 
 def drop_scaffolding(connection: duckdb.DuckDBPyConnection) -> None:
     """Remove the temporary tables that `ingest` works with, so that a user's list of tables shows records alone."""
-    for table in ("touched", "described", "final_metrics"):
-        connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
+    connection.execute(";".join(f"DROP TABLE IF EXISTS temp.{table}" for table in ("touched", *_SCAFFOLDING)))
 
 
 @contextlib.contextmanager
@@ -90,18 +92,21 @@ def _batches(store: Path, run_ids: Sequence[str], positions: Positions) -> Itera
 
 def _load(connection: duckdb.DuckDBPyConnection, store: Path, group: Sequence[str], batch: Batch) -> None:
     described = {run_id: describe(run_id, run_folder(store, run_id)) for run_id in group}
-    tables = arrow_tables(batch, described)
+    tables = {name: rows for name, rows in arrow_tables(batch, described).items() if rows.num_rows or name in _SCAFFOLDING}
     connection.execute("CREATE OR REPLACE TEMP TABLE touched AS SELECT unnest(?) AS run_id", [list(group)])
-    for table in PER_RUN_TABLES:
-        connection.execute(f"DELETE FROM {table} WHERE run_id IN (SELECT run_id FROM touched)")  # noqa: S608 - a constant name
-    connection.execute("DELETE FROM steps WHERE attempt = 0 AND run_id IN (SELECT run_id FROM touched)")
-    connection.execute("DELETE FROM journals WHERE run_id IN (SELECT run_id FROM touched)")
+    forget = [f"DELETE FROM {table} WHERE run_id IN (SELECT run_id FROM touched)" for table in (*PER_RUN_TABLES, "journals")]  # noqa: S608 - constant names
+    connection.execute(";".join((*forget, "DELETE FROM steps WHERE attempt = 0 AND run_id IN (SELECT run_id FROM touched)")))
     for table, rows in tables.items():
         connection.register("incoming", rows)
-        if table in {"described", "final_metrics"}:
+        if table in _SCAFFOLDING:
             connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT * FROM incoming")  # noqa: S608 - a constant name
-        elif rows.num_rows:
+        else:
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")  # noqa: S608 - a constant name
         connection.unregister("incoming")
-    for statement in STATEMENTS:
-        connection.execute(statement)
+    if connection.execute(RESUMED).fetchone() != (0,):
+        connection.execute(";".join(SUPERSEDED))
+    for table, statement in REPEATED.items():
+        if table in tables:
+            connection.execute(statement)
+    connection.execute(SUMMARY)
+    connection.execute(RUNS)

@@ -62,5 +62,5 @@ def _unread(store: Path, run_id: str, positions: Positions) -> int:
         except FileNotFoundError:
             continue
         position = positions.get((run_id, journal.path.name))
-        unread += max(0, size - position.read_bytes) if position else size
+        unread += max(0, size - position.seen_bytes) if position else size
     return unread

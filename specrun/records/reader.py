@@ -32,37 +32,38 @@ def open_view(store: Path, *, merge_first: bool = True) -> Iterator[duck.Connect
     if not store.is_dir():
         raise no_store(store)
     with duck.connect() as connection:
-        listing, news = _attach_current(connection, store)
-        if merge_first and _merge_is_worth_it(store, news) and duck.merge(store):
-            connection.execute("DETACH DATABASE IF EXISTS snapshot")
-            listing, news = _attach_current(connection, store)
+        snapshot, listing, news = _attach_current(connection, store)
+        if merge_first and _merge_is_worth_it(snapshot, news) and duck.merge(store):
+            connection.execute("DETACH snapshot")
+            _, listing, news = _attach_current(connection, store)
         _make_views(connection, store, listing, news)
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection
 
 
-def _attach_current(connection: duck.Connection, store: Path) -> tuple[Listing, News]:
+def _attach_current(connection: duck.Connection, store: Path) -> tuple[Path | None, Listing, News]:
     """Attach the snapshot, or an empty one. A generation that vanished under us was replaced: the next is tried."""
     for _ in range(_ATTEMPTS):
         listing = list_runs(store)
         snapshot = current(store)
-        if snapshot is None or not duck.usable(snapshot):
-            if snapshot is not None and not snapshot.exists():
-                continue
-            connection.execute("ATTACH ':memory:' AS snapshot")
-            connection.execute("USE snapshot")
-            duck.create_tables(connection)
-            connection.execute("USE memory")
-            return listing, find_news(connection, store, listing)
-        with contextlib.suppress(duck.Error):
-            duck.attach(connection, snapshot, "READ_ONLY")
-            return listing, find_news(connection, store, listing)
+        if snapshot is not None and duck.open_snapshot(connection, snapshot):
+            return snapshot, listing, find_news(connection, store, listing)
+        if snapshot is None or snapshot.exists():
+            _attach_nothing(connection)
+            return None, listing, find_news(connection, store, listing)
     raise StoreError(f"{store}: the snapshot is replaced faster than it can be opened", code="store-busy", hint="try again")
 
 
-def _merge_is_worth_it(store: Path, news: News) -> bool:
-    snapshot = current(store)
+def _attach_nothing(connection: duck.Connection) -> None:
+    """An empty snapshot: everything then comes from the journals."""
+    connection.execute("ATTACH ':memory:' AS snapshot")
+    connection.execute("USE snapshot")
+    duck.create_tables(connection)
+    connection.execute("USE memory")
+
+
+def _merge_is_worth_it(snapshot: Path | None, news: News) -> bool:
     if snapshot is None:
         return bool(news.touched)
     return news.unread_bytes >= max(MERGE_BYTES, snapshot.stat().st_size // MERGE_FRACTION)
@@ -71,33 +72,34 @@ def _merge_is_worth_it(store: Path, news: News) -> bool:
 def _make_views(connection: duck.Connection, store: Path, listing: Listing, news: News) -> None:
     changed = bool(news.touched or news.gone)
     if changed:
-        connection.execute("CREATE SCHEMA overlay")
-        connection.execute("USE memory.overlay")
-        duck.create_tables(connection)
-        connection.execute("CREATE TABLE hidden AS SELECT unnest(?::VARCHAR[]) AS run_id", [sorted(news.touched | news.gone)])
-        _copy_touched(connection, news)
-        ingest(connection, store, news.touched, news.positions)
-        drop_scaffolding(connection)
-        connection.execute("USE memory.main")
+        _make_overlay(connection, store, news)
+    views = []
     for table in (*ALL_TABLES, "meta"):
         view = "recorded_runs" if table == "runs" else table
-        connection.execute(f"CREATE VIEW {view} AS " + (_LAID_OVER if changed and table != "meta" else _PLAIN).format(table=table))
+        views.append(f"CREATE VIEW {view} AS " + (_LAID_OVER if changed and table != "meta" else _PLAIN).format(table=table))
+    connection.execute(";".join(views))
     living = sorted(run_id for run_id in listing.active if is_alive(store, run_id))
     connection.execute("CREATE TABLE living AS SELECT unnest(?::VARCHAR[]) AS run_id", [living])
     connection.execute(_RUNS)
 
 
-def _copy_touched(connection: duck.Connection, news: News) -> None:
-    if not news.positions:
-        return
-    touched = sorted(news.touched)
-    for table in ALL_TABLES:
-        connection.execute(
-            f"INSERT INTO {table} SELECT * FROM snapshot.{table} WHERE run_id IN (SELECT unnest(?))",  # noqa: S608 - a constant name
-            [touched],
-        )
+def _make_overlay(connection: duck.Connection, store: Path, news: News) -> None:
+    """Tables of the runs with news: what the snapshot has of them, brought up to date as a merge would."""
+    connection.execute("CREATE SCHEMA overlay; USE memory.overlay")
+    connection.execute("CREATE TABLE hidden AS SELECT unnest(?::VARCHAR[]) AS run_id", [sorted(news.touched | news.gone)])
+    # A run without a position has no rows in the snapshot either.
+    copied = sorted({run_id for run_id, _ in news.positions} & news.touched)
+    connection.execute("CREATE TABLE copied AS SELECT unnest(?::VARCHAR[]) AS run_id", [copied])
+    if copied:
+        connection.execute(";".join(_COPY.format(table=table) for table in ALL_TABLES))
+    else:
+        duck.create_tables(connection)
+    ingest(connection, store, news.touched, news.positions)
+    drop_scaffolding(connection)
+    connection.execute("USE memory.main")
 
 
+_COPY = "CREATE TABLE {table} AS SELECT * FROM snapshot.{table} WHERE run_id IN (SELECT run_id FROM copied)"
 _PLAIN = "SELECT * FROM snapshot.{table}"
 _LAID_OVER = """
 SELECT * FROM snapshot.{table} WHERE run_id NOT IN (SELECT run_id FROM overlay.hidden) UNION ALL SELECT * FROM overlay.{table}

@@ -27,12 +27,15 @@ __all__ = [
     "STORAGE_VERSION",
     "Connection",
     "Error",
+    "Forbidden",
+    "attach",
     "connect",
     "create_tables",
     "merge",
+    "open_snapshot",
     "rebuild",
     "statement_kinds",
-    "usable",
+    "use_cores",
 ]
 
 SCHEMA_VERSION = 1
@@ -43,11 +46,15 @@ Connection = duckdb.DuckDBPyConnection
 Error = duckdb.Error
 Forbidden = duckdb.PermissionException
 
+MANY_BYTES = 16 * 1024 * 1024
+"""From here on several threads are worth their start."""
+
 _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     # A query's names mean tables, never variables of the calling program.
     "python_enable_replacements": "false",
+    "threads": "1",
 }
 
 
@@ -61,10 +68,17 @@ def merge(store: Path) -> bool:
             return False
         listing = list_runs(store)
         base = current(store)
-        if base is None or not usable(base):
-            _make(store, listing, None)
-        elif listing.markers or _has_news(store, base, listing):
-            _make(store, listing, base)
+        with connect() as connection:
+            if base is not None and open_snapshot(connection, base):
+                news = find_news(connection, store, listing)
+                connection.execute("DETACH snapshot")
+                if not (listing.markers or news.touched or news.gone):
+                    return True
+                with contextlib.suppress(duckdb.Error):
+                    _make(connection, store, listing, base)
+                    return True
+        # There is no snapshot, or reading it failed half-way: the journals have everything.
+        _make_anew(store, listing)
         return True
 
 
@@ -73,27 +87,38 @@ def rebuild(store: Path) -> None:
     with merge_lock(store) as held:
         if not held:
             raise StoreError(f"{store} is being merged or is not writable", code="store-busy", hint="wait a moment and try again")
-        _make(store, list_runs(store), None)
+        _make_anew(store, list_runs(store))
 
 
-def usable(snapshot: Path) -> bool:
-    """Whether a snapshot opens and has this version's tables; one that does not is made anew from the journals.
+def open_snapshot(connection: Connection, snapshot: Path) -> bool:
+    """Attach a snapshot to read as the database `snapshot`, if it opens and has this version's tables; else it is to be made anew.
 
     Raises StoreError for one that a newer specrun wrote.
     """
     try:
-        with connect() as connection, attached(connection, snapshot, "READ_ONLY"):
-            row = connection.execute("SELECT value FROM snapshot.meta WHERE key = 'schema_version'").fetchone()
+        attach(connection, snapshot, "READ_ONLY")
     except duckdb.Error:
         return False
-    version = int(row[0]) if row else 0
+    try:
+        row = connection.execute("SELECT value FROM snapshot.meta WHERE key = 'schema_version'").fetchone()
+        version = int(row[0]) if row else 0
+        if version == SCHEMA_VERSION:
+            # A damaged block shows when it is read: these tables are read at every use, so they are read here.
+            connection.execute("SELECT count(run_id || status) FROM snapshot.runs")
+            connection.execute("SELECT sum(read_bytes + length(file)) FROM snapshot.journals")
+    except duckdb.Error:
+        version = 0
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"{snapshot} has records version {version}; this specrun reads version {SCHEMA_VERSION}",
             code="store-too-new",
             hint="upgrade with: pip install --upgrade specrun",
         )
-    return version == SCHEMA_VERSION
+    if version != SCHEMA_VERSION:
+        connection.execute("DETACH snapshot")
+        return False
+    use_cores(connection, snapshot.stat().st_size)
+    return True
 
 
 @contextlib.contextmanager
@@ -106,18 +131,16 @@ def connect() -> Iterator[Connection]:
         connection.close()
 
 
-@contextlib.contextmanager
-def attached(connection: Connection, path: Path, options: str) -> Iterator[None]:
-    """Have a file as the database `snapshot`."""
-    attach(connection, path, options)
-    yield
-    connection.execute("DETACH snapshot")
-
-
 def attach(connection: Connection, path: Path, options: str) -> None:
     """Open a file as the database `snapshot`, for as long as the connection lives."""
     quoted = str(path).replace("'", "''")
     connection.execute(f"ATTACH '{quoted}' AS snapshot ({options})")
+
+
+def use_cores(connection: Connection, size_bytes: int) -> None:
+    """Let large amounts be worked on by every core; small ones are done before the threads have started."""
+    if size_bytes >= MANY_BYTES:
+        connection.execute("RESET threads")
 
 
 def create_tables(connection: Connection) -> None:
@@ -130,56 +153,62 @@ def statement_kinds(query: str) -> list[str]:
     return [statement.type.name for statement in duckdb.extract_statements(query)]
 
 
-def _has_news(store: Path, base: Path, listing: Listing) -> bool:
-    with connect() as connection, attached(connection, base, "READ_ONLY"):
-        news = find_news(connection, store, listing)
-    return bool(news.touched or news.gone)
+def _make_anew(store: Path, listing: Listing) -> None:
+    try:
+        with connect() as connection:
+            _make(connection, store, listing, None)
+    except duckdb.Error as error:
+        message = str(error).partition("\n")[0]
+        raise StoreError(f"{store}: {message}", code="disk-full", hint=f"free some space on the disk of {store}") from error
 
 
-def _make(store: Path, listing: Listing, base: Path | None) -> None:
+def _make(connection: Connection, store: Path, listing: Listing, base: Path | None) -> None:
     """Write the next generation: the base (or nothing) plus what the journals hold beyond it."""
     scratch = scratch_file(store)
     try:
-        if base is not None:
+        if base is None:
+            attach(connection, scratch, f"STORAGE_VERSION '{STORAGE_VERSION}'")
+        else:
             shutil.copyfile(base, scratch)
-        _fill(scratch, store, listing, fresh=base is None)
+            attach(connection, scratch, "READ_WRITE")
+        runs = _fill(connection, store, listing, fresh=base is None)
+        _verify(connection, scratch, runs)
         publish(store, scratch)
     except OSError as error:
         raise storage_failure(scratch, error) from error
-    except duckdb.IOException as error:
-        raise StoreError(f"{scratch}: {_first_line(error)}", code="disk-full", hint=f"free some space on the disk of {store}") from error
     finally:
         for leftover in store.glob(f"{scratch.name}*"):
             leftover.unlink(missing_ok=True)
     remove_markers(store, listing.markers)
 
 
-def _fill(scratch: Path, store: Path, listing: Listing, *, fresh: bool) -> None:
-    with connect() as connection:
-        options = f"STORAGE_VERSION '{STORAGE_VERSION}'" if fresh else "READ_WRITE"
-        with attached(connection, scratch, options):
-            connection.execute("USE snapshot")
-            if fresh:
-                create_tables(connection)
-            news = find_news(connection, store, listing)
-            drop_runs(connection, sorted(news.gone))
-            ingest(connection, store, news.touched, news.positions)
-            with transaction(connection):
-                connection.execute("DELETE FROM meta")
-                connection.execute(
-                    "INSERT INTO meta VALUES ('schema_version', ?), ('duckdb', ?)", [str(SCHEMA_VERSION), duckdb.__version__]
-                )
-            expected = connection.execute("SELECT count(*) FROM runs").fetchone()
-            connection.execute("CHECKPOINT")
-            connection.execute("USE memory")
-    with connect() as connection, attached(connection, scratch, "READ_ONLY"):
-        found = connection.execute("SELECT count(*) FROM snapshot.runs, snapshot.meta WHERE key = 'schema_version'").fetchone()
-    if found != expected:
+def _fill(connection: Connection, store: Path, listing: Listing, *, fresh: bool) -> int:
+    """Bring the attached copy up to date and close it. Returns how many runs it holds."""
+    connection.execute("USE snapshot")
+    if fresh:
+        create_tables(connection)
+    news = find_news(connection, store, listing)
+    use_cores(connection, news.unread_bytes)
+    drop_runs(connection, sorted(news.gone))
+    ingest(connection, store, news.touched, news.positions)
+    with transaction(connection):
+        versions = [str(SCHEMA_VERSION), duckdb.__version__]
+        connection.execute("DELETE FROM meta")
+        connection.execute("INSERT INTO meta VALUES ('schema_version', ?), ('duckdb', ?)", versions)
+    row = connection.execute("SELECT count(*) FROM runs").fetchone()
+    connection.execute("CHECKPOINT")
+    connection.execute("USE memory")
+    connection.execute("DETACH snapshot")
+    return int(row[0]) if row else 0
+
+
+def _verify(connection: Connection, scratch: Path, runs: int) -> None:
+    """A generation becomes current only after it was opened again and found to hold what was written."""
+    attach(connection, scratch, "READ_ONLY")
+    found = connection.execute("SELECT count(*) FROM snapshot.runs, snapshot.meta WHERE key = 'schema_version'").fetchone()
+    connection.execute("DETACH snapshot")
+    if found != (runs,):
         raise StoreError(f"{scratch} did not hold what was written to it", code="store-failed", hint="check the disk, then try again")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
 
 
 def _main(arguments: list[str]) -> int:
