@@ -84,7 +84,7 @@ class DocumentWriter(AbstractContextManager["DocumentWriter"]):
         """Append a document that is not empty."""
         assert document
         size = 0
-        for part, text in enumerate(pieces(document)):
+        for part, text in enumerate(pieces(document) if len(document) > PIECE_CHARACTERS else (document,)):
             data = text.encode()
             self._sha256.update(data)
             size += len(data)

@@ -172,19 +172,20 @@ class _Writer:
         block = np.asarray(ids)
         if block.size == 0:
             return
-        if int(block.min()) < 0 or int(block.max()) >= self.vocab_size:
-            raise ValueError(f"token ids {int(block.min())}..{int(block.max())} do not fit a vocabulary of {self.vocab_size}")
         if self.first is None:
             self.first = int(block[0])
         self.count += block.size
-        self._pending.append(block.astype(self.dtype))
+        self._pending.append(block)
         self._pending_tokens += block.size
         if self._pending_tokens >= _FLUSH_TOKENS:
             self.flush()
 
     def flush(self) -> None:
         if self._pending:
-            data = np.concatenate(self._pending).tobytes()
+            ids = np.concatenate(self._pending)
+            if int(ids.min()) < 0 or int(ids.max()) >= self.vocab_size:
+                raise ValueError(f"token ids {int(ids.min())}..{int(ids.max())} do not fit a vocabulary of {self.vocab_size}")
+            data = ids.astype(self.dtype).tobytes()
             self.sha256.update(data)
             self.stream.write(data)
             self._pending, self._pending_tokens = [], 0
@@ -192,11 +193,11 @@ class _Writer:
 
 def _write_documents(writer: _Writer, documents: Iterable[Encoded | tuple[Ids, int, int]], end_of_text_id: int | None) -> tuple[int, int]:
     """Write them all; returns the bytes and words of their text."""
-    end = () if end_of_text_id is None else (end_of_text_id,)
+    end = np.array([] if end_of_text_id is None else [end_of_text_id], writer.dtype)
     text_bytes = words = 0
     writer.add(end)
     for document in documents:
-        piece = Encoded(*document)
+        piece = document if isinstance(document, Encoded) else Encoded(*document)
         if not piece.continues:
             if writer.offsets:
                 writer.add(end)

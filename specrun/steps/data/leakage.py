@@ -1,7 +1,7 @@
 """Counts documents that stand in two splits word for word.
 
-Texts are compared without the white space around them. Short ones, such as headings and blank lines, recur in any corpus and
-say nothing about a leak, so documents under MINIMUM_CHARACTERS are left out.
+Texts are compared without the white space around them, very long ones as they are. Short ones, such as headings and blank
+lines, recur in any corpus and say nothing about a leak, so documents under MINIMUM_CHARACTERS are left out.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from itertools import combinations
 
 MINIMUM_CHARACTERS = 40
 _EXCERPT_CHARACTERS = 80
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,11 @@ class LeakageCheck:
         self._excerpts: dict[bytes, str] = {}
 
     def add(self, split: str, document: str) -> None:
-        text = document.strip()
+        # A copy of a very long document would cost as much memory as the document.
+        text = document.strip() if len(document) <= _BLOCK else document
         if len(text) < MINIMUM_CHARACTERS:
             return
-        digest = hashlib.blake2b(text.encode(), digest_size=16).digest()
+        digest = _digest(text)
         if any(digest in seen for other, seen in self._seen.items() if other != split):
             self._excerpts.setdefault(digest, text[:_EXCERPT_CHARACTERS])
         self._seen.setdefault(split, Counter())[digest] += 1
@@ -54,3 +56,10 @@ class LeakageCheck:
         shared = [digest for digest in self._excerpts if digest in ours and digest in theirs]
         excerpt = self._excerpts[shared[0]] if shared else ""
         return Leak(first, second, sum(theirs[digest] for digest in shared), excerpt)
+
+
+def _digest(text: str) -> bytes:
+    whole = hashlib.blake2b(digest_size=16)
+    for start in range(0, len(text), _BLOCK):
+        whole.update(text[start : start + _BLOCK].encode())
+    return whole.digest()
