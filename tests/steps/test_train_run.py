@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_run import Listener, chain, context, early, parents, q, spec, stop_after
-
 from specrun.errors import DataError, InterruptedRun, SpecrunError
 from specrun.events import Alert, Example, Metrics, Progress, Span, Status
 from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.train.run import build_model, run
+from tiny_run import Listener, chain, context, early, parents, q, spec, stop_after
 
 ALWAYS_THE_SAME = ("train/loss", "train/learning_rate", "train/gradient_norm", "validation/loss", "validation/accuracy")
 
@@ -215,7 +214,11 @@ def test_only_the_newest_and_the_best_checkpoints_stay(tmp_path: Path) -> None:
 
 def test_more_than_one_sample_text_is_told_apart(tmp_path: Path) -> None:
     listener = Listener()
-    run(context(tmp_path / "run", listener), spec(evaluate=Evaluate(every=q("24 steps"), samples=3), task={"prompt": "abc"}), parents(tmp_path))
+    run(
+        context(tmp_path / "run", listener),
+        spec(evaluate=Evaluate(every=q("24 steps"), samples=3), task={"prompt": "abc"}),
+        parents(tmp_path),
+    )
     assert [e.name for e in listener.of(Example)] == ["sample", "sample-2", "sample-3"]
     assert {e.data["prompt"] for e in listener.of(Example)} == {"abc"}
 
@@ -229,7 +232,9 @@ def test_a_metric_that_no_evaluation_yields_is_named_with_those_there_are(tmp_pa
 def test_the_loss_comes_close_to_the_known_entropy_of_its_source(tmp_path: Path) -> None:
     _, entropy = chain(2, seed=0)
     listener = Listener()
-    settings = spec(duration=q("500 steps"), batch_size=16, evaluate=Evaluate(every=q("250 steps")), checkpoint=Checkpoint(every=q("250 steps")))
+    settings = spec(
+        duration=q("500 steps"), batch_size=16, evaluate=Evaluate(every=q("250 steps")), checkpoint=Checkpoint(every=q("250 steps"))
+    )
     run(context(tmp_path / "run", listener), settings, parents(tmp_path, train=20_000, validation=8_000))
     final = listener.metric("validation/loss")[500]
     assert entropy - 0.05 < final < entropy + 0.08

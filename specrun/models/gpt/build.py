@@ -120,7 +120,7 @@ class Block(nn.Module):
         self.attention = Attention(options, layer, bias=bias)
         self.mlp_norm = _norm(options)
         self.mlp = GeluMlp(options, bias=bias) if options.architecture == "gpt2" else SwigluMlp(options)
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = nn.Dropout(options.dropout) if options.dropout else nn.Identity()
 
     def forward(self, x_BTC: Tensor, rotation: tuple[Tensor, Tensor] | None, cache: Cache | None) -> Tensor:
         x_BTC = x_BTC + self.dropout(self.attention(self.attention_norm(x_BTC), rotation, cache))
@@ -135,7 +135,7 @@ class GPT(nn.Module):
         self.max_positions = max_positions
         self.token_embedding = nn.Embedding(vocab_size, options.width)
         self.position_embedding = nn.Embedding(max_positions, options.width) if options.architecture == "gpt2" else None
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = nn.Dropout(options.dropout) if options.dropout else nn.Identity()
         self.blocks = nn.ModuleList(Block(options, layer) for layer in range(options.num_layers))
         self.final_norm = _norm(options)
         self.head = None if options.tie_embeddings else nn.Linear(options.width, vocab_size, bias=False)

@@ -1,0 +1,269 @@
+"""Checkpoint folders: whole or absent after any failure, damage always noticed, the newest and the best kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from specrun.errors import StoreError
+from specrun.training import checkpoint_files as cf
+
+FILES = {"model.safetensors": b"weights" * 50, "optimizer.safetensors": b"moments" * 90, "state.json": b'{"step": 1}'}
+CALLS = ("open", "write", "fsync", "close", "rename", "replace", "mkdir")
+
+
+def save(folder: Path, step: int, *, key: str = "key", **more: Any) -> cf.CheckpointInfo:
+    return cf.save(
+        folder, step=step, key=key, files={name: [content[:9], content[9:], b"%d" % step] for name, content in FILES.items()}, **more
+    )
+
+
+def recover(folder: Path, key: str = "key") -> tuple[cf.CheckpointInfo | None, list[str]]:
+    told: list[str] = []
+    return cf.recover(folder, key=key, on_damage=lambda path, reason: told.append(f"{path.name}: {reason}")), told
+
+
+def test_what_is_saved_is_found_with_its_facts(tmp_path: Path) -> None:
+    save(tmp_path, 5, metrics={"validation/loss": 2.5, "validation/perplexity": float("inf")})
+    info = cf.latest(tmp_path, key="key")
+    assert info == cf.CheckpointInfo(5, tmp_path / "step-00000005", "key", "step", {"validation/loss": 2.5}, None)
+    assert (info.path / "model.safetensors").read_bytes() == FILES["model.safetensors"] + b"5"
+    assert json.loads((tmp_path / "latest.json").read_bytes())["path"] == "step-00000005"
+
+
+def test_a_folder_that_is_not_there_has_no_checkpoint(tmp_path: Path) -> None:
+    assert cf.latest(tmp_path / "none", key="key") is None
+    assert cf.best(tmp_path / "none") is None
+    assert recover(tmp_path / "none") == (None, [])
+
+
+@pytest.mark.parametrize("hint", [None, b"", b"{", b'{"path": "step-00000099"}', b"\xff\x00"])
+def test_latest_json_is_a_hint_that_may_be_missing_or_wrong(tmp_path: Path, hint: bytes | None) -> None:
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    (tmp_path / "latest.json").unlink()
+    if hint is not None:
+        (tmp_path / "latest.json").write_bytes(hint)
+    found = cf.latest(tmp_path, key="key")
+    assert found is not None
+    assert found.step == 2
+    assert recover(tmp_path)[0] == found
+    save(tmp_path, 3)
+    assert json.loads((tmp_path / "latest.json").read_bytes())["step"] == 3
+
+
+def test_checkpoints_of_another_key_are_neither_found_nor_touched(tmp_path: Path) -> None:
+    save(tmp_path, 9, key="other")
+    save(tmp_path, 3)
+    save(tmp_path, 9, key="other", role="best", score=1.0)
+    found, told = recover(tmp_path)
+    assert found is not None
+    assert (found.step, told) == (3, [])
+    cf.rotate(tmp_path, key="key", keep_last=2, keep_best=1)
+    assert (tmp_path / "step-00000009").is_dir()
+    assert (tmp_path / "best-00000009").is_dir()
+
+
+def _flip(content: bytearray, rng: random.Random) -> None:
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+
+
+def _truncate(content: bytearray, rng: random.Random) -> None:
+    del content[rng.randrange(len(content)) :]
+
+
+def _zero(content: bytearray, rng: random.Random) -> None:
+    start = rng.randrange(len(content))
+    content[start : start + 16] = bytes(len(content[start : start + 16]))
+
+
+def _grow(content: bytearray, rng: random.Random) -> None:
+    content += bytes(rng.randrange(1, 5))
+
+
+@pytest.mark.parametrize("harm", [_flip, _truncate, _zero, _grow])
+def test_any_change_of_any_file_is_noticed_and_the_one_before_is_taken(
+    tmp_path: Path, harm: Callable[[bytearray, random.Random], None]
+) -> None:
+    save(tmp_path, 1)
+    save(tmp_path, 2)
+    rng, noticed = random.Random(0), 0
+    victims = sorted((tmp_path / "step-00000002").iterdir())
+    for trial in range(250):
+        victim = victims[trial % len(victims)]
+        whole = victim.read_bytes()
+        content = bytearray(whole)
+        harm(content, rng)
+        if bytes(content) == whole:
+            continue
+        victim.write_bytes(content)
+        noticed += 1
+        assert cf.damage(tmp_path / "step-00000002") is not None, f"trial {trial}: {victim.name}"
+        victim.write_bytes(whole)
+    assert noticed > 200
+    assert cf.damage(tmp_path / "step-00000002") is None
+    victims[1].unlink()
+    found, told = recover(tmp_path)
+    assert found is not None
+    assert found.step == 1
+    assert len(told) == 1
+    assert (tmp_path / "quarantine" / "step-00000002-0").is_dir()
+
+
+def test_with_every_checkpoint_damaged_training_starts_anew(tmp_path: Path) -> None:
+    for step in (1, 2):
+        save(tmp_path, step)
+        (tmp_path / f"step-{step:08d}" / "manifest.json").write_text("{}")
+    found, told = recover(tmp_path)
+    assert found is None
+    assert len(told) == 2
+
+
+def test_a_step_saved_again_replaces_what_was_there(tmp_path: Path) -> None:
+    save(tmp_path, 1)
+    (tmp_path / "step-00000001" / "state.json").write_text("spoiled")
+    save(tmp_path, 1)
+    assert cf.damage(tmp_path / "step-00000001") is None
+
+
+@given(steps=st.lists(st.integers(1, 50), unique=True, min_size=1, max_size=8), keep=st.integers(2, 5))
+@settings(max_examples=20)
+def test_rotation_keeps_the_newest(tmp_path_factory: pytest.TempPathFactory, steps: list[int], keep: int) -> None:
+    folder = tmp_path_factory.mktemp("rotate")
+    for step in steps:
+        save(folder, step)
+    cf.rotate(folder, key="key", keep_last=keep, keep_best=1)
+    assert [info.step for info in cf.checkpoints(folder)] == sorted(steps, reverse=True)[:keep]
+
+
+def test_rotation_never_counts_on_damaged_ones(tmp_path: Path) -> None:
+    for step in range(1, 6):
+        save(tmp_path, step)
+    for step in (4, 5):
+        (tmp_path / f"step-{step:08d}" / "model.safetensors").write_bytes(b"")
+    cf.rotate(tmp_path, key="key", keep_last=2, keep_best=1)
+    assert [info.step for info in cf.checkpoints(tmp_path)] == [5, 4, 3, 2]
+    found, _ = recover(tmp_path)
+    assert found is not None
+    assert found.step == 3
+
+
+def test_the_best_are_kept_by_score_apart_from_the_newest(tmp_path: Path) -> None:
+    for step, score in enumerate([3.0, 1.0, 2.0, 1.0], start=1):
+        save(tmp_path, step, role="best", score=score)
+    for step in range(5, 9):
+        save(tmp_path, step)
+    cf.rotate(tmp_path, key="key", keep_last=2, keep_best=2)
+    assert [info.step for info in cf.checkpoints(tmp_path, role="best")] == [4, 2]
+    best = cf.best(tmp_path)
+    assert best is not None
+    assert best.step == 2
+
+
+def test_the_best_of_a_future_that_is_trained_again_is_forgotten(tmp_path: Path) -> None:
+    save(tmp_path, 10)
+    save(tmp_path, 8, role="best", score=2.0)
+    save(tmp_path, 14, role="best", score=1.0)
+    recover(tmp_path)
+    best = cf.best(tmp_path)
+    assert best is not None
+    assert best.step == 8
+
+
+def _failing(patch: pytest.MonkeyPatch, fail_at: int) -> list[int]:
+    """Let the fail_at-th call of any of CALLS raise. Returns a list that counts the calls."""
+    count = [0]
+    for name in CALLS:
+        original = getattr(os, name)
+
+        def call(*args: Any, _original: Any = original, **kwargs: Any) -> Any:
+            count[0] += 1
+            if count[0] == fail_at:
+                raise OSError(28, "No space left on device")
+            return _original(*args, **kwargs)
+
+        patch.setattr(os, name, call)
+    return count
+
+
+def test_a_failure_of_any_call_of_a_save_leaves_the_one_before_readable(tmp_path: Path) -> None:
+    failed = 0
+    for number in range(1, 100):  # as many calls as a save makes, then out
+        folder = tmp_path / str(number)
+        save(folder, 1)
+        with pytest.MonkeyPatch.context() as patch:
+            count = _failing(patch, number)
+            try:
+                save(folder, 2)
+            except StoreError as error:
+                failed += 1
+                assert error.code == "checkpoint-not-written"
+                assert "No space left on device" in str(error)
+        if count[0] < number:
+            break
+        found, told = recover(folder)
+        assert found is not None, f"call {number}"
+        assert told == [], f"call {number}"
+        save(folder, 3)
+        assert [path.name for path in folder.glob(".*.tmp")] == []
+    assert failed >= 25
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from specrun.training import checkpoint_files as cf
+count = 0
+def patched(original):
+    def call(*args, **kwargs):
+        global count
+        count += 1
+        if count == int(sys.argv[2]):
+            os.kill(os.getpid(), 9)
+        return original(*args, **kwargs)
+    return call
+for name in ("open", "write", "fsync", "close", "rename", "replace", "mkdir"):
+    setattr(os, name, patched(getattr(os, name)))
+cf.save(Path(sys.argv[1]), step=2, key="key", files={"a": [b"first", b"second"], "b": [b"third"]})
+"""
+
+
+def test_a_kill_at_any_call_of_a_save_leaves_one_readable(tmp_path: Path) -> None:
+    processes, number = [], 0
+    while not processes or processes[-1][2].returncode == -9:
+        number += 1
+        folder = tmp_path / str(number)
+        save(folder, 1)
+        command = [sys.executable, "-c", KILLED, str(folder), str(number)]
+        processes.append((number, folder, subprocess.run(command, check=False, capture_output=True)))
+    assert processes.pop()[2].returncode == 0
+    assert number > 20
+    assert {done.returncode for _, _, done in processes} == {-9}
+    for number, folder, _ in processes:
+        found, told = recover(folder)
+        assert found is not None, f"killed at call {number}"
+        assert told == []
+        assert found.step in (1, 2)
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StoreError, match="checkpoint-not-written") as caught:
+        save(tmp_path / "file", 1)
+    assert "apply again" in str(caught.value.hint)
+
+
+def test_the_module_needs_no_torch() -> None:
+    code = "import sys, specrun.training.checkpoint_files; sys.exit(any(m in sys.modules for m in ('torch', 'safetensors', 'numpy')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    guard = code.replace("checkpoint_files", "sampler")
+    assert subprocess.run([sys.executable, "-c", guard], check=False).returncode == 1

@@ -1,0 +1,82 @@
+"""Figures between log intervals: means over all steps of the interval, one transfer, the first bad step named."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from specrun.errors import SpecrunError
+from specrun.runtime.device import Device
+from specrun.training.loop import StepStats
+from specrun.training.meters import Meter, Stopwatch
+
+floats = st.floats(-1e3, 1e3, width=32)
+
+
+def device() -> Device:
+    return Device("cpu", torch.device("cpu"), torch.float32)
+
+
+def stats(loss: float, norm: float = 1.0) -> StepStats:
+    return StepStats(torch.tensor(loss), torch.tensor(norm), 0.1)
+
+
+@given(losses=st.lists(floats, min_size=1, max_size=20))
+def test_an_interval_is_its_mean_in_one_transfer(losses: list[float]) -> None:
+    meter, place = Meter(), device()
+    for loss in losses:
+        meter.add(stats(loss, norm=2 * loss))
+    figures = meter.take(place)
+    assert figures["train/loss"] == pytest.approx(math.fsum(losses) / len(losses))
+    assert figures["train/gradient_norm"] == pytest.approx(2 * figures["train/loss"])
+    assert place.syncs == 1
+
+
+@given(losses=st.lists(floats, min_size=2, max_size=20), cut=st.integers(1, 19))
+def test_an_interval_cut_by_a_checkpoint_has_the_same_mean_to_the_bit(losses: list[float], cut: int) -> None:
+    straight, first, place = Meter(), Meter(), device()
+    for loss in losses:
+        straight.add(stats(loss))
+    for loss in losses[:cut]:
+        first.add(stats(loss))
+    first.read(place)
+    second = Meter.from_json(json.loads(json.dumps(first.to_json())))
+    for loss in losses[cut:]:
+        second.add(stats(loss))
+    second.learning_rate = straight.learning_rate
+    assert second.take(place) == straight.take(place)
+
+
+@pytest.mark.parametrize(
+    ("loss", "norm", "code"),
+    [(math.nan, 1.0, "non-finite-loss"), (math.inf, 1.0, "non-finite-loss"), (1.0, math.inf, "non-finite-gradient")],
+)
+def test_the_first_step_that_is_not_finite_is_named(loss: float, norm: float, code: str) -> None:
+    meter, place = Meter(), device()
+    for _ in range(3):
+        meter.add(stats(1.0))
+    meter.take(place)
+    for bad in (stats(1.0), stats(loss, norm), stats(math.nan)):
+        meter.add(bad)
+    with pytest.raises(SpecrunError, match="of step 5 is") as caught:
+        meter.take(place)
+    assert caught.value.code == code
+
+
+def test_time_between_pause_and_start_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    watch = Stopwatch(total=5.0, _since=0.0)
+    for seconds, counted in ((2.0, True), (100.0, False), (4.0, True)):
+        now[0] += seconds
+        if counted:
+            watch.count_step()
+            watch.pause()
+        else:
+            watch.start()
+    assert watch.take() == pytest.approx(3.0)
+    assert watch.total == pytest.approx(11.0)
