@@ -26,7 +26,7 @@ def run(run: RunId = None, output: Output = None, format_: Formats = None, store
 
     with open_records(store) as records:
         if run is None:
-            newest = records.runs(smoke=False, limit=1)
+            newest = records.runs(limit=1)
             if not newest:
                 raise StoreError(f"{store} holds no runs yet", code="no-runs", hint="train one first: specrun apply SPEC")
             run_id = newest[0].run_id

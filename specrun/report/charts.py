@@ -36,7 +36,7 @@ def _chart(panel: Panel, axis: Axis) -> dict[str, Any]:
     """The panel as a Vega-Lite document."""
     steps = _written("~s" if panel.steps[1] >= 10_000 else ",d")
     x = alt.X("step:Q", title="optimizer step", scale=alt.Scale(domain=list(panel.steps), nice=False),
-              axis=alt.Axis(tickCount=5, labelExpr=steps, tickMinStep=1, labelFlush=False))  # fmt: skip
+              axis=alt.Axis(values=step_ticks(panel.steps[1]), labelExpr=steps, labelFlush=False))  # fmt: skip
     scale = alt.Scale(domain=[axis.low, axis.high], nice=False, type="log" if axis.log else "linear")
     y = alt.Y("value:Q", title=None, scale=scale, axis=_value_axis(axis))
     layers: list[alt.Chart] = []
@@ -67,7 +67,7 @@ def _value_axis(axis: Axis) -> alt.Axis:
     large = max(abs(axis.low), abs(axis.high)) >= 10_000
     style = "~s" if axis.style == "number" and large else _FORMATS[axis.style]
     if axis.log:
-        return alt.Axis(values=_log_ticks(axis.low, axis.high), labelExpr=_written(style))
+        return alt.Axis(values=log_ticks(axis.low, axis.high), labelExpr=_written(style))
     return alt.Axis(tickCount=5, labelExpr=_written(style))
 
 
@@ -76,21 +76,29 @@ def _written(style: str) -> str:
     return f"datum.value === 0 ? '0' : format(datum.value, '{style}')"
 
 
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Round values inside a log domain, about four to eight of them."""
+def step_ticks(last: int) -> list[int]:
+    """Whole steps from 0 on, three to seven of them, at distances of 1, 2 or 5 times a power of ten."""
+    power = 10 ** max(0, len(str(last)) - 2)
+    distance = next(each * power for each in (1, 2, 5, 10, 20, 50) if last <= each * power * 6)
+    return list(range(0, last + 1, distance))
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round values inside a log domain, up to six of them."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     for steps in (
         (1,),
         (1, 3),
         (1, 2, 5),
         (1, 1.5, 2, 3, 5, 7),
+        tuple(range(1, 10)),
         tuple(n / 10 for n in range(10, 100, 2)),
         tuple(n / 50 for n in range(50, 500)),
     ):
-        ticks = [step * 10.0**power for power in range(first, last + 1) for step in steps]
+        ticks = [round(step * 10.0**power, 12) for power in range(first, last + 1) for step in steps]
         found = [tick for tick in ticks if low <= tick <= high]
         if len(found) >= 4:
-            return found[:: -(-len(found) // 8)]
+            return found[:: -(-len(found) // 6)]
     return [low, high]
 
 

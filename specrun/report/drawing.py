@@ -16,6 +16,7 @@ from specrun.report.views import Panel
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _SVG = "http://www.w3.org/2000/svg"
+_ROLES = {light(role): role for role in DRAWN}
 _LETTER_WIDTH = 5.6
 """Mean width of a letter of the legend, in the drawing's units."""
 
@@ -41,9 +42,11 @@ def finish(svg: str, panel: Panel, *, frame: Frame, prefix: str, standalone: boo
     """Complete a drawing. prefix: makes ids unique in a page. standalone: carries its own style for a dark page."""
     ET.register_namespace("", _SVG)
     root = ET.fromstring(svg)  # noqa: S314 - what vl-convert wrote from our own figures
-    by_colour = {light(role): role for role in DRAWN}
+    # The renderer numbers its ids on from one drawing to the next; ours depend on nothing but the drawing.
+    ids = [found for element in root.iter() if (found := element.get("id"))]
+    names = {found: f"{prefix}-{number}" for number, found in enumerate(ids)}
     for element in root.iter():
-        _plain(element, by_colour, prefix)
+        _plain(element, names)
     root.attrib.pop("version", None)
     root.set("class", "chart")
     root.set("role", "img")
@@ -56,17 +59,19 @@ def finish(svg: str, panel: Panel, *, frame: Frame, prefix: str, standalone: boo
     return ET.tostring(root, encoding="unicode")
 
 
-def _plain(element: ET.Element, by_colour: Mapping[str, str], prefix: str) -> None:
+def _plain(element: ET.Element, names: Mapping[str, str]) -> None:
+    """Colours as roles too, ids under their new names; nothing that only the whole drawing should say."""
     assert element.get("style") is None, "a drawing carries a style that a page's security policy would refuse"
-    element.attrib.pop("class", None)
-    roles = [f"{paint}-{by_colour[colour]}" for paint in ("fill", "stroke") if (colour := element.get(paint, "").lower()) in by_colour]
+    for name in [name for name in element.attrib if name in ("class", "role") or name.startswith("aria-")]:
+        del element.attrib[name]
+    roles = [f"{paint}-{_ROLES[colour]}" for paint in ("fill", "stroke") if (colour := element.get(paint, "").lower()) in _ROLES]
     if roles:
         element.set("class", " ".join(roles))
     for name, value in element.items():
         if name == "id":
-            element.set("id", f"{prefix}-{value}")
+            element.set("id", names[value])
         elif "url(#" in value:
-            element.set(name, re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", value))
+            element.set(name, re.sub(r"url\(#([^)]+)\)", lambda found: f"url(#{names[found[1]]})", value))
 
 
 def _insert(root: ET.Element, position: int, tag: str, text: str, **attributes: str) -> None:

@@ -13,15 +13,15 @@ _COUNT_UNITS = ((10**12, "T"), (10**9, "B"), (10**6, "M"))
 
 
 def number(value: float | None, *, digits: int = 4) -> str:
-    """A measured figure with so many significant digits: 2.131, 58.30, 1,234, 5e-04. Whole digits are never rounded away."""
+    """A measured figure with so many significant digits: 2.131, 58.30, 1,234, 5e-04. Large ones are written 2.723e7."""
     if value is None:
         return MISSING
     if not math.isfinite(value):
         return "not a number" if math.isnan(value) else ("∞" if value > 0 else "−∞")
     if value == 0:
         return "0"
-    magnitude = math.floor(math.log10(abs(value)))
-    if magnitude < -3 or magnitude >= 9:
+    magnitude = int(f"{value:.{digits - 1}e}".partition("e")[2])
+    if magnitude < -3 or magnitude >= max(6, digits):
         return _scientific(value, digits)
     decimals = max(0, digits - 1 - magnitude)
     return _minus(f"{value:,.{decimals}f}")

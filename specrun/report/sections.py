@@ -109,8 +109,12 @@ def splits_table(facts: Facts) -> Table | None:
 
 
 def plan_rows(facts: Facts) -> tuple[tuple[PlanRow, ...], str]:
-    """The plan's steps, predicted against actual, and how good the prediction was. A report cannot know what writing it takes."""
-    steps = [replace(step, actual={}) if step.kind == "report" else step for step in facts.steps]
+    """The plan's steps, predicted against actual, and how good the prediction was.
+
+    What was not run took nothing; a report cannot know what writing it takes.
+    """
+    steps = [step if step.action in ("run", "resume") else replace(step, predicted={}, actual={}) for step in facts.steps]
+    steps = [replace(step, actual={}) if step.kind == "report" else step for step in steps]
     times = [value for step in steps for value in (step.predicted.get("seconds"), step.actual.get("seconds")) if value]
     longest = max(times, default=0.0)
 
@@ -224,7 +228,8 @@ def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif isinstance(value, int | float):
             yield label, count(value) if isinstance(value, int) else number(value)
         elif value is not None and value != "":
-            yield label, _text(value)
+            listed = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+            yield label, ", ".join(value) if listed else _text(value)
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

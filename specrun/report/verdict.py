@@ -123,7 +123,7 @@ def tiles(facts: Facts) -> tuple[Fact, ...]:
         (f"{split} bits per byte", metrics.get(f"{split}/bits_per_byte"), number, "whatever the tokenizer"),
         (f"{split} accuracy", metrics.get(f"{split}/accuracy"), percent, "of tokens predicted right"),
         ("training speed", speed, short_count, "tokens per second"),
-        ("duration", seconds_taken(facts), duration, "all steps"),
+        ("duration", seconds_taken(facts), duration, "steps of this run"),
         ("trained on", tokens or None, short_count, f"tokens in {plural(train['steps'], 'step')}" if train.get("steps") else "tokens"),
         ("parameters", parameters, short_count, "trainable"),
         ("peak memory", memory, size, "of the training process"),

@@ -116,7 +116,10 @@ def curves(*, total: int, every: int, evaluate: int) -> dict[str, list[Point]]:
     return {
         "train/loss": points({step: losses(step) + 0.09 * noise(step) for step in logged}),
         "train/learning_rate": points(
-            {step: 1e-3 * (step / warm if step < warm else 0.55 + 0.45 * math.cos(math.pi * (step - warm) / (total - warm))) for step in logged}
+            {
+                step: 1e-3 * (step / warm if step < warm else 0.55 + 0.45 * math.cos(math.pi * (step - warm) / (total - warm)))
+                for step in logged
+            }
         ),
         "train/gradient_norm": points({step: 0.6 + 3 * math.exp(-step / 90) + 0.25 * abs(noise(step)) for step in logged}),
         "throughput/tokens_per_second": points({step: 28_400 + 900 * noise(step) - (9_000 if step == every else 0) for step in logged}),

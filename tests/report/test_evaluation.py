@@ -1,0 +1,103 @@
+"""Token perplexity, word perplexity and bits per byte stand together and follow from one another."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from report_fakes import RUN_ID, FakeRecords
+
+from specrun.report.evaluation import Sums, baseline, disagreements, evaluation, gain, sums_of
+from specrun.report.facts import read
+
+Good = tuple[FakeRecords, dict[str, dict[str, Any]]]
+
+
+@given(
+    st.floats(min_value=0.1, max_value=12), st.integers(min_value=1, max_value=10**9), st.integers(min_value=1, max_value=10**9),
+    st.integers(min_value=1, max_value=10**9),
+)  # fmt: skip
+def test_all_figures_tell_of_the_same_negative_log_likelihood(loss: float, tokens: int, text_bytes: int, words: int) -> None:
+    sums = Sums(nll=loss * tokens, tokens=tokens, bytes=text_bytes, words=words)
+    figures = sums.figures()
+    assert math.log(figures["perplexity"]) * tokens == pytest.approx(sums.nll)
+    assert figures["bits_per_byte"] * math.log(2) * text_bytes == pytest.approx(sums.nll)
+    if math.isfinite(figures["word_perplexity"]):
+        assert math.log(figures["word_perplexity"]) * words == pytest.approx(sums.nll)
+
+
+def test_text_without_words_or_bytes_has_no_figure_for_them() -> None:
+    assert set(Sums(nll=4.0, tokens=2, bytes=0, words=0).figures()) == {"loss", "perplexity"}
+
+
+def test_each_split_stands_beside_its_baseline(good: Good) -> None:
+    found = evaluation(read(good[0], RUN_ID, results=good[1]))
+    assert found is not None
+    names = [(row.cells[0], row.quiet) for row in found.metrics.rows]
+    assert names == [("validation", False), ("validation, unigram baseline", True), ("test", False), ("test, unigram baseline", True)]
+    assert found.metrics.rows[2].cells[1:] == ("4.008", "55.06", "222.6", "1.496", "34.2 %")
+    assert found.metrics.rows[3].cells[1:] == ("6.530", "685.4", "6,674", "2.438", "–")
+
+
+def test_the_formulas_use_the_sums_of_the_table(good: Good) -> None:
+    found = evaluation(read(good[0], RUN_ID, results=good[1]))
+    assert found is not None and found.sums is not None
+    assert found.sums.rows[0].cells == ("validation", "1,163,057", "288,000", "213,000", "1,120,000")
+    assert found.formulas[0] == "validation: perplexity per token = exp(1,163,057 / 288,000 tokens) = 56.74"
+    assert len(found.formulas) == 3
+
+
+def test_without_sums_there_are_figures_but_no_formulas(good: Good) -> None:
+    records, results = good
+    del results["evaluate"]["sums"]
+    found = evaluation(read(records, RUN_ID, results=results))
+    assert found is not None and found.sums is None and found.formulas == ()
+    assert found.metrics.rows[1].cells[1:4] == ("6.550", "699.2", "–")
+
+
+def test_a_run_that_was_never_evaluated_has_no_such_section(good: Good) -> None:
+    records, _ = good
+    records.curves, records.ending = {}, None
+    records.row.metrics.clear()  # type: ignore[attr-defined]
+    assert evaluation(read(records, RUN_ID)) is None
+
+
+def test_figures_of_a_run_that_did_not_end_are_said_to_come_from_training(good: Good) -> None:
+    records, _ = good
+    records.ending = None
+    found = evaluation(read(records, RUN_ID))
+    assert found is not None and found.sentence == "The figures are those of the last evaluation during training."
+
+
+def test_what_the_ending_keeps_of_an_evaluation_is_enough(good: Good) -> None:
+    records, results = good
+    kept = {name: results["evaluate"][name] for name in ("sums", "unigram_entropy")}
+    assert records.ending is not None
+    records.ending["evaluation"] = kept
+    assert evaluation(read(records, RUN_ID)) == evaluation(read(records, RUN_ID, results={"evaluate": results["evaluate"]}))
+
+
+def test_rounding_is_no_disagreement_but_another_figure_is(good: Good) -> None:
+    records, results = good
+    metrics = results["evaluate"]["metrics"]
+    metrics["test/loss"] *= 1.0005
+    assert disagreements(read(records, RUN_ID, results=results)) == ()
+    metrics["test/loss"] *= 1.01
+    assert len(disagreements(read(records, RUN_ID, results=results))) == 1
+
+
+@pytest.mark.parametrize("broken", [None, "text", {}, {"nll": 1.0}, {"nll": 1.0, "tokens": 0, "bytes": 1, "words": 1}])
+def test_damaged_sums_count_as_none(good: Good, broken: Any) -> None:
+    records, results = good
+    results["evaluate"]["sums"] = {"validation": broken}
+    assert sums_of(read(records, RUN_ID, results=results), "validation") is None
+
+
+def test_a_baseline_that_is_no_number_is_left_out(good: Good) -> None:
+    records, results = good
+    results["evaluate"]["unigram_entropy"] = {"validation": math.nan}
+    facts = read(records, RUN_ID, results=results)
+    assert baseline(facts, "validation") is None and gain(facts, "validation") is None

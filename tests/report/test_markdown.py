@@ -1,0 +1,73 @@
+"""Text that others wrote stays text, in Markdown and in general."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specrun.report.markdown import aligned, block, code, inline
+from specrun.report.text import clean
+from specrun.report.views import Column, Row
+
+texts = st.text(max_size=60)
+lively = st.text(alphabet="ab`|*_<>[]()#!~\\\n -.&", max_size=40)
+
+
+@given(lively)
+def test_escaped_text_has_no_bare_markup(text: str) -> None:
+    escaped = inline(text)
+    assert "\n" not in escaped
+    assert not set(re.sub(r"\\.", "", escaped)) & set("`*_{}[]|~#!<>")
+
+
+@given(lively)
+def test_a_code_span_is_not_ended_by_its_own_backticks(text: str) -> None:
+    span = code(text)
+    if span:
+        fence = re.match(r"`+", span)
+        assert fence is not None and span.endswith(fence[0])
+        assert fence[0] not in [run for run in re.findall(r"`+", span[len(fence[0]) : -len(fence[0])])]
+    assert not re.search(r"(?<!\\)\|", span)
+
+
+@given(lively)
+def test_a_block_is_not_ended_by_its_own_fences(text: str) -> None:
+    first, *_, last = block(text).split("\n")
+    assert re.fullmatch(r"`{3,}", first) and first == last
+    assert first not in text
+
+
+@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
+def test_every_line_of_a_table_has_as_many_cells_as_its_head(rows: list[tuple[str, str]]) -> None:
+    lines = aligned((Column("key", mono=True), Column("value", numeric=True)), tuple(Row(row) for row in rows)).split("\n")
+    assert len(lines) == len(rows) + 2
+    assert {len(re.findall(r"(?<!\\)\|", re.sub(r"\\\\", "", line))) for line in lines} == {3}
+
+
+def test_a_table_is_aligned_in_its_source() -> None:
+    table = aligned((Column("split"), Column("loss", numeric=True)), (Row(("validation", "2.131")), Row(("試験", "12"))))
+    assert table.split("\n") == [
+        "| split      |  loss |",
+        "| ---------- | ----: |",
+        "| validation | 2.131 |",
+        "| 試験       |    12 |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("plain", "plain"), ("two\nlines\t", "two\nlines\t"), ("a\x00b", "a␀b"), ("a\x7fb", "a␡b"), ("a\x85b", "a⟨U+0085⟩b"), ("lone \ud800", "lone �"),
+     ("safe\u202egnp.exe", "safe⟨U+202E⟩gnp.exe"), ("\ufeffmark", "⟨U+FEFF⟩mark"), ("می\u200cخواهم", "می\u200cخواهم"), ("a\r\nb", "a\nb"), ("é 試験 🎉", "é 試験 🎉")],
+)  # fmt: skip
+def test_what_cannot_be_seen_becomes_visible(text: str, shown: str) -> None:
+    assert clean(text) == shown
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=80))
+def test_cleaned_text_can_always_be_written(text: str) -> None:
+    cleaned = clean(text)
+    assert cleaned.encode("utf-8").decode() == cleaned
+    assert clean(cleaned) == cleaned
