@@ -139,7 +139,7 @@ def test_a_checkpoint_of_another_key_is_not_taken_up(tmp_path: Path) -> None:
     run(context(tmp_path / "run", Listener(), key="one"), spec(), data)
     run(context(tmp_path / "run", listener, key="two"), spec(), data)
     assert not list(listener.of(Status))
-    assert list(listener.metric("train/loss"))[0] == 5
+    assert next(iter(listener.metric("train/loss"))) == 5
 
 
 def test_a_damaged_checkpoint_is_set_aside_with_a_warning_and_the_one_before_goes_on(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_loss_that_is_not_finite_is_an_error_with_its_step_and_is_never_saved(
 
     monkeypatch.setattr("specrun.steps.train.run.build_model", sick)
     settings = spec(checkpoint=Checkpoint(every=q("1 steps")), log_every=q("3 steps"))
-    with pytest.raises(SpecrunError, match="the loss of step 1 is (nan|inf)") as caught:
+    with pytest.raises(SpecrunError, match=r"the loss of step 1 is (nan|inf)") as caught:
         run(context(tmp_path / "run", Listener()), settings, parents(tmp_path))
     assert caught.value.code == "non-finite-loss"
     assert "learning_rate" in str(caught.value.hint)
@@ -225,7 +225,7 @@ def test_more_than_one_sample_text_is_told_apart(tmp_path: Path) -> None:
 
 def test_a_metric_that_no_evaluation_yields_is_named_with_those_there_are(tmp_path: Path) -> None:
     settings = spec(checkpoint=Checkpoint(every=q("8 steps"), metric="validation/bleu"))
-    with pytest.raises(SpecrunError, match="metric-without-value.*validation/bleu.*validation/accuracy"):
+    with pytest.raises(SpecrunError, match=r"metric-without-value.*validation/bleu.*validation/accuracy"):
         run(context(tmp_path / "run", Listener()), settings, parents(tmp_path))
 
 
