@@ -19,11 +19,12 @@ MAX_NODES = 100_000
 class _Open:
     """A collection whose end has not come yet."""
 
-    __slots__ = ("anchor", "height", "items", "key", "key_span", "merges", "node", "size")
+    __slots__ = ("abandoned", "anchor", "height", "items", "key", "key_span", "merges", "node", "size")
 
     def __init__(self, node: MapNode | SeqNode, anchor: str | None) -> None:
         self.node = node
         self.anchor = anchor
+        self.abandoned = False
         self.key: str | None = None
         self.key_span: Span | None = None
         self.items: list[Node] = []
@@ -177,7 +178,7 @@ class Builder:
         key, span = parent.key, parent.key_span
         parent.key = parent.key_span = None
         assert span is not None
-        if key is None:
+        if key is None or parent.abandoned:
             return
         if key == "<<" and span.end_column - span.column == len(key):  # a quoted "<<" is a key like any other
             parent.merges.append((node, span))
@@ -186,6 +187,8 @@ class Builder:
             self.findings.add(
                 Place(self.source, span), "duplicate-key", f'"{key}" stands already in line {first.line}', hint="keep one of the two"
             )
+            # A header without content that stands here twice is indented too far, and so is all that follows it.
+            parent.abandoned = isinstance(node, ScalarNode) and node.text == "" and node.plain
         else:
             mapping.entries[key] = Entry(self.source, span, node)
 

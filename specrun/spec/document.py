@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from specrun.spec.section import NotYet, Part, Section, Slot, option
 from specrun.spec.sections.data import Data
@@ -19,10 +20,17 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
+def _whole(value: object) -> object:
+    """true and 1.0 equal 1, but are no version."""
+    if type(value) is not int:
+        raise PydanticCustomError("literal_error", "the version is an integer")
+    return value
+
+
 class Spec(Section):
     """One experiment, every default filled in."""
 
-    version: Literal[1] = option(impact="meta", description="Version of the spec language.")
+    version: Annotated[Literal[1], BeforeValidator(_whole)] = option(impact="meta", description="Version of the spec language.")
     name: str = option(
         impact="meta",
         description="Name of the experiment: letters, digits, dots, dashes and underscores.",

@@ -39,6 +39,15 @@ class Findings:
         """Take over a finding from a text inside another one."""
         self._found.append(replace(found, path=path, source_line=source_line))
 
+    def retract_duplicates(self, header: Place) -> None:
+        """Forget duplicate keys beside and below a header that is itself misplaced: they belong under it."""
+        source, span = header
+        self._found = [
+            d
+            for d in self._found
+            if not (d.code == "duplicate-key" and d.file == source.name and d.column == span.column and d.line > span.line)
+        ]
+
     def ordered(self) -> tuple[Diagnostic, ...]:
         """Everything found, sorted, each once."""
         return ordered(self._found)

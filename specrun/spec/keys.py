@@ -9,9 +9,9 @@ from specrun.spec.document import Spec
 from specrun.spec.findings import Findings
 from specrun.spec.nearest import distance, listed, nearest
 from specrun.spec.nodes import MapNode, Path_, ScalarNode, dotted, key_place
-from specrun.spec.parts import kinds, options_class
+from specrun.spec.parts import kinds
 from specrun.spec.section import Part, Section
-from specrun.spec.shape import Field, fields, known_places
+from specrun.spec.shape import Field, classes_under, fields, known_places
 
 
 class _Missing(NamedTuple):
@@ -30,6 +30,11 @@ class MissingKeys:
     def add(self, cls: type[Section], path: Path_, hint: str) -> None:
         """Note a missing key; its last part is the key."""
         self._missing.append(_Missing(path, hint))
+
+    @property
+    def misplaced(self) -> frozenset[Path_]:
+        """Keys that stand in another section than their own."""
+        return frozenset(self._misplaced)
 
     def found_elsewhere(self, path: Path_) -> None:
         """The key at `path` was written, in another section."""
@@ -64,8 +69,9 @@ def report_unknown_keys(
     shapes = fields(cls)
     meant: set[str] = set()
     holder = dotted(path) or "the spec"
+    carried: set[str] = set()
     for name in node.entries:
-        if name in shapes:
+        if name in shapes or name in carried:
             continue
         where = (*path, name)
         at = key_place(root, where)
@@ -77,12 +83,16 @@ def report_unknown_keys(
             )  # fmt: skip
             continue
         absent = [s for s in shapes if s not in node.entries]
-        near = nearest(name, shapes)
+        near = _meant(name, node, shapes)
         if near and distance(name, near) <= 2:
             hint = f'did you mean "{near}"?'
             meant |= {near} & set(absent)
         elif belongs := _belongs(name, cls, missing):
             hint = belongs
+            came_along = _carried(name, node)
+            carried |= came_along
+            if came_along:
+                findings.retract_duplicates(at)
         elif near:
             hint = f'did you mean "{near}"?'
             meant |= {near} & set(absent)
@@ -90,6 +100,17 @@ def report_unknown_keys(
             hint = f"its keys are {listed(shapes, 'and')}"
         findings.add(at, "unknown-key", f'{holder} has no key "{name[:60]}"', path=where, hint=hint)
     return meant
+
+
+def _meant(name: str, node: MapNode, shapes: dict[str, Field]) -> str | None:
+    """The key that was meant: of equally near ones, one that is required and not there."""
+    near = nearest(name, shapes)
+    if near is None:
+        return None
+    edits = distance(name, near)
+    return min(
+        (k for k in shapes if distance(name, k) <= edits), key=lambda k: (k in node.entries, not shapes[k].required, k), default=near
+    )
 
 
 def _indented_too_little(name: str, node: MapNode, shapes: dict[str, Field]) -> str | None:
@@ -102,9 +123,16 @@ def _indented_too_little(name: str, node: MapNode, shapes: dict[str, Field]) -> 
     value = node.entries[above].value
     if not isinstance(value, ScalarNode) or value.value is not None or value.text != "":
         return None
-    field = shapes[above]
-    classes = [options_class(field.family, k) for k in kinds(field.family)] if field.family else [field.section]
-    return above if any(c is not None and name in fields(c) for c in classes) else None
+    return above if any(name in fields(cls) for cls in classes_under(shapes[above])) else None
+
+
+def _carried(name: str, node: MapNode) -> set[str]:
+    """Keys that came along with a section whose line is indented too far: it stands empty, and its keys beside it."""
+    value = node.entries[name].value
+    if not isinstance(value, ScalarNode) or value.value is not None or value.text != "":
+        return set()
+    holders = [fields(owner)[name] for _, owner in known_places(Spec, name)]
+    return {inner for holder in holders for cls in classes_under(holder) for inner in fields(cls)}
 
 
 def _belongs(name: str, cls: type[Section], missing: MissingKeys) -> str | None:

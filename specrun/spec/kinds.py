@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from specrun.spec.bounds import found
 from specrun.spec.findings import Findings
-from specrun.spec.nearest import listed, nearest
+from specrun.spec.nearest import distance, listed, nearest
 from specrun.spec.nodes import MapNode, Path_, dotted, key_place, place, plain
-from specrun.spec.parts import FAMILIES, kinds
-from specrun.spec.shape import Field
+from specrun.spec.parts import FAMILIES, kinds, options_class
+from specrun.spec.shape import Field, fields
 
 
 class Chosen(NamedTuple):
@@ -25,19 +25,19 @@ def check_kind(field: Field, node: MapNode, path: Path_, root: MapNode, findings
     family, known = FAMILIES[field.family], kinds(field.family)
     where = (*path, "kind")
     if "kind" not in node.entries:
-        if field.default_kind is not None:
-            return Chosen(field.default_kind, good=True)
-        meant = nearest("kind", [k for k in node.entries if nearest(k, ["kind"])])
-        if meant is not None:
+        if (meant := _misspelt(field.family, node)) is not None:
             value = plain(node.entries[meant].value)
             at = key_place(root, (*path, meant))
             findings.add(at, "unknown-key", f'{dotted(path)} has no key "{meant}"', path=(*path, meant), hint='did you mean "kind"?')
-            return Chosen(None if value not in known else str(value), good=False)
+            return Chosen(value if value in known else None, good=False)
+        fitting = _fitting(field.family, node)
+        if field.default_kind is not None and (field.default_kind in fitting or not fitting):
+            return Chosen(field.default_kind, good=True)
         findings.add(
             key_place(root, path), "missing-key", f"{dotted(path)} has no kind; it says which {family.noun} is meant", path=where,
-            hint=f"add kind: {known[0]}; kinds are {listed(known, 'and')}",
+            hint=f"add kind: {(fitting or known)[0]}; kinds are {listed(known, 'and')}",
         )  # fmt: skip
-        return Chosen(None, good=False)
+        return Chosen(fitting[0] if len(fitting) == 1 else None, good=False)
     value = plain(node.entries["kind"].value)
     at = place(root, where)
     if not isinstance(value, str):
@@ -62,3 +62,16 @@ def check_kind(field: Field, node: MapNode, path: Path_, root: MapNode, findings
     hint = f"did you mean {meant}?" if meant else f"kinds are {listed(known, 'and')}"
     findings.add(at, "unknown-kind", f'there is no {family.noun} of kind "{value[:60]}"', path=where, hint=hint)
     return Chosen(meant, good=False)
+
+
+def _misspelt(family: str, node: MapNode) -> str | None:
+    """The key that was meant to be `kind`."""
+    known = {name for kind in kinds(family) for name in fields(options_class(family, kind))}
+    return next(
+        (name for name in node.entries if name not in known and distance(name, "kind") <= 2 and nearest(name, known) == "kind"), None
+    )
+
+
+def _fitting(family: str, node: MapNode) -> list[str]:
+    """The kinds that have every key of a mapping."""
+    return [kind for kind in kinds(family) if all(name in fields(options_class(family, kind)) for name in node.entries)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from specrun.spec.shape import read
+
 if TYPE_CHECKING:
     from specrun.spec.document import Spec
 
@@ -25,7 +27,7 @@ def validation_metrics(spec: Spec) -> tuple[str, ...]:
 
 def has_test_split(spec: Spec) -> bool:
     """Whether the spec's split sets a test part apart."""
-    return bool(getattr(spec.data.split, "test", None))
+    return bool(read(spec.data.split, "test"))
 
 
 def final_metrics(spec: Spec) -> tuple[str, ...]:

@@ -96,15 +96,25 @@ def section_of(field: Field, kind: str | None) -> type[Section] | None:
     return options_class(field.family, kind) if kind in kinds(field.family) else None
 
 
+def classes_under(field: Field) -> list[type[Section]]:
+    """What may be under a field: its section, or the options of every kind."""
+    if field.family is not None:
+        return [options_class(field.family, kind) for kind in kinds(field.family)]
+    return [field.section] if field.section is not None else []
+
+
+def read(section: Section, name: str) -> Any:
+    """A field that not every kind has: None where this one lacks it. Raises AttributeError where its value is invalid."""
+    return getattr(section, name) if name in fields(type(section)) else None
+
+
 def walk_classes(root: type[Section]) -> Iterator[tuple[Path_, type[Section]]]:
     """Every section and every kind of every part that a spec can hold, with its path. Imports all options modules."""
     yield (), root
     for name, field in fields(root).items():
-        classes = [options_class(field.family, k) for k in kinds(field.family)] if field.family else [field.section]
-        for below in classes:
-            if below is not None:
-                for path, cls in walk_classes(below):
-                    yield (name, *path), cls
+        for below in classes_under(field):
+            for path, cls in walk_classes(below):
+                yield (name, *path), cls
 
 
 @cache

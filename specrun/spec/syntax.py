@@ -7,6 +7,7 @@ import re
 import yaml
 
 from specrun.spec.findings import Findings, at
+from specrun.spec.indentation import odd_line
 from specrun.spec.nodes import Source
 
 _REMEDIES = (
@@ -42,8 +43,7 @@ def report_syntax_error(error: yaml.MarkedYAMLError, source: Source, findings: F
             if code in {"unclosed", "missing-colon"} and error.context_mark:
                 line, column = error.context_mark.line + 1, error.context_mark.column + 1
             if code == "wrong-indent":
-                start = error.context_mark.line + 1 if error.context_mark else line
-                line = _odd_line(source, start, line)
+                line = odd_line(source.lines, line)
                 text = source.line(line) or ""
                 column = len(text) - len(text.lstrip()) + 1
             findings.add(at(source, line, column, _word(source, line, column)), code, message, hint=hint)
@@ -55,23 +55,3 @@ def report_syntax_error(error: yaml.MarkedYAMLError, source: Source, findings: F
 def _word(source: Source, line: int, column: int) -> int:
     match = re.match(r"[\w.-]+", (source.line(line) or "")[column - 1 :])
     return len(match[0]) if match else 1
-
-
-def _odd_line(source: Source, first: int, problem: int) -> int:
-    """The parser complains at the first line that does not fit; where that line keeps the file's step of indentation and an
-    earlier one of its block does not, the earlier one is at fault."""
-    indents = [_indent(line) for line in source.lines if line.strip() and not line.lstrip().startswith("#")]
-    step = next((i for i in indents if i), 2)
-    common = max((2, 4, 3), key=lambda s: sum(i % s == 0 for i in indents))
-    step = common if step not in (2, 4) else step
-    if _indent(source.line(problem) or "") % step:
-        return problem
-    for number in range(problem - 1, first - 1, -1):
-        line = source.line(number) or ""
-        if line.strip() and not line.lstrip().startswith("#") and _indent(line) % step:
-            return number
-    return problem
-
-
-def _indent(line: str) -> int:
-    return len(line) - len(line.lstrip(" "))

@@ -16,7 +16,7 @@ from specrun.spec.findings import Findings
 from specrun.spec.keys import MissingKeys, missing_hint, report_unknown_keys
 from specrun.spec.kinds import check_kind
 from specrun.spec.messages import say
-from specrun.spec.nodes import Entry, MapNode, Node, Path_, ScalarNode, Source, Span, child, dotted, key_place, of_value, place, plain
+from specrun.spec.nodes import Entry, MapNode, Node, Path_, ScalarNode, Source, Span, child, dotted, find, key_place, of_value, place, plain
 from specrun.spec.section import Section
 from specrun.spec.shape import Field, fields, section_of
 
@@ -46,7 +46,10 @@ class Validation:
         """Build the whole spec. cls: class of the root."""
         built = self._section(cls, self._root, ())
         self._missing.report(self._findings)
-        return built
+        for path in self._missing.misplaced:
+            if find(self._root, path) is None:
+                _forget(built.value, path)
+        return Built(built.value, built.complete and not self._missing.misplaced)
 
     def _section(self, cls: type[Section], node: MapNode, path: Path_) -> Built:
         shapes = fields(cls)
@@ -179,6 +182,14 @@ def _partial(cls: type[Section], values: dict[str, Any], leaves: dict[str, Any],
         if known.get(name) is None:
             section.__dict__.pop(name, None)
     return section
+
+
+def _forget(section: Any, path: Path_) -> None:
+    """Take a default away again whose key was written in the wrong place: no rule may judge by it."""
+    for name in path[:-1]:
+        section = section.__dict__.get(str(name)) if isinstance(section, Section) else None
+    if isinstance(section, Section):
+        section.__dict__.pop(str(path[-1]), None)
 
 
 @cache

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from specrun.spec.document import Spec
 from specrun.spec.section import Problem
+from specrun.spec.shape import read
 
 CODE = "vocabulary-exceeds-model"
 _BYTES = 256
@@ -19,11 +20,11 @@ _BYTES = 256
 
 def check(spec: Spec) -> Iterator[Problem]:
     """Compare the sizes where the spec alone tells them."""
-    rows = getattr(spec.model, "vocab_size", None)
+    rows = read(spec.model, "vocab_size")
     tokenizer = spec.data.tokenizer
-    tokens = getattr(tokenizer, "vocab_size", None)
+    tokens = read(tokenizer, "vocab_size")
     if tokenizer.kind == "byte":
-        tokens = _BYTES + bool(getattr(tokenizer, "end_of_text", False))
+        tokens = _BYTES + bool(read(tokenizer, "end_of_text"))
     if rows is not None and tokens is not None and rows < tokens:
         message = f"the tokenizer has {tokens} tokens, the model's embedding {rows} rows"
         yield Problem(("model", "vocab_size"), CODE, message, f"use {tokens} or more, or remove vocab_size")

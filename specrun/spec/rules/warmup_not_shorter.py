@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from specrun.spec.document import Spec
 from specrun.spec.quantities import comparable
 from specrun.spec.section import Problem
+from specrun.spec.shape import read
 from specrun.spec.units import Quantity
 
 CODE = "warmup-not-shorter"
@@ -20,7 +21,7 @@ CODE = "warmup-not-shorter"
 
 def check(spec: Spec) -> Iterator[Problem]:
     """Compare warm-up and duration where the spec alone allows it."""
-    warmup = getattr(spec.schedule.learning_rate, "warmup", None)
+    warmup = read(spec.schedule.learning_rate, "warmup")
     if not isinstance(warmup, Quantity) or not warmup.amount:
         return
     path = ("schedule", "learning_rate", "warmup")

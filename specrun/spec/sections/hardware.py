@@ -23,7 +23,10 @@ class Hardware(Section):
         None, impact="runtime", description="Memory the run may plan with, such as 16 GiB; absent means what the device has."
     )
     threads: int | None = option(
-        None, impact="runtime", description="CPU threads for arithmetic; absent means one a core. The order of sums depends on it, the experiment does not.",
-        ge=1, le=1024,
-    )  # fmt: skip
+        None,
+        impact="runtime",
+        description="CPU threads for arithmetic; absent means one a core. The order of sums depends on it, the experiment does not.",
+        ge=1,
+        le=1024,
+    )
     devices: Annotated[None, NotYet("training on several devices")] = option(None, impact="runtime", description="Number of devices.")
