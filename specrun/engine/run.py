@@ -32,7 +32,7 @@ class _Work:
     tally: list[StepOutcome]
     results: dict[str, StepResult]
     own: list[StepResult] = field(default_factory=list)
-    worked_seconds: float = 0.0
+    started: float = field(default_factory=time.time)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -104,7 +104,6 @@ def _do(work: _Work, session: RunSession, decision: Decision) -> None:
     result = seal(step, session.folder, output, store=workspace.store, started=started, finished_at=utc_now(), run_id=session.run_id)
     workspace.save_result(step, result, version=kind.version)
     _remember(work.prepared, result)
-    work.worked_seconds += result.seconds
     for event in artifact_events(result):
         session.emit(event)
     _keep(work, session, decision, result, seconds=result.seconds)
@@ -188,7 +187,7 @@ def _outcome(work: _Work, decisions: Sequence[Decision], *, seed: int, run_id: s
         gates=() if error else judge(work.prepared.loaded.spec.expect, work.metrics),
         report=next((path for role, path in artifacts.items() if role.startswith("report")), None),
         cached=cached,
-        seconds=work.worked_seconds,
+        seconds=0.0 if cached else time.time() - work.started,
         predicted_seconds=predicted[0] if predicted else None,
         error=error,
     )
