@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from typing import Literal
 from specrun.spec.sections.hardware import Hardware
 
 Precision = Literal["float32", "bfloat16"]
+_GPU_LINE = re.compile(r"^(.+), *(\d+), *(\d+)\.(\d+)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +162,6 @@ def _gpus() -> tuple[Gpu, ...]:
         output = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout  # noqa: S603 - a fixed command
     except (OSError, subprocess.SubprocessError):
         return ()
-    found = []
-    for line in output.splitlines():
-        name, memory, capability = (field.strip() for field in line.rsplit(",", 2))
-        major, _, minor = capability.partition(".")
-        found.append(Gpu(name, int(memory) * 2**20, (int(major), int(minor or 0))))
-    return tuple(found)
+    # A broken driver prints a sentence instead, and some report "[N/A]": such a line describes no device that can be used.
+    matches = (_GPU_LINE.match(line) for line in output.splitlines())
+    return tuple(Gpu(m[1].strip(), int(m[2]) * 2**20, (int(m[3]), int(m[4]))) for m in matches if m)

@@ -1,0 +1,107 @@
+"""Training state to files and back: every bit, in a format that safetensors reads, without pickle."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from specrun.errors import SpecrunError
+from specrun.models.gpt.build import GPT, build
+from specrun.models.gpt.options import Options as Gpt
+from specrun.runtime.device import Device
+from specrun.training.checkpoints import load_step, load_weights, optimizer_tensors, safetensors_chunks, save_best, save_step
+from specrun.training.loop import TrainState
+from specrun.training.optimizers.adamw.build import build as build_adamw
+from specrun.training.optimizers.adamw.options import Options as AdamW
+
+DEVICE = Device("cpu", torch.device("cpu"), torch.float32)
+
+
+def state(width: int = 16) -> TrainState:
+    torch.manual_seed(1)
+    model: GPT = build(Gpt(kind="gpt", num_layers=1, width=width, num_heads=2), vocab_size=9, sequence_length=6)
+    optimizer = build_adamw(AdamW(kind="adamw"), model=model)
+    task: Any = None
+    return TrainState(model, optimizer, task, DEVICE, lambda _: 1e-3, None, 4, 0)
+
+
+def trained() -> TrainState:
+    it = state()
+    for _ in range(3):
+        it.model(torch.randint(9, (2, 6))).square().mean().backward()
+        it.optimizer.step()
+        it.optimizer.zero_grad()
+        it.step += 1
+    return it
+
+
+def test_weights_and_moments_come_back_bit_for_bit(tmp_path: Path) -> None:
+    before, after = trained(), state()
+    info = save_step(tmp_path, before, {"note": [1, 2.5, None]}, key="k", metrics={})
+    facts = load_step(info, after)
+    assert facts == {"note": [1, 2.5, None], "step": 3}
+    assert after.step == 3
+    for one, other in ((before.model.state_dict(), after.model.state_dict()),
+                       (optimizer_tensors(before.model, before.optimizer), optimizer_tensors(after.model, after.optimizer))):  # fmt: skip
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) and one[name].dtype == other[name].dtype for name in one)
+
+
+def test_the_next_step_after_loading_is_the_step_that_would_have_been(tmp_path: Path) -> None:
+    before, after = trained(), state()
+    load_step(save_step(tmp_path, before, {}, key="k", metrics={}), after)
+    ids = torch.randint(9, (2, 6))
+    for it in (before, after):
+        it.model(ids).square().mean().backward()
+        it.optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(before.model.parameters(), after.model.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int64, torch.bool])
+def test_the_safetensors_library_reads_every_type_and_shape(tmp_path: Path, dtype: torch.dtype) -> None:
+    tensors = {
+        "matrix": torch.randn(3, 5).mul(10).to(dtype),
+        "scalar": torch.ones((), dtype=dtype),
+        "a/b.c": torch.zeros(7, dtype=dtype),
+        "transposed": torch.randn(4, 2).to(dtype).t(),
+    }
+    (tmp_path / "x.safetensors").write_bytes(b"".join(safetensors_chunks(tensors, DEVICE)))
+    found = load_file(tmp_path / "x.safetensors")
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+
+
+def test_a_best_checkpoint_holds_the_weights_alone(tmp_path: Path) -> None:
+    it = trained()
+    info = save_best(tmp_path, it, key="k", metrics={"validation/loss": 1.0}, score=1.0)
+    assert sorted(path.name for path in info.path.iterdir()) == ["manifest.json", "model.safetensors", "state.json"]
+    other = copy.deepcopy(state().model)
+    load_weights(info.path / "model.safetensors", other, DEVICE)
+    assert all(torch.equal(a, b) for a, b in zip(it.model.parameters(), other.parameters(), strict=True))
+
+
+def test_weights_of_another_model_are_a_clear_error(tmp_path: Path) -> None:
+    info = save_best(tmp_path, trained(), key="k", metrics={}, score=1.0)
+    with pytest.raises(SpecrunError, match="checkpoint-does-not-fit") as caught:
+        load_weights(info.path / "model.safetensors", state(width=20).model, DEVICE)
+    assert "spec that the checkpoint was trained with" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage that is no safetensors file"])
+def test_weights_that_cannot_be_read_are_a_clear_error(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "model.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SpecrunError, match="unreadable-weights"):
+        load_weights(path, state().model, DEVICE)
+
+
+def test_no_file_of_a_checkpoint_is_a_pickle(tmp_path: Path) -> None:
+    info = save_step(tmp_path, trained(), {}, key="k", metrics={})
+    for path in info.path.iterdir():
+        assert path.suffix in (".safetensors", ".json")
+        assert not path.read_bytes().startswith((b"\x80", b"PK"))
