@@ -10,40 +10,7 @@ from specrun.records.described import Described
 
 __all__ = ["arrow_tables"]
 
-_TEXT = frozenset(
-    [
-        "run_id",
-        "id",
-        "kind",
-        "key",
-        "action",
-        "reason",
-        "name",
-        "producer",
-        "role",
-        "path",
-        "sha256",
-        "level",
-        "code",
-        "message",
-        "data",
-        "status",
-        "metric",
-        "file",
-        "task",
-        "parent",
-        "spec_digest",
-        "value_text",
-        "source",
-        "relation",
-        "study",
-        "final_status",
-        "final_reason",
-    ]
-)
-_WHOLE = frozenset(
-    ["attempt", "n", "step", "size_bytes", "resumed_from", "read_bytes", "seen_bytes", "records", "damaged", "seed", "number", "tokens"]
-)
+_WHOLE = ("attempt", "n", "step", "resumed_from", "size_bytes", "read_bytes", "seen_bytes", "records", "damaged", "seed", "number")
 _REAL = ("value", "seconds", "final_duration_s", "epoch")
 _TIME = ("time", "first_time", "last_time", "started_at", "finished_at")
 _TRUTH = ("comparable", "smoke")
@@ -105,7 +72,6 @@ def _type(name: str) -> Any:
     import pyarrow
 
     types = {
-        _TEXT: pyarrow.string(),
         _WHOLE: pyarrow.int64(),
         _REAL: pyarrow.float64(),
         _TIME: pyarrow.timestamp("us"),
@@ -113,7 +79,7 @@ def _type(name: str) -> Any:
         _FIGURES: pyarrow.map_(pyarrow.string(), pyarrow.float64()),
         _TEXTS: pyarrow.list_(pyarrow.string()),
     }
-    return next(kind for group, kind in types.items() if name in group)
+    return next((kind for group, kind in types.items() if name in group), pyarrow.string())
 
 
 def _metrics(batch: Batch) -> Any:

@@ -32,23 +32,17 @@ DELETE FROM {table} WHERE rowid IN (
 
 _SUMMARY = """
 INSERT INTO run_summary
-WITH counted AS (
-    SELECT run_id, metric,
-        arg_min(value, step) AS first, arg_max(value, step) AS last,
+WITH curves AS (
+    SELECT run_id, metric, list(value ORDER BY step) AS values, list(step ORDER BY step) AS steps, count(*) AS count,
         min(value) FILTER (isfinite(value)) AS minimum, max(value) FILTER (isfinite(value)) AS maximum,
-        list(value ORDER BY step DESC) AS newest_first, count(*) AS count, count(*) FILTER (NOT isfinite(value)) AS non_finite
-    FROM metrics WHERE {touched} GROUP BY run_id, metric),
-places AS (
-    SELECT m.run_id, m.metric,
-        min(m.step) FILTER (m.value = c.minimum) AS argmin, min(m.step) FILTER (m.value = c.maximum) AS argmax
-    FROM metrics AS m JOIN counted AS c ON m.run_id = c.run_id AND m.metric = c.metric
-    WHERE m.{touched} GROUP BY m.run_id, m.metric)
-SELECT coalesce(c.run_id, f.run_id), coalesce(c.metric, f.metric), c.first, c.last, c.minimum, c.maximum, p.argmin, p.argmax,
-    list_avg(c.newest_first[1:CAST(ceil(c.count * 0.05) AS BIGINT)]), coalesce(c.count, 0), coalesce(c.non_finite, 0), f.value
-FROM counted AS c
-JOIN places AS p ON p.run_id = c.run_id AND p.metric = c.metric
-FULL JOIN final_metrics AS f ON f.run_id = c.run_id AND f.metric = c.metric
+        count(*) FILTER (NOT isfinite(value)) AS non_finite
+    FROM metrics WHERE {touched} GROUP BY run_id, metric)
+SELECT coalesce(c.run_id, f.run_id), coalesce(c.metric, f.metric), c.values[1], c.values[-1], c.minimum, c.maximum,
+    c.steps[list_position(c.values, c.minimum)], c.steps[list_position(c.values, c.maximum)],
+    list_avg(c.values[-CAST(ceil(c.count * 0.05) AS BIGINT):]), coalesce(c.count, 0), coalesce(c.non_finite, 0), f.value
+FROM curves AS c FULL JOIN final_metrics AS f ON f.run_id = c.run_id AND f.metric = c.metric
 """
+"""Means go over values in the order of steps, so that the same rows give the same last bit."""
 
 _RUNS = """
 INSERT INTO runs

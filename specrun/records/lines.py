@@ -16,6 +16,7 @@ from typing import Any
 __all__ = ["decode_line", "encode_line", "flag_non_finite", "restore_non_finite"]
 
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_decode = json.JSONDecoder().decode
 _TAIL = len(b',"crc":"00000000"}')
 
 
@@ -36,7 +37,7 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
     if tail != b',"crc":"%08x"}' % binascii.crc32(data):
         return None
     try:
-        payload = json.loads(data + b"}")
+        payload = _decode(data.decode("ascii") + "}")
     except ValueError:
         return None
     if not isinstance(payload, dict):

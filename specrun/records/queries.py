@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from specrun.errors import UsageError
+from specrun.errors import StoreError, UsageError
 from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, RunRow, StepRow, SummaryRow
 from specrun.records.run_files import read_final, read_run, run_folder
 
@@ -174,7 +174,14 @@ class Records:
             raise UsageError(f"no run has recorded {metric!r}", code="unknown-metric", hint=hint)
 
     def _rows(self, query: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
-        return self._connection.execute(query, values).fetchall()
+        from specrun.records.store import Error
+
+        try:
+            return self._connection.execute(query, values).fetchall()
+        except Error as error:
+            message = str(error).partition("\n")[0]
+            hint = "run `specrun store rebuild`; no record is lost"
+            raise StoreError(f"{self.store}: the snapshot cannot be read: {message}", code="snapshot-damaged", hint=hint) from error
 
 
 def _run_row(row: tuple[Any, ...], metrics: dict[str, float]) -> RunRow:

@@ -1,0 +1,173 @@
+"""What `store doctor` finds: each kind of damage, and nothing in a healthy store."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from specrun.errors import SpecrunError, StoreError
+from specrun.records.check import check
+from specrun.records.queries import open_records
+from specrun.records.run_files import mark_active
+from specrun.records.snapshots import current
+from specrun.records.store import merge, rebuild
+
+NewRun = Callable[..., Any]
+
+
+def codes(store: Path) -> list[str]:
+    return [finding.code for finding in check(store)]
+
+
+def one_journal(folder: Path) -> Path:
+    [path] = folder.glob("events-1-*.jsonl")
+    return path
+
+
+@pytest.fixture
+def healthy(store: Path, new_run: NewRun) -> Path:
+    run = new_run("r")
+    for step in range(20):
+        run.log(step, train_loss=1.0)
+    run.end()
+    new_run("living").log(1, train_loss=1.0)
+    merge(store)
+    return store
+
+
+def test_a_healthy_store_has_no_findings(healthy: Path) -> None:
+    assert codes(healthy) == []
+
+
+def test_the_check_changes_nothing(healthy: Path) -> None:
+    def listing() -> list[tuple[str, float]]:
+        return sorted((str(path), path.stat().st_mtime) for path in healthy.rglob("*"))
+
+    before = listing()
+    check(healthy)
+    assert listing() == before
+
+
+def test_a_damaged_record_is_found_with_its_place(healthy: Path) -> None:
+    path = one_journal(healthy / "runs" / "r")
+    data = path.read_bytes()
+    offset = data.index(b'"step":7')
+    path.write_bytes(data.replace(b'"step":7', b'"step":8'))
+    [finding] = check(healthy)
+    assert (finding.code, finding.level) == ("record-damaged", "error")
+    assert int(finding.place.rpartition(":")[2]) == data.rindex(b"\n", 0, offset) + 1
+
+
+def test_a_missing_line_is_found(healthy: Path) -> None:
+    path = one_journal(healthy / "runs" / "r")
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:5] + lines[7:]))
+    found = {finding.code: finding for finding in check(healthy)}
+    assert "records 5 to 6 are missing" in found["records-missing"].message
+    assert "journal-shrunk" in found
+
+
+def test_a_torn_tail_of_a_dead_run_is_worth_knowing_and_no_error(healthy: Path) -> None:
+    with open(one_journal(healthy / "runs" / "r"), "ab") as file:
+        file.write(b'{"n":22,"ti')
+    [finding] = check(healthy)
+    assert (finding.code, finding.level) == ("torn-tail", "info")
+
+
+def test_records_that_no_marker_announces_are_found_and_rebuilt(healthy: Path, new_run: NewRun) -> None:
+    new_run("late").log(1, a=1.0).end()
+    for marker in (healthy / "active").glob("late*"):
+        marker.unlink()
+    assert codes(healthy) == ["snapshot-behind"]
+    rebuild(healthy)
+    assert codes(healthy) == []
+
+
+def test_a_damaged_snapshot_is_found_and_a_missing_one_is_no_error(healthy: Path) -> None:
+    snapshot = current(healthy)
+    assert snapshot is not None
+    snapshot.write_bytes(b"junk")
+    assert codes(healthy) == ["snapshot-damaged"]
+    (healthy / "CURRENT").unlink()
+    assert [(finding.code, finding.level) for finding in check(healthy)] == [("snapshot-missing", "info")]
+
+
+def test_documents_are_examined(healthy: Path) -> None:
+    folder = healthy / "runs" / "r"
+    (folder / "final.json").write_text("[]", encoding="utf-8")
+    assert codes(healthy) == ["damaged-record"]
+    (folder / "run.json").unlink()
+    assert codes(healthy) == ["description-missing", "damaged-record"]
+
+
+def test_a_crashed_run_is_named_with_what_to_do(healthy: Path) -> None:
+    code = f"from pathlib import Path; from specrun.records.run_files import mark_active; mark_active(Path({str(healthy)!r}), 'living')"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    [finding] = check(healthy)
+    assert finding.code == "run-crashed"
+    assert "resume" in finding.remedy
+
+
+def test_leftovers_of_killed_processes_are_named(healthy: Path) -> None:
+    for name in (".store-1.duckdb", ".CURRENT.x.part", "runs/.removing-x"):
+        (healthy / name).write_bytes(b"")
+    assert codes(healthy) == ["leftover"] * 3
+
+
+def test_no_store_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no-store"):
+        check(tmp_path / "absent")
+
+
+def damage(path: Path, rng: random.Random) -> None:
+    """Flip a bit, cut the end off, or zero a stretch."""
+    data = bytearray(path.read_bytes())
+    kind = rng.randrange(3)
+    place = rng.randrange(len(data))
+    if kind == 0:
+        data[place] ^= 1 << rng.randrange(8)
+    elif kind == 1:
+        del data[place:]
+    else:
+        data[place : place + 64] = bytes(len(data[place : place + 64]))
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_damage_anywhere_in_a_journal_is_found(healthy: Path, seed: int) -> None:
+    path = one_journal(healthy / "runs" / "r")
+    before = path.read_bytes()
+    damage(path, random.Random(seed))
+    assert path.read_bytes() != before
+    assert codes(healthy)
+
+
+def test_damage_anywhere_in_the_snapshot_never_ends_in_a_traceback(healthy: Path) -> None:
+    snapshot = current(healthy)
+    assert snapshot is not None
+    whole = snapshot.read_bytes()
+    rng = random.Random(0)
+    for _ in range(15):
+        snapshot.write_bytes(whole)
+        damage(snapshot, rng)
+        try:
+            with open_records(healthy, merge_first=False) as records:
+                points = records.series("r")["train/loss"]
+                assert [point.step for point in points] == list(range(20))
+        except SpecrunError as error:
+            assert error.code == "snapshot-damaged"
+    snapshot.write_bytes(b"")
+    merge(healthy)
+    assert codes(healthy) == []
+
+
+def test_a_store_that_was_moved_is_healthy(healthy: Path, tmp_path: Path) -> None:
+    mark_active(healthy, "living")
+    shutil.copytree(healthy, tmp_path / "moved")
+    assert codes(tmp_path / "moved") == []
