@@ -5,9 +5,9 @@ What can go wrong with the Hub and how it is said is `failures`' business.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from specrun.errors import DataError
 from specrun.events import Message
 from specrun.sources.contract import Documents, LoadedText, SourceRequest, SourceUnavailable
 from specrun.sources.files import digest_files
-from specrun.sources.huggingface.failures import EXPECTED, cannot_load, cannot_prepare, wrong_config
+from specrun.sources.huggingface.failures import cannot_load, cannot_prepare, wrong_config
 from specrun.sources.huggingface.options import Options
+from specrun.sources.huggingface.reach import cache_only, expected_errors, library, why_unreachable
 from specrun.spec.nearest import listed, nearest
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -32,13 +33,21 @@ def build(options: Options, request: SourceRequest) -> LoadedText:
     folder = options.folder(base=request.base_folder, data_root=request.data_root)
     if folder is None and not options.is_hub_name:
         raise SourceUnavailable(f"{options.path} is not a folder", code="missing-folder", hint="check data.source.path")
-    builder = _builder(options, folder, request)
-    revision = _revision(options, request, folder, builder)
-    splits = _prepare(options, builder, request)
+    if folder is None and Path(options.path).exists():
+        # The library would take it for the dataset, although paths of this spec do not start in the current folder.
+        message = f"the current folder holds {options.path}, which is not where this spec's paths start"
+        raise DataError(
+            message, code="ambiguous-dataset", hint=f"run from another folder, or set data.source.path: {Path(options.path).absolute()}"
+        )
+    cut_off = why_unreachable() if folder is None else None
+    with nullcontext() if cut_off is None else cache_only():
+        builder = _builder(options, folder, request, cut_off)
+        revision = _revision(options, request, folder, builder)
+        splits = _prepare(options, builder, request)
     documents = {name: _documents(split, request.text_column, joined=options.documents == "joined") for name, split in splits.items()}
     facts = {
         "path": options.path,
-        "origin": "hub" if folder is None else "local",
+        "origin": "local" if folder is not None else "hub" if cut_off is None else "cache of the hub",
         "config": builder.config.name,
         "revision": revision,
         "rows": {name: len(split) for name, split in splits.items()},
@@ -46,19 +55,8 @@ def build(options: Options, request: SourceRequest) -> LoadedText:
     return LoadedText(documents, facts, variant=f"revision {revision}" if folder is None else None)
 
 
-def _library() -> Any:
-    """The `datasets` library without telemetry, download counts and progress bars."""
-    for name, value in {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_UPDATE_DOWNLOAD_COUNTS": "0"}.items():
-        os.environ.setdefault(name, value)
-    import datasets
-
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity_error()
-    return datasets
-
-
-def _builder(options: Options, folder: Path | None, request: SourceRequest) -> Any:
-    datasets = _library()
+def _builder(options: Options, folder: Path | None, request: SourceRequest, cut_off: str | None) -> Any:
+    datasets = library()
     where = options.path if folder is None else str(folder)
     revision = options.revision if folder is None else None
     try:
@@ -67,15 +65,15 @@ def _builder(options: Options, folder: Path | None, request: SourceRequest) -> A
         configs = _configs(datasets, where, revision)
         if configs and options.config not in configs:
             raise wrong_config(options, configs) from None
-        raise cannot_load(options, error, folder=folder, data_root=request.data_root) from error
-    except EXPECTED as error:
-        raise cannot_load(options, error, folder=folder, data_root=request.data_root) from error
+        raise cannot_load(options, error, folder=folder, data_root=request.data_root, cut_off=cut_off) from error
+    except expected_errors() as error:
+        raise cannot_load(options, error, folder=folder, data_root=request.data_root, cut_off=cut_off) from error
 
 
 def _configs(datasets: Any, where: str, revision: str | None) -> list[str]:
     try:
         names: list[str] = datasets.get_dataset_config_names(where, revision=revision)
-    except EXPECTED:
+    except expected_errors():
         return []
     return sorted(names)
 
@@ -86,7 +84,7 @@ def _prepare(options: Options, builder: Any, request: SourceRequest) -> dict[str
     try:
         builder.download_and_prepare()
         return dict(builder.as_dataset())
-    except EXPECTED as error:
+    except expected_errors() as error:
         raise cannot_prepare(options, error, builder.cache_dir) from error
 
 

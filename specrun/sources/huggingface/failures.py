@@ -14,9 +14,6 @@ from specrun.sources.files import nearest_existing
 from specrun.sources.huggingface.options import Options
 from specrun.spec.nearest import listed, nearest
 
-EXPECTED = (OSError, ValueError, RuntimeError, LookupError, TypeError, NotImplementedError)
-"""What `datasets` raises for a dataset or a network at fault; its own errors and those of the Hub are among them."""
-
 _OUT_OF_REACH = frozenset({"ConnectionError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectError", "ConnectTimeout",
                            "ReadTimeout", "TimeoutException", "ReadError", "RemoteProtocolError", "ProxyError", "SSLError", "NetworkError",
                            "TransportError", "SocketBlockedError", "SocketConnectBlockedError", "TimeoutError", "gaierror"})  # fmt: skip
@@ -33,20 +30,24 @@ def wrong_config(options: Options, configs: Sequence[str]) -> DataError:
     return DataError(message, code="unknown-config", hint=f"set data.source.config: {near}")
 
 
-def cannot_load(options: Options, error: Exception, *, folder: Path | None, data_root: Path | None) -> DataError:
-    """The dataset's description could not be read."""
+def cannot_load(
+    options: Options, error: Exception, *, folder: Path | None, data_root: Path | None, cut_off: str | None = None
+) -> DataError:
+    """The dataset's description could not be read. cut_off: why the Hub was not asked, if it was not."""
     if folder is not None:
         message = f"{folder} is not a dataset: {_one_line(error)}"
         return DataError(
             message, code="not-a-dataset", hint="a dataset folder holds Parquet, CSV, JSON or text files, or a README naming them"
         )
+    if cut_off is not None:
+        return _unreachable(options, f"{cut_off}; and it is not in the cache", data_root)
     names = {type(link).__name__ for link in _chain(error)}
     said = " ".join(str(link) for link in _chain(error))
     if "GatedRepoError" in names or "is a gated dataset" in said:
         hint = f"accept its terms at https://huggingface.co/datasets/{options.path}, then set the environment variable HF_TOKEN"
         return SourceUnavailable(f"{options.path} is gated: the Hub gives it to named users only", code="gated-dataset", hint=hint)
     if "RevisionNotFoundError" in names or "Revision '" in said:
-        message = f"{options.path} has no revision {options.revision!r}"
+        message = f"{options.path} has no revision {options.revision or 'main'!r}"
         return DataError(
             message, code="unknown-revision", hint="set data.source.revision to a commit, tag or branch of it, or leave it out"
         )
@@ -54,8 +55,8 @@ def cannot_load(options: Options, error: Exception, *, folder: Path | None, data
         message = f"{options.path} is a program, and code of datasets is never run"
         return DataError(message, code="dataset-needs-code", hint="choose a dataset of Parquet, CSV, JSON or text files")
     if names & _OUT_OF_REACH or _server_failed(error):
-        return _unreachable(options, error, data_root)
-    if "DatasetNotFoundError" in names or "RepositoryNotFoundError" in names:
+        return _unreachable(options, _one_line(error), data_root)
+    if "DatasetNotFoundError" in names or "RepositoryNotFoundError" in names or _status(error) & {401, 403, 404}:
         hint = "check the spelling of data.source.path; for a private dataset set the environment variable HF_TOKEN"
         return SourceUnavailable(f"the Hub has no dataset {options.path}, or does not show it", code="unknown-dataset", hint=hint)
     message = f"{options.path} cannot be loaded: {_one_line(error)}"
@@ -70,15 +71,15 @@ def cannot_prepare(options: Options, error: Exception, cache: str) -> DataError:
     if any(isinstance(link, PermissionError) for link in _chain(error)):
         return DataError(f"{cache} cannot be written", code="unwritable-cache", hint="set HF_HOME to a folder that can be")
     if names & _OUT_OF_REACH or _server_failed(error):
-        return _unreachable(options, error, None)
+        return _unreachable(options, _one_line(error), None)
     root = list(_chain(error))[-1]
     return DataError(
         f"{options.path} cannot be read: {_one_line(root)}", code="unreadable-dataset", hint="its files may be damaged; fetch them again"
     )
 
 
-def _unreachable(options: Options, error: Exception, data_root: Path | None) -> SourceUnavailable:
-    message = f"the Hugging Face Hub cannot be reached for {options.path}: {_one_line(error)}"
+def _unreachable(options: Options, why: str, data_root: Path | None) -> SourceUnavailable:
+    message = f"the Hugging Face Hub cannot be reached for {options.path}: {why}"
     if data_root is not None:
         near = nearest_existing(data_root / options.path)
         message += f"; {data_root} has no {options.path}" + (f", but {near}" if near else "")
@@ -90,8 +91,13 @@ def _unreachable(options: Options, error: Exception, data_root: Path | None) -> 
 
 
 def _server_failed(error: Exception) -> bool:
+    return any(status >= 500 or status == 429 for status in _status(error))
+
+
+def _status(error: Exception) -> set[int]:
+    """HTTP statuses among the causes of an error."""
     statuses = (getattr(getattr(link, "response", None), "status_code", None) for link in _chain(error))
-    return any(status is not None and (status >= 500 or status == 429) for status in statuses)
+    return {status for status in statuses if status is not None}
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
