@@ -18,7 +18,7 @@ from typing import Literal
 from specrun.spec.sections.hardware import Hardware
 
 Precision = Literal["float32", "bfloat16"]
-_GPU_LINE = re.compile(r"^(.+), *(\d+), *(\d+)\.(\d+)\s*$")
+_GPU_LINE = re.compile(r"^(.+), *(?:(\d+)|\[N/A\]), *(\d+)\.(\d+)\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +162,6 @@ def _gpus() -> tuple[Gpu, ...]:
         output = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout  # noqa: S603 - a fixed command
     except (OSError, subprocess.SubprocessError):
         return ()
-    # A broken driver prints a sentence instead, and some report "[N/A]": such a line describes no device that can be used.
+    # A broken driver prints a sentence instead. "[N/A]" is the memory of a device that shares the machine's.
     matches = (_GPU_LINE.match(line) for line in output.splitlines())
-    return tuple(Gpu(m[1].strip(), int(m[2]) * 2**20, (int(m[3]), int(m[4]))) for m in matches if m)
+    return tuple(Gpu(m[1].strip(), int(m[2]) * 2**20 if m[2] else _memory_bytes(), (int(m[3]), int(m[4]))) for m in matches if m)

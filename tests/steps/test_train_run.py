@@ -129,9 +129,8 @@ def test_a_finished_run_that_is_run_again_only_returns_its_outcome(straight: tup
     listener = Listener()
     again = run(context(folder, listener), spec(model={"dropout": 0.1}), parents(folder.parent / "again"))
     assert [type(event) for event in listener.events] == [Status]
-    same = ("steps", "best_step", "best_metric", "best_checkpoint", "metrics", "tokens")
+    same = ("steps", "best_step", "best_metric", "best_checkpoint", "metrics", "tokens", "tokens_per_second")
     assert all(again.values[name] == output.values[name] for name in same)
-    assert again.values["seconds"] >= output.values["seconds"] * 0.9
 
 
 def test_a_checkpoint_of_another_key_is_not_taken_up(tmp_path: Path) -> None:

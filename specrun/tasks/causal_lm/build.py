@@ -6,6 +6,7 @@ Shapes: B sequences, T tokens each, N tokens, C width.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,17 @@ from specrun.runtime.device import Device
 from specrun.runtime.protocols import LanguageModel
 from specrun.runtime.seeds import derive
 from specrun.tasks.causal_lm.options import Options
+from specrun.tasks.causal_lm.text import stream_text
+from specrun.tokenizers.contract import encode_prompt, load_tokenizer
 from specrun.training.cross_entropy import linear_cross_entropy_sum, linear_scores
 from specrun.training.generation import Sampling, generate
 from specrun.training.sampler import WindowSampler
 from specrun.training.token_file import TokenFile, open_tokens
-from tokenizers import Tokenizer
 
 _EVALUATION_TOKENS = 16_384
 """Tokens computed at once in an evaluation."""
-_PROMPT_TOKENS, _PROMPT_WORDS = 32, 4
+_PROMPT_TOKENS = 32
+_FIRST_WORDS = re.compile(r"\s*(?:\S+\s+){0,3}\S+")
 _LARGEST_EXPONENT = math.log(2.0**1000)
 
 
@@ -63,6 +66,9 @@ class CausalLM:
         self._sampler = WindowSampler(train.info.count, sequence_length=sequence_length, seed=derive(seed, "order"))
         self.samples_per_epoch = self._sampler.samples_per_epoch
         self._window = np.arange(sequence_length + 1)
+        self._tokenizer = load_tokenizer(folders["tokenizer"])
+        # Encoded now, so that a character without a token is an error before the first step.
+        self._prompt = None if options.prompt is None else (options.prompt, encode_prompt(self._tokenizer, options.prompt))
 
     def train_batch(self, first: int, *, count: int) -> TokenBatch:
         """Windows first .. first + count - 1 in the order of the seed."""
@@ -117,30 +123,28 @@ class CausalLM:
         """Texts that the model writes, each {"prompt", "text"}: the same for the same model."""
         if count == 0:
             return []
-        tokenizer = Tokenizer.from_file(str(self._folders["tokenizer"] / "tokenizer.json"))
-        info = open_tokens(self._folders["tokens"], "validation").info
-        prompt = self._options.prompt if self._options.prompt is not None else self._validation_prompt(tokenizer)
-        ids = tokenizer.encode(prompt, add_special_tokens=False).ids
+        info = open_tokens(self._folders["tokens"], "train").info
+        prompt, ids = self._prompt if self._prompt is not None else self._validation_prompt()
         if info.leading_end_of_text or not ids:
             ids = [info.end_of_text_id or 0, *ids]
-        found = []
+        network, found = cast("LanguageModel", model), []
         for number in range(count):
             sampling = Sampling(seed=derive(self._seed, "sample", number) >> 1)
-            written = list(
-                generate(
-                    cast("LanguageModel", model), ids, tokens=self._options.sample_tokens, sampling=sampling, device=self._device,
-                    stop_id=info.end_of_text_id, vocab_size=self.vocab_size,
-                )
+            written = generate(
+                network, ids, tokens=self._options.sample_tokens, sampling=sampling, device=self._device,
+                stop_id=info.end_of_text_id, vocab_size=self.vocab_size,
             )  # fmt: skip
-            text = continuation(tokenizer, ids, written)
+            text = "".join(stream_text(self._tokenizer.decode, ids, written))
             found.append({"prompt": prompt, "text": text, "temperature": sampling.temperature, "top_k": sampling.top_k})
         return found
 
-    def _validation_prompt(self, tokenizer: Tokenizer) -> str:
-        """The first words of the validation split."""
+    def _validation_prompt(self) -> tuple[str, list[int]]:
+        """The first words of the validation split, and their ids."""
         file = open_tokens(self._folders["tokens"], "validation")
-        text: str = tokenizer.decode(file.ids[:_PROMPT_TOKENS].tolist(), skip_special_tokens=True)
-        return " ".join(text.split()[:_PROMPT_WORDS])
+        text: str = self._tokenizer.decode(file.ids[:_PROMPT_TOKENS].tolist(), skip_special_tokens=True)
+        words = _FIRST_WORDS.match(text)
+        prompt = words[0] if words else text
+        return prompt, encode_prompt(self._tokenizer, prompt)
 
     def _evaluation_batches(self, file: TokenFile, tokens: int) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
         """(inputs, labels), each (B, T): whole windows many at a time, then the one shorter window that is left."""
@@ -151,13 +155,6 @@ class CausalLM:
             if end > start:
                 stretch = ids[start : end + 1].astype(np.int64)
                 yield stretch[:-1].reshape(-1, width), stretch[1:].reshape(-1, width)
-
-
-def continuation(tokenizer: Tokenizer, prompt: list[int], written: list[int]) -> str:
-    """The text of `written` after `prompt`; decoded together, because a character may be spread over tokens of both."""
-    before: str = tokenizer.decode(prompt, skip_special_tokens=True)
-    whole: str = tokenizer.decode(prompt + written, skip_special_tokens=True)
-    return whole[len(before) :]
 
 
 def build(options: Options, *, folders: Mapping[str, Path], sequence_length: int, seed: int, device: Device) -> CausalLM:

@@ -1,0 +1,127 @@
+"""`specrun generate`: continues a prompt with a trained model, as it is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from specrun.cli.options import DEFAULT_STORE, Json, Store
+from specrun.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from specrun.training.generation import Sampling
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.", show_default=False)]
+Prompt = Annotated[str, typer.Option("--prompt", metavar="TEXT", help="Text to go on from; - reads standard input.", show_default=False)]
+Tokens = Annotated[int, typer.Option("--tokens", min=1, max=1_000_000, help="Most tokens to write.")]
+Temperature = Annotated[float, typer.Option("--temperature", min=0.0, max=100.0, help="0 takes the likeliest token; 1 draws as trained.")]
+TopK = Annotated[int | None, typer.Option("--top-k", min=1, help="Draw among so many likeliest tokens; absent means all.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the draws.")]
+
+
+class Which(StrEnum):
+    """Which of a run's checkpoints."""
+
+    best = "best"
+    last = "last"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a run's records say of its model. checkpoint: folder; step: optimizer steps it was trained for."""
+
+    run_id: str
+    spec: dict[str, Any]
+    checkpoint: Path
+    step: int
+    tokenizer: Path
+
+
+def run(
+    run: RunId,
+    prompt: Prompt,
+    tokens: Tokens = 200,
+    temperature: Temperature = 0.8,
+    top_k: TopK = None,
+    seed: Seed = 0,
+    checkpoint: Annotated[Which, typer.Option("--checkpoint", help="The best weights of the run, or its last ones.")] = Which.best,
+    store: Store = DEFAULT_STORE,
+    json_: Json = False,
+) -> None:
+    """Continue a prompt."""
+    text = typer.get_text_stream("stdin").read() if prompt == "-" else prompt
+    trained = find_model(store, run, checkpoint)
+    from specrun.training.generation import Sampling
+
+    sampling = Sampling(temperature=temperature, top_k=top_k, seed=seed)
+    pieces = write(trained, text, tokens=tokens, sampling=sampling)
+    if json_:
+        document = {
+            "format_version": 1, "run_id": trained.run_id, "checkpoint": str(trained.checkpoint), "step": trained.step,
+            "prompt": text, "text": "".join(pieces), **asdict(sampling),
+        }  # fmt: skip
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+        return
+    print(text, end="", flush=True)
+    for piece in pieces:
+        print(piece, end="", flush=True)
+    print()
+
+
+def find_model(store: Path, run: str, which: Which) -> Trained:
+    """Find a run's checkpoint and tokenizer. Raises: SpecrunError for a run that is unknown or has saved nothing yet."""
+    from specrun.engine.workspace import Workspace
+    from specrun.records.queries import open_records
+    from specrun.training.checkpoint_files import best, latest
+
+    workspace = Workspace(store)
+    with open_records(store) as records:
+        run_id = records.run(run).run_id
+        document = records.document(run_id)
+    if document["task"] != "causal_lm":
+        raise UsageError(
+            f"{run_id} is a {document['task']} run; only causal_lm models write text",
+            code="task-writes-no-text",
+            hint="choose another run: specrun runs list --task causal_lm",
+        )
+    keys = {step["kind"]: step["key"] for step in document["plan"]}
+    folder = workspace.runs / run_id / "checkpoints"
+    found = (best(folder, key=keys["train"]) if which is Which.best else None) or latest(folder, key=keys["train"])
+    if found is None:
+        raise StoreError(f"{run_id} has no checkpoint yet", code="no-checkpoint", hint=f"see how far it is: specrun runs show {run_id}")
+    tokenizer = workspace.result("tokenizer", keys["tokenizer"])
+    if tokenizer is None:
+        raise StoreError(f"the tokenizer of {run_id} is gone from {workspace.store}", code="missing-tokenizer", hint="apply its spec again")
+    return Trained(run_id, document["spec"], found.path, found.step, workspace.store / tokenizer.folder)
+
+
+def write(trained: Trained, prompt: str, *, tokens: int, sampling: Sampling) -> Iterator[str]:
+    """Yield the continuation piece by piece; a piece ends where a character does.
+
+    Raises: SpecrunError for a prompt that is empty, or has a character that the tokenizer does not know.
+    """
+    from specrun.runtime.device import open_device
+    from specrun.runtime.hardware import probe, resolve
+    from specrun.spec.resolved import load_resolved
+    from specrun.steps.evaluate.load import load_model
+    from specrun.tasks.causal_lm.text import stream_text
+    from specrun.tokenizers.contract import END_OF_TEXT, encode_prompt, load_tokenizer
+    from specrun.training.generation import generate
+
+    spec = load_resolved(trained.spec)
+    tokenizer = load_tokenizer(trained.tokenizer)
+    end_of_text, vocab_size = tokenizer.token_to_id(END_OF_TEXT), tokenizer.get_vocab_size()
+    ids = [*([end_of_text] if end_of_text is not None else []), *encode_prompt(tokenizer, prompt)]
+    if not ids:
+        raise UsageError("the prompt is empty, and this tokenizer has no token that begins a text", code="empty-prompt",
+                         hint='give a first word: --prompt "The"')  # fmt: skip
+    device = open_device(resolve(spec.hardware, probe()))
+    model: Any = load_model(spec, trained.checkpoint, vocab_size=vocab_size, device=device)
+    written = generate(model, ids, tokens=tokens, sampling=sampling, device=device, stop_id=end_of_text, vocab_size=vocab_size)
+    yield from stream_text(tokenizer.decode, ids, written)
