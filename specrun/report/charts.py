@@ -95,7 +95,7 @@ def log_ticks(low: float, high: float) -> list[float]:
         tuple(n / 10 for n in range(10, 100, 2)),
         tuple(n / 50 for n in range(50, 500)),
     ):
-        ticks = [round(step * 10.0**power, 12) for power in range(first, last + 1) for step in steps]
+        ticks = [float(f"{step * 10.0**power:.6g}") for power in range(first, last + 1) for step in steps]
         found = [tick for tick in ticks if low <= tick <= high]
         if len(found) >= 4:
             return found[:: -(-len(found) // 6)]

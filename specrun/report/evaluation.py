@@ -105,8 +105,9 @@ def _row(name: str, figures: Mapping[str, float | None], *, quiet: bool = False)
 
 def _sentence(facts: Facts, splits: list[str]) -> str:
     step = facts.best_step
-    if not facts.result("evaluate") and not facts.final:
-        return "The figures are those of the last evaluation during training."
+    if not facts.evaluated:
+        at = f" at step {count(step)}, the best so far" if step is not None else ""
+        return f"The run did not come to its evaluation; the figures are those of training's own{at}."
     where = f"The checkpoint of step {count(step)}" if step is not None else "The best checkpoint"
     parts = [f"{where}, chosen by {facts.best_metric}, on {' and '.join(f'the {split} split' for split in splits)}."]
     below = gain(facts, splits[-1])

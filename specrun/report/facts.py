@@ -51,9 +51,17 @@ class Facts:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The figures the run ended with: what was evaluated last wins over what training logged."""
-        evaluated = mapping(self.result("evaluate").get("metrics"))
-        return {**self.run.metrics, **mapping(self.final.get("metrics")), **evaluated}
+        """The figures of the best checkpoint: as evaluated, else as training's own evaluation at that step found them."""
+        if self.evaluated:
+            evaluated = mapping(self.result("evaluate").get("metrics"))
+            return {**self.run.metrics, **mapping(self.final.get("metrics")), **evaluated}
+        best = {name: self.value_at(name, self.best_step) for name in self.series if name.startswith("validation/")}
+        return {**self.run.metrics, **{name: value for name, value in best.items() if value is not None}}
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether the run came to its evaluate step."""
+        return bool(self.result("evaluate"))
 
     @property
     def best_metric(self) -> str:

@@ -64,17 +64,17 @@ _DESIGNS = (
 
 def panels(facts: Facts) -> tuple[Panel, ...]:
     """The six panels in their order, empty ones included: a missing chart would leave the reader guessing."""
-    return tuple(_panel(facts, design) for design in _DESIGNS)
+    last = max((points[-1].step for points in facts.series.values() if points), default=1)
+    return tuple(_panel(facts, design, last=max(last, 1)) for design in _DESIGNS)
 
 
-def _panel(facts: Facts, design: _Design) -> Panel:
+def _panel(facts: Facts, design: _Design, *, last: int) -> Panel:
     sources, unit = design.sources, design.unit
     if design.instead and not any(facts.series.get(source.metric) for source in sources):
         sources, unit = design.instead
     curves = tuple(_curves(facts, sources))
     style: Style = "number" if unit != design.unit else design.style
     drawn = [value for each in curves for _, value in each.finite]
-    steps = [step for each in curves for step, _ in each.samples]
     best, level = _best(facts, design), _level(facts, design) if drawn else None
     shown = [*drawn, level.value] if level else drawn
     scales = [scale for scale in design.scales if scale == "linear" or (shown and min(shown) > 0)] or ["linear"]
@@ -83,7 +83,7 @@ def _panel(facts: Facts, design: _Design) -> Panel:
         title=design.title,
         unit=unit,
         curves=curves,
-        steps=(0, max(steps)) if steps and max(steps) > 0 else (0, 1),
+        steps=(0, last),
         axes=tuple(Axis(*bounds(shown, log=scale == "log"), log=scale == "log", style=style) for scale in scales),
         summary=_summary(design, curves, best, style),
         note=_note(curves),

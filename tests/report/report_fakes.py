@@ -42,19 +42,31 @@ SPEC: dict[str, Any] = {
     "report": {"formats": ["html", "md"], "title": None},
 }
 PROVENANCE = {
-    "version": "specs/gpt_wikitext.yaml:2", "name": "specs/gpt_wikitext.yaml:3", "description": "specs/gpt_wikitext.yaml:4",
-    "tags": "specs/gpt_wikitext.yaml:5", "seeds": "default", "task.kind": "specs/gpt_wikitext.yaml:7", "task.prompt": "specs/gpt_wikitext.yaml:7",
-    "data.source": "specs/gpt_wikitext.yaml:10", "data.tokenizer": "specs/gpt_wikitext.yaml:12", "data.sequence_length": "specs/gpt_wikitext.yaml:13",
-    "model.kind": "specs/gpt_wikitext.yaml:15", "model.num_layers": "specs/gpt_wikitext.yaml:15", "model.width": "specs/gpt_wikitext.yaml:15",
-    "model.num_heads": "specs/gpt_wikitext.yaml:15", "schedule.duration": "--set schedule.duration=1200 steps",
-    "schedule.batch_size": "specs/gpt_wikitext.yaml:18", "schedule.optimizer.learning_rate": "specs/gpt_wikitext.yaml:19",
-    "schedule.evaluate.every": "preset balanced", "expect": "specs/gpt_wikitext.yaml:24",
-}  # fmt: skip
+    "version": "specs/gpt_wikitext.yaml:2",
+    "name": "specs/gpt_wikitext.yaml:3",
+    "description": "specs/gpt_wikitext.yaml:4",
+    "tags": "specs/gpt_wikitext.yaml:5",
+    "seeds": "default",
+    "task.kind": "specs/gpt_wikitext.yaml:7",
+    "task.prompt": "specs/gpt_wikitext.yaml:7",
+    "data.source": "specs/gpt_wikitext.yaml:10",
+    "data.tokenizer": "specs/gpt_wikitext.yaml:12",
+    "data.sequence_length": "specs/gpt_wikitext.yaml:13",
+    "model.kind": "specs/gpt_wikitext.yaml:15",
+    "model.num_layers": "specs/gpt_wikitext.yaml:15",
+    "model.width": "specs/gpt_wikitext.yaml:15",
+    "model.num_heads": "specs/gpt_wikitext.yaml:15",
+    "schedule.duration": "--set schedule.duration=1200 steps",
+    "schedule.batch_size": "specs/gpt_wikitext.yaml:18",
+    "schedule.optimizer.learning_rate": "specs/gpt_wikitext.yaml:19",
+    "schedule.evaluate.every": "preset balanced",
+    "expect": "specs/gpt_wikitext.yaml:24",
+}
 TEXTS = (
     "The city the the of , and in the . the of = = the a to was , and of the",
     "The city was the first of the county , and the state of the city of the same year . = = = History = = =",
     "The city was built in 1887 and became the seat of the county in the following year . It was the first of its kind in the state .",
-    "The city was founded by settlers from the north , who had been granted land along the river . By 1890 its population had risen to 4 @,@ 200 .",
+    "The city was founded by settlers from the north , who had been granted land . By 1890 its population had risen to 4 @,@ 200 .",
 )
 
 
@@ -153,37 +165,81 @@ def a_run(*, total: int = 1200, every: int = 10, evaluate: int = 100) -> tuple[F
     best = min(series["validation/loss"], key=lambda point: point.value)
     evaluation = evaluate_values(best.value)
     results: dict[str, dict[str, Any]] = {
-        "train": {"parameters": 9_964_032, "tokens": total * 64 * 256, "tokens_per_second": 28_412.6, "peak_memory_bytes": 1_423_000_000,
-                  "steps": total, "best_step": best.step},
+        "train": {
+            "parameters": 9_964_032,
+            "tokens": total * 64 * 256,
+            "tokens_per_second": 28_412.6,
+            "peak_memory_bytes": 1_423_000_000,
+            "steps": total,
+            "best_step": best.step,
+        },
         "evaluate": evaluation,
-        "tokens": {"vocab_size": 8192, "splits": {"train": {"count": 2_713_000}, "validation": {"count": 288_001}, "test": {"count": 325_001}}},
-    }  # fmt: skip
+        "tokens": {
+            "vocab_size": 8192,
+            "splits": {"train": {"count": 2_713_000}, "validation": {"count": 288_001}, "test": {"count": 325_001}},
+        },
+    }
     row = RunRow(
-        run_id=RUN_ID, name="gpt-wikitext", status="completed", reason="", task="causal_lm", seed=0, attempts=1,
-        started_at="2026-11-20T10:08:52Z", finished_at="2026-11-20T10:19:44Z", duration_s=652.4, tags=("wikitext", "baseline"),
-        comparable=True, metrics={name: series_points[-1].value for name, series_points in series.items()},
-    )  # fmt: skip
+        run_id=RUN_ID,
+        name="gpt-wikitext",
+        status="completed",
+        reason="",
+        task="causal_lm",
+        seed=0,
+        attempts=1,
+        started_at="2026-11-20T10:08:52Z",
+        finished_at="2026-11-20T10:19:44Z",
+        duration_s=652.4,
+        tags=("wikitext", "baseline"),
+        comparable=True,
+        metrics={name: series_points[-1].value for name, series_points in series.items()},
+    )
     gates = [
         {"expression": "test/perplexity < 90", "passed": True, "value": evaluation["metrics"]["test/perplexity"]},
         {"expression": "test/bits_per_byte < 2", "passed": True, "value": evaluation["metrics"]["test/bits_per_byte"]},
     ]
-    ending = {"status": "completed", "reason": "", "finished_at": "2026-11-20T10:19:44Z", "duration_s": 652.4,
-              "metrics": evaluation["metrics"], "gates": gates, "best_step": best.step}  # fmt: skip
+    ending = {
+        "status": "completed",
+        "reason": "",
+        "finished_at": "2026-11-20T10:19:44Z",
+        "duration_s": 652.4,
+        "metrics": evaluation["metrics"],
+        "gates": gates,
+        "best_step": best.step,
+    }
     return FakeRecords(row, document(), ending, series, plan(), [], samples(total), files()), results
 
 
 def document() -> dict[str, Any]:
     return {
-        "format_version": 1, "run_id": RUN_ID, "name": "gpt-wikitext", "tags": ["wikitext", "baseline"], "task": "causal_lm", "seed": 0,
-        "started_at": "2026-11-20T10:08:52Z", "spec": SPEC, "spec_digest": "b5d4045c3f466fa91fe2cc6abe79232a", "provenance": PROVENANCE,
+        "format_version": 1,
+        "run_id": RUN_ID,
+        "name": "gpt-wikitext",
+        "tags": ["wikitext", "baseline"],
+        "task": "causal_lm",
+        "seed": 0,
+        "started_at": "2026-11-20T10:08:52Z",
+        "spec": SPEC,
+        "spec_digest": "b5d4045c3f466fa91fe2cc6abe79232a",
+        "provenance": PROVENANCE,
         "command": "specrun apply specs/gpt_wikitext.yaml --set 'schedule.duration=1200 steps' --data-root data/hub",
-        "git": {"commit": "3f2a9c41d0be77aa01", "dirty": True, "patch": ""}, "python": "3.11.9",
+        "git": {"commit": "3f2a9c41d0be77aa01", "dirty": True, "patch": ""},
+        "python": "3.11.9",
         "packages": {"torch": "2.13.0", "tokenizers": "0.21.1", "datasets": "4.0.0", "duckdb": "2.0.0"},
         "hardware": {
-            "kind": "cpu", "name": "Intel Xeon (Sapphire Rapids)", "cores": 2, "memory_bytes": 24_696_061_952, "threads": 2,
-            "device": {"value": "cpu", "reason": "no CUDA device found"}, "precision": "float32",
+            "kind": "cpu",
+            "name": "Intel Xeon (Sapphire Rapids)",
+            "cores": 2,
+            "memory_bytes": 24_696_061_952,
+            "threads": 2,
+            "device": {"value": "cpu", "reason": "no CUDA device found"},
+            "precision": "float32",
             "compilation": {"value": "eager", "reason": "compilation is not part of this version"},
-            "reasons": ["cpu: no CUDA device found", "float32: no bf16 instructions here", "eager: compilation is not part of this version"],
+            "reasons": [
+                "cpu: no CUDA device found",
+                "float32: no bf16 instructions here",
+                "eager: compilation is not part of this version",
+            ],
         },
         "data": {
             "splits": {
@@ -191,26 +247,46 @@ def document() -> dict[str, Any]:
                 "validation": {"documents": 1, "bytes": 1_120_192, "words": 213_886},
                 "test": {"documents": 1, "bytes": 1_256_449, "words": 241_211},
             },
-            "source": {"kind": "huggingface", "path": "Salesforce/wikitext", "config": "wikitext-2-raw-v1",
-                       "revision": "b08601e04326c79dfdd32d625aee71d232d685c3"},
-            "comparable": True, "fallback_used": False, "leakage": {"train/validation": 0, "train/test": 0},
+            "source": {
+                "kind": "huggingface",
+                "path": "Salesforce/wikitext",
+                "config": "wikitext-2-raw-v1",
+                "revision": "b08601e04326c79dfdd32d625aee71d232d685c3",
+            },
+            "comparable": True,
+            "fallback_used": False,
+            "leakage": {"train/validation": 0, "train/test": 0},
         },
-        "comparable": True, "smoke": False,
-    }  # fmt: skip
+        "comparable": True,
+        "smoke": False,
+    }
 
 
 def plan() -> list[StepRow]:
     return [
         StepRow("data", "data", "a41f09c2d1", "cached", "finished on 19 Nov 2026", {}, {}),
         StepRow("tokenizer", "tokenizer", "77c0e1b2aa", "cached", "finished on 19 Nov 2026", {}, {}),
-        StepRow("tokens", "tokens", "c81d5512fe", "run", "its tokenizer changes", {"seconds": 4.0, "disk_bytes": 6.7e6},
-                {"seconds": 3.4, "disk_bytes": 6.65e6}),
-        StepRow("train", "train", "9e12b7740d", "run", "schedule.optimizer.learning_rate 5e-4 -> 1e-3 (specs/gpt_wikitext.yaml:19)",
-                {"seconds": 660.0, "memory_bytes": 1.4e9, "disk_bytes": 1.26e8},
-                {"seconds": 628.0, "memory_bytes": 1.423e9, "disk_bytes": 1.2e8}),
+        StepRow(
+            "tokens",
+            "tokens",
+            "c81d5512fe",
+            "run",
+            "its tokenizer changes",
+            {"seconds": 4.0, "disk_bytes": 6.7e6},
+            {"seconds": 3.4, "disk_bytes": 6.65e6},
+        ),
+        StepRow(
+            "train",
+            "train",
+            "9e12b7740d",
+            "run",
+            "schedule.optimizer.learning_rate 5e-4 -> 1e-3 (specs/gpt_wikitext.yaml:19)",
+            {"seconds": 660.0, "memory_bytes": 1.4e9, "disk_bytes": 1.26e8},
+            {"seconds": 628.0, "memory_bytes": 1.423e9, "disk_bytes": 1.2e8},
+        ),
         StepRow("evaluate", "evaluate", "0b7c2d9911", "run", "its input changes", {"seconds": 12.0}, {"seconds": 15.1}),
         StepRow("report", "report", "5dd0ce1230", "run", "its input changes", {"seconds": 3.0}, {}),
-    ]  # fmt: skip
+    ]
 
 
 def samples(total: int) -> list[ExampleRow]:

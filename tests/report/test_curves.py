@@ -6,7 +6,6 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
-
 from specrun.report.curves import Sample, bounds, curve, spread, thin
 
 values = st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), max_size=400)
@@ -25,7 +24,8 @@ def test_a_thinned_curve_keeps_its_limit_ends_and_order(found: list[float]) -> N
     assert list(thinned) == sorted(thinned, key=lambda sample: sample[0])
     assert set(thinned) <= set(samples)
     if samples:
-        assert thinned[0] == samples[0] and thinned[-1] == samples[-1]
+        assert thinned[0] == samples[0]
+        assert thinned[-1] == samples[-1]
 
 
 @given(values)
@@ -55,7 +55,9 @@ def test_spread_items_are_few_and_include_both_ends_and_what_must_stay(items: li
     assert len(chosen) <= limit + len(keep)
     assert list(chosen) == sorted(chosen)
     if items:
-        assert chosen[0] == items[0] and chosen[-1] == items[-1] and keep <= set(chosen)
+        assert chosen[0] == items[0]
+        assert chosen[-1] == items[-1]
+        assert keep <= set(chosen)
 
 
 finite = st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30)
@@ -64,7 +66,9 @@ finite = st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30)
 @given(finite)
 def test_a_linear_domain_holds_every_value_and_has_a_height(found: list[float]) -> None:
     low, high = bounds(found, log=False)
-    assert math.isfinite(low) and math.isfinite(high) and low < high
+    assert math.isfinite(low)
+    assert math.isfinite(high)
+    assert low < high
     assert all(low <= value <= high for value in found)
 
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from report_fakes import RUN_ID, a_run
-from test_page import CANARY, poisoned
-
 from specrun.errors import SpecrunError, StoreError
 from specrun.report import render as rendering
 from specrun.report.render import remove_others, render, text
 from specrun.report.run_view import run_view
 from specrun.report.views import RunView
+
+from tests.report.report_fakes import RUN_ID, a_run
+from tests.report.test_page import CANARY, poisoned
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -104,7 +104,9 @@ def test_nothing_that_others_wrote_becomes_markup_in_markdown() -> None:
     written = text(poisoned())
     outside = re.sub(r"(?ms)^(`{3,})[^\n]*\n.*?^\1$", "", written)
     outside = re.sub(r"(`+)(?!`).+?(?<!`)\1(?!`)", "", outside)
-    assert "<script" not in outside and "<img" not in outside and CANARY not in outside
+    assert "<script" not in outside
+    assert "<img" not in outside
+    assert CANARY not in outside
     assert "&lt;script&gt;" in outside
 
 
@@ -117,7 +119,8 @@ def test_markdown_tables_are_whole(good_text: str) -> None:
 
 def test_markdown_has_no_stretch_of_empty_lines(good_text: str) -> None:
     assert "\n\n\n" not in good_text
-    assert good_text.endswith("\n") and not good_text.endswith("\n\n")
+    assert good_text.endswith("\n")
+    assert not good_text.endswith("\n\n")
 
 
 def test_the_markdown_report_is_the_golden_one(good_text: str, golden: Callable[[str, str], None]) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_fakes import RUN_ID, FakeRecords
-
 from specrun.report.evaluation import Sums, baseline, disagreements, evaluation, gain, sums_of
 from specrun.report.facts import read
+
+from tests.report.report_fakes import RUN_ID, FakeRecords
 
 Good = tuple[FakeRecords, dict[str, dict[str, Any]]]
 
@@ -44,7 +44,8 @@ def test_each_split_stands_beside_its_baseline(good: Good) -> None:
 
 def test_the_formulas_use_the_sums_of_the_table(good: Good) -> None:
     found = evaluation(read(good[0], RUN_ID, results=good[1]))
-    assert found is not None and found.sums is not None
+    assert found is not None
+    assert found.sums is not None
     assert found.sums.rows[0].cells == ("validation", "1,163,057", "288,000", "213,000", "1,120,000")
     assert found.formulas[0] == "validation: perplexity per token = exp(1,163,057 / 288,000 tokens) = 56.74"
     assert len(found.formulas) == 3
@@ -54,7 +55,9 @@ def test_without_sums_there_are_figures_but_no_formulas(good: Good) -> None:
     records, results = good
     del results["evaluate"]["sums"]
     found = evaluation(read(records, RUN_ID, results=results))
-    assert found is not None and found.sums is None and found.formulas == ()
+    assert found is not None
+    assert found.sums is None
+    assert found.formulas == ()
     assert found.metrics.rows[1].cells[1:4] == ("6.550", "699.2", "–")
 
 
@@ -65,11 +68,16 @@ def test_a_run_that_was_never_evaluated_has_no_such_section(good: Good) -> None:
     assert evaluation(read(records, RUN_ID)) is None
 
 
-def test_figures_of_a_run_that_did_not_end_are_said_to_come_from_training(good: Good) -> None:
+def test_figures_of_a_run_that_was_cut_short_are_those_of_its_best_step(good: Good) -> None:
     records, _ = good
-    records.ending = None
-    found = evaluation(read(records, RUN_ID))
-    assert found is not None and found.sentence == "The figures are those of the last evaluation during training."
+    records.ending = {"status": "interrupted"}
+    facts = read(records, RUN_ID)
+    last = records.curves["validation/loss"][-1].value
+    assert facts.best_step == 900
+    assert facts.metrics["validation/loss"] == min(point.value for point in records.curves["validation/loss"]) < last
+    found = evaluation(facts)
+    assert found is not None
+    assert found.sentence == "The run did not come to its evaluation; the figures are those of training's own at step 900, the best so far."
 
 
 def test_what_the_ending_keeps_of_an_evaluation_is_enough(good: Good) -> None:
@@ -100,4 +108,5 @@ def test_a_baseline_that_is_no_number_is_left_out(good: Good) -> None:
     records, results = good
     results["evaluate"]["unigram_entropy"] = {"validation": math.nan}
     facts = read(records, RUN_ID, results=results)
-    assert baseline(facts, "validation") is None and gain(facts, "validation") is None
+    assert baseline(facts, "validation") is None
+    assert gain(facts, "validation") is None

@@ -7,7 +7,6 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from specrun.report.markdown import aligned, block, code, inline
 from specrun.report.text import clean
 from specrun.report.views import Column, Row
@@ -28,15 +27,17 @@ def test_a_code_span_is_not_ended_by_its_own_backticks(text: str) -> None:
     span = code(text)
     if span:
         fence = re.match(r"`+", span)
-        assert fence is not None and span.endswith(fence[0])
-        assert fence[0] not in [run for run in re.findall(r"`+", span[len(fence[0]) : -len(fence[0])])]
+        assert fence is not None
+        assert span.endswith(fence[0])
+        assert fence[0] not in list(re.findall(r"`+", span[len(fence[0]) : -len(fence[0])]))
     assert not re.search(r"(?<!\\)\|", span)
 
 
 @given(lively)
 def test_a_block_is_not_ended_by_its_own_fences(text: str) -> None:
     first, *_, last = block(text).split("\n")
-    assert re.fullmatch(r"`{3,}", first) and first == last
+    assert re.fullmatch(r"`{3,}", first)
+    assert first == last
     assert first not in text
 
 
@@ -59,9 +60,20 @@ def test_a_table_is_aligned_in_its_source() -> None:
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("plain", "plain"), ("two\nlines\t", "two\nlines\t"), ("a\x00b", "a␀b"), ("a\x7fb", "a␡b"), ("a\x85b", "a⟨U+0085⟩b"), ("lone \ud800", "lone �"),
-     ("safe\u202egnp.exe", "safe⟨U+202E⟩gnp.exe"), ("\ufeffmark", "⟨U+FEFF⟩mark"), ("می\u200cخواهم", "می\u200cخواهم"), ("a\r\nb", "a\nb"), ("é 試験 🎉", "é 試験 🎉")],
-)  # fmt: skip
+    [
+        ("plain", "plain"),
+        ("two\nlines\t", "two\nlines\t"),
+        ("a\x00b", "a␀b"),
+        ("a\x7fb", "a␡b"),
+        ("a\x85b", "a⟨U+0085⟩b"),
+        ("lone \ud800", "lone �"),
+        ("safe\u202egnp.exe", "safe⟨U+202E⟩gnp.exe"),
+        ("\ufeffmark", "⟨U+FEFF⟩mark"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("a\r\nb", "a\nb"),
+        ("é 試験 🎉", "é 試験 🎉"),
+    ],
+)
 def test_what_cannot_be_seen_becomes_visible(text: str, shown: str) -> None:
     assert clean(text) == shown
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import re
 from collections import Counter
@@ -12,13 +13,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from page_reader import Element, outline, parse
-from report_fakes import RUN_ID, FakeRecords, a_run, points
-
 from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow
 from specrun.report.render import html
 from specrun.report.run_view import run_view
 from specrun.report.views import RunView
+
+from tests.report.page_reader import Element, outline, parse
+from tests.report.report_fakes import RUN_ID, FakeRecords, a_run, points
 
 CANARY = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"`{{7*7}}{%raw%}"
 LINKS = ("src", "href", "xlink:href", "action", "formaction", "data", "poster", "srcset", "background", "cite", "ping", "manifest")
@@ -94,7 +95,8 @@ def test_every_table_has_a_caption_and_headers_for_columns_and_rows(tree: Elemen
     for table in tables:
         (head,), (body,) = table.all("thead"), table.all("tbody")
         assert table.all("caption")[0].text.strip()
-        assert head.all("th") and all(th.attributes["scope"] == "col" and th.text.strip() for th in head.all("th"))
+        assert head.all("th")
+        assert all(th.attributes["scope"] == "col" and th.text.strip() for th in head.all("th"))
         for row in body.all("tr"):
             assert [cell.attributes.get("scope") for cell in row.all("th")] == ["row"]
             assert len(row.all("th", "td")) == len(head.all("th"))
@@ -106,18 +108,22 @@ def test_every_drawing_is_named_and_described(tree: Element) -> None:
     for drawing in drawings:
         assert drawing.attributes["role"] == "img"
         texts = {e.attributes["id"]: e.text for e in drawing.all("title", "desc")}
-        assert len(texts) == 2 and all(texts.values()) and drawing.attributes["aria-labelledby"].split() == list(texts)
+        assert len(texts) == 2
+        assert all(texts.values())
+        assert drawing.attributes["aria-labelledby"].split() == list(texts)
 
 
 def test_headings_go_down_one_level_at_a_time(tree: Element) -> None:
     levels = [int(e.tag[1]) for e in tree.all("h1", "h2", "h3", "h4")]
-    assert levels[0] == 1 and levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
 def test_what_scrolls_can_be_reached_by_the_keyboard(tree: Element) -> None:
     regions = [e for e in tree.walk() if "scroll" in e.attributes.get("class", "").split()]
-    assert regions and all(e.attributes.get("tabindex") == "0" and e.attributes.get("aria-label") for e in regions)
+    assert regions
+    assert all(e.attributes.get("tabindex") == "0" and e.attributes.get("aria-label") for e in regions)
 
 
 def test_controls_that_need_the_script_are_hidden_until_it_runs(tree: Element) -> None:
@@ -167,10 +173,14 @@ def test_nothing_that_others_wrote_becomes_markup(good_page: str) -> None:
     clean, page = parse(good_page), html(poisoned())
     tree = parse(page)
     assert len(tree.all("script")) == len(clean.all("script")) == 2
-    assert tree.all("img") == [] and not [e for e in tree.walk() if any(name.startswith("on") for name in e.attributes)]
-    assert tree.all("h1")[0].text == CANARY and tree.all("title")[0].text.startswith(CANARY)
-    assert "{{7*7}}" in tree.text and "49" not in tree.all("h1")[0].text
-    assert page.count("alert(1)") > 20 and policy_of(tree) == policy_of(clean)
+    assert tree.all("img") == []
+    assert not [e for e in tree.walk() if any(name.startswith("on") for name in e.attributes)]
+    assert tree.all("h1")[0].text == CANARY
+    assert tree.all("title")[0].text.startswith(CANARY)
+    assert "{{7*7}}" in tree.text
+    assert "49" not in tree.all("h1")[0].text
+    assert page.count("alert(1)") > 20
+    assert policy_of(tree) == policy_of(clean)
 
 
 def test_the_canary_would_be_found_in_a_page_that_does_not_escape(good_page: str) -> None:
@@ -183,7 +193,8 @@ def test_control_characters_and_lone_surrogates_are_shown_and_can_be_written() -
     records, results = a_run()
     records.texts = [ExampleRow(1, "sample", {"prompt": "", "text": "a\x00b\ud800c\u202e"})]
     page = html(run_view(records, RUN_ID, results=results))
-    assert page.encode() and "a␀b�c⟨U+202E⟩" in page
+    assert page.encode()
+    assert "a␀b�c⟨U+202E⟩" in page
 
 
 def test_the_same_records_give_the_same_page(good_page: str) -> None:
@@ -195,7 +206,8 @@ def test_a_run_of_which_nothing_is_known_still_has_a_page() -> None:
     records, _ = a_run()
     empty = FakeRecords(records.row, {}, None, {})
     tree = parse(html(run_view(empty, RUN_ID)))
-    assert tree.all("h1")[0].text == "gpt-wikitext" and tree.all("svg") == []
+    assert tree.all("h1")[0].text == "gpt-wikitext"
+    assert tree.all("svg") == []
     assert leaving(tree) == []
 
 

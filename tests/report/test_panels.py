@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 import pytest
-from report_fakes import RUN_ID, FakeRecords, a_run, points
-
 from specrun.report.facts import read
 from specrun.report.panels import panels
 from specrun.report.views import Panel
+
+from tests.report.report_fakes import RUN_ID, FakeRecords, a_run, points
 
 Good = tuple[FakeRecords, dict[str, dict[str, Any]]]
 
@@ -32,7 +32,8 @@ def test_a_panel_without_values_says_which_were_not_recorded(good: Good) -> None
     del records.curves["validation/accuracy"]
     panel = panels_of(records)["accuracy"]
     assert panel.empty == "train/accuracy and validation/accuracy were not recorded in this run."
-    assert panel.curves == () and panel.best is None
+    assert panel.curves == ()
+    assert panel.best is None
 
 
 def test_a_panel_of_values_that_are_all_not_finite_says_so(good: Good) -> None:
@@ -60,7 +61,8 @@ def test_a_thinned_curve_says_how_much_of_it_is_drawn() -> None:
 def test_the_best_step_is_marked_where_its_metric_was_evaluated(good: Good) -> None:
     records, _ = good
     found = panels_of(records)
-    assert found["loss"].best is not None and found["loss"].best.label == "best: 4.038 at step 900"
+    assert found["loss"].best is not None
+    assert found["loss"].best.label == "best: 4.038 at step 900"
     assert [found[name].best is None for name in ("learning-rate", "gradient-norm", "time")] == [True] * 3
 
 
@@ -70,7 +72,8 @@ def test_the_loss_is_seen_against_the_unigram_baseline_and_the_gradient_against_
     assert levels == {"loss": "unigram baseline 6.550", "perplexity": "unigram baseline 699.2", "gradient-norm": "clipped to 1"}
     for name in levels:
         level = found[name].level
-        assert level is not None and all(axis.low < level.value < axis.high for axis in found[name].axes)
+        assert level is not None
+        assert all(axis.low < level.value < axis.high for axis in found[name].axes)
 
 
 def test_training_perplexity_is_the_exponent_of_the_loss(good: Good) -> None:
@@ -105,7 +108,9 @@ def test_the_values_table_holds_the_ends_and_the_best_step() -> None:
     panel = panels_of(records, results)["loss"]
     steps = [row.cells[0] for row in panel.values.rows]
     best = records.ending["best_step"] if records.ending else None
-    assert steps[0] == "100" and steps[-1] == "12,000" and f"{best:,}" in steps
+    assert steps[0] == "100"
+    assert steps[-1] == "12,000"
+    assert f"{best:,}" in steps
     assert len(steps) <= 21
     assert [column.label for column in panel.values.columns] == ["step", "train", "validation"]
 
@@ -114,4 +119,6 @@ def test_a_run_of_one_value_can_be_shown(good: Good) -> None:
     records, _ = good
     records.curves = {"train/loss": points({1: 3.0})}
     panel = panels_of(records)["loss"]
-    assert panel.steps == (0, 1) and panel.axes[0].low < 3.0 < panel.axes[0].high and not panel.empty
+    assert panel.steps == (0, 1)
+    assert panel.axes[0].low < 3.0 < panel.axes[0].high
+    assert not panel.empty

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from report_fakes import RUN_ID, FakeRecords, a_run
-
 from specrun.records.rows import ArtifactRow, ExampleRow, StepRow
 from specrun.report import sections
 from specrun.report.facts import Facts, read, when
 from specrun.report.run_view import run_view
+
+from tests.report.report_fakes import RUN_ID, FakeRecords, a_run
 
 Good = tuple[FakeRecords, dict[str, dict[str, Any]]]
 
@@ -48,7 +48,8 @@ def test_few_of_many_samples_are_shown_and_the_rest_is_counted(good: Good) -> No
     records, results = good
     records.texts = [ExampleRow(step, "sample", {"prompt": "A", "text": f"A text {step}"}) for step in range(1, 41)]
     shown, note = sections.samples(facts_of((records, results)))
-    assert len(shown) == sections.SHOWN_SAMPLES and (shown[0].step, shown[-1].step) == ("step 1", "step 40")
+    assert len(shown) == sections.SHOWN_SAMPLES
+    assert (shown[0].step, shown[-1].step) == ("step 1", "step 40")
     assert note == "8 of 40 samples, evenly chosen."
 
 
@@ -63,7 +64,9 @@ def test_a_long_sample_is_cut_and_says_by_how_much(good: Good) -> None:
     records, results = good
     records.texts = [ExampleRow(1, "sample", {"prompt": "", "text": "x" * 1300}), ExampleRow(1, "table", {"text": "not a sample"})]
     ((sample,), note) = sections.samples(facts_of((records, results)))
-    assert len(sample.text) == 1200 and sample.cut == "100 more characters" and note == ""
+    assert len(sample.text) == 1200
+    assert sample.cut == "100 more characters"
+    assert note == ""
 
 
 def test_a_plan_row_compares_prediction_and_outcome(good: Good) -> None:
@@ -99,7 +102,8 @@ def test_every_value_of_the_spec_says_where_it_came_from(good: Good) -> None:
     rows = {row.path: row for row in sections.spec_rows(facts_of(good))}
     assert rows["schedule.evaluate.every"].origin == "preset balanced"
     assert rows["data.source.path"].origin == "specs/gpt_wikitext.yaml:10"
-    assert rows["schedule.gradient_clip"].is_default and rows["schedule.gradient_clip"].origin == "default"
+    assert rows["schedule.gradient_clip"].is_default
+    assert rows["schedule.gradient_clip"].origin == "default"
     assert rows["schedule.early_stopping"].value == "absent"
     assert rows["schedule.optimizer.betas"].value == "[0.9, 0.999]"
 
@@ -109,7 +113,8 @@ def test_uncommitted_changes_are_said_beside_the_commit(good: Good) -> None:
     commit = next(fact for fact in found if fact.label == "git commit")
     assert (commit.value, commit.note) == ("3f2a9c41d0be", "with uncommitted changes")
     assert command.startswith("specrun apply specs/gpt_wikitext.yaml")
-    assert packages is not None and [row.cells[0] for row in packages.rows] == ["datasets", "duckdb", "tokenizers", "torch"]
+    assert packages is not None
+    assert [row.cells[0] for row in packages.rows] == ["datasets", "duckdb", "tokenizers", "torch"]
 
 
 def test_a_command_given_as_words_is_quoted_for_a_shell(good: Good) -> None:
@@ -120,9 +125,14 @@ def test_a_command_given_as_words_is_quoted_for_a_shell(good: Good) -> None:
 
 @pytest.mark.parametrize(
     ("text", "shown"),
-    [("2026-11-20T10:08:52Z", "20 Nov 2026, 10:08 UTC"), ("2026-11-20T12:08:52+02:00", "20 Nov 2026, 10:08 UTC"), (None, ""), ("soon", "soon"),
-     ("2026-11-20T10:08:52", "20 Nov 2026, 10:08 UTC")],
-)  # fmt: skip
+    [
+        ("2026-11-20T10:08:52Z", "20 Nov 2026, 10:08 UTC"),
+        ("2026-11-20T12:08:52+02:00", "20 Nov 2026, 10:08 UTC"),
+        (None, ""),
+        ("soon", "soon"),
+        ("2026-11-20T10:08:52", "20 Nov 2026, 10:08 UTC"),
+    ],
+)
 def test_times_are_shown_in_utc(text: str | None, shown: str) -> None:
     assert when(text) == shown
 
@@ -136,7 +146,8 @@ def test_a_run_document_that_lacks_or_garbles_sections_still_gives_a_view(garble
     records, results = a_run()
     records.run_document = garbled
     view = run_view(records, RUN_ID, results=results)
-    assert view.run_id == RUN_ID and len(view.panels) == 6
+    assert view.run_id == RUN_ID
+    assert len(view.panels) == 6
 
 
 def test_an_empty_record_gives_a_view() -> None:
@@ -144,4 +155,5 @@ def test_an_empty_record_gives_a_view() -> None:
     records.run_document, records.ending, records.curves = {}, None, {}
     records.plan, records.notes, records.texts, records.files = [], [], [], []
     view = run_view(records, RUN_ID)
-    assert view.title == "gpt-wikitext" and all(panel.empty for panel in view.panels)
+    assert view.title == "gpt-wikitext"
+    assert all(panel.empty for panel in view.panels)

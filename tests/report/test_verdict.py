@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 import pytest
-from report_fakes import RUN_ID, FakeRecords, ended
-
 from specrun.records.rows import AlertRow
 from specrun.report import verdict
 from specrun.report.facts import Facts, read
+
+from tests.report.report_fakes import RUN_ID, FakeRecords, ended
 
 Good = tuple[FakeRecords, dict[str, dict[str, Any]]]
 
@@ -21,8 +21,11 @@ def facts_of(good: Good) -> Facts:
 
 def test_the_headline_names_ending_figure_worth_and_gates(good: Good) -> None:
     assert verdict.headline(facts_of(good)) == (
-        "completed in 10m52s", "validation loss 4.038 (best at step 900)", "2.5 nats below the unigram baseline", "every gate holds",
-    )  # fmt: skip
+        "completed in 10m52s",
+        "validation loss 4.038 (best at step 900)",
+        "2.5 nats below the unigram baseline",
+        "every gate holds",
+    )
 
 
 def test_a_model_worse_than_the_baseline_is_said_to_be_above_it(good: Good) -> None:
@@ -51,9 +54,16 @@ def test_a_gate_on_a_metric_that_was_not_recorded_says_so(good: Good) -> None:
 
 @pytest.mark.parametrize(
     ("status", "words", "tone"),
-    [("completed", "completed", "good"), ("stopped_early", "stopped early", "good"), ("interrupted", "interrupted", "warning"),
-     ("failed", "failed", "bad"), ("crashed", "crashed", "bad"), ("running", "running", "neutral"), ("new_word", "new word", "neutral")],
-)  # fmt: skip
+    [
+        ("completed", "completed", "good"),
+        ("stopped_early", "stopped early", "good"),
+        ("interrupted", "interrupted", "warning"),
+        ("failed", "failed", "bad"),
+        ("crashed", "crashed", "bad"),
+        ("running", "running", "neutral"),
+        ("new_word", "new word", "neutral"),
+    ],
+)
 def test_every_status_has_words_and_a_tone(good: Good, status: str, words: str, tone: str) -> None:
     records, results = good
     assert verdict.status(facts_of((ended(records, status=status, gates=[]), results))) == (words, tone)
@@ -82,7 +92,8 @@ def test_a_fallback_source_makes_the_run_not_comparable_in_plain_words(good: Goo
     records, results = good
     records.run_document["data"]["fallback_used"] = True
     (notice,) = verdict.notices(facts_of((records, results)))
-    assert notice.code == "not-comparable" and "fallback source" in notice.message
+    assert notice.code == "not-comparable"
+    assert "fallback source" in notice.message
 
 
 def test_a_smoke_run_says_that_its_figures_mean_nothing(good: Good) -> None:
@@ -108,7 +119,8 @@ def test_a_figure_that_does_not_follow_from_its_sums_is_a_warning(good: Good) ->
 def test_a_figure_that_was_not_recorded_has_no_tile(good: Good) -> None:
     records, results = good
     labels = [tile.label for tile in verdict.tiles(facts_of((records, results)))]
-    assert len(labels) == 10 and "peak memory" in labels
+    assert len(labels) == 10
+    assert "peak memory" in labels
     del results["train"]["peak_memory_bytes"]
     assert "peak memory" not in [tile.label for tile in verdict.tiles(facts_of((records, results)))]
 
