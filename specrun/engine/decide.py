@@ -24,7 +24,7 @@ def decide(
     """A decision a step, in the plan's order. describe: where a dotted key's value came from. retry: keys whose finished
     result is not good enough to be kept (the fallback source stood in) and is tried again."""
     results = {step.id: None if step.key in retry else workspace.result(step.kind, step.key) for step in plan.steps}
-    needed = _needed(plan, kinds, results)
+    needed = _needed(plan, kinds, results) | {step.id for step in plan.steps if step.key in retry}
     earlier = {kind: workspace.earlier(kind) for kind in {step.kind for step in plan.steps if results[step.id] is None}}
     decisions = []
     for step in plan.steps:

@@ -1,0 +1,96 @@
+"""Stores that cannot be written, disks that fill up, sources that cannot be reached: one clear error, nothing lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+
+import pytest
+
+from specrun.engine.api import apply, compile_plan
+from specrun.errors import DataError, SpecrunError, StoreError
+
+UNREACHABLE = "data.source={kind: huggingface, path: nobody/nothing, revision: abc}"
+FALLBACK = "data.fallback={kind: synthetic, characters: 6000, document_characters: 200, states: 8}"
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """A machine without a name server."""
+
+    def refuse(*args, **kwargs):
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+
+
+def test_a_store_that_cannot_be_written_is_refused_before_anything_runs(spec_file, tmp_path, monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    with pytest.raises(StoreError, match="unwritable-store") as caught:
+        apply(spec_file, store=tmp_path / "store")
+    assert "--store" in caught.value.hint
+
+
+def test_a_disk_that_fills_up_is_one_clear_error_and_finished_steps_are_kept(spec_file, tmp_path, monkeypatch):
+    from specrun.steps.tokens import run as tokens
+
+    def full(context, spec, inputs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(context.folder / "train.bin"))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tokens, "run", full)
+        with pytest.raises(StoreError, match="disk-full") as caught:
+            apply(spec_file, store=tmp_path / "store")
+    assert "free some space" in caught.value.hint
+    actions = {d.step.id: d.action for d in compile_plan(spec_file, store=tmp_path / "store").decisions}
+    assert (actions["data"], actions["tokenizer"], actions["tokens"]) == ("cached", "cached", "run")
+
+
+@pytest.mark.usefixtures("no_network")
+def test_an_unreachable_source_without_a_fallback_names_the_ways_out(spec_file, tmp_path):
+    with pytest.raises(DataError) as caught:
+        apply(spec_file, store=tmp_path / "store", sets=[UNREACHABLE, "data.split={kind: given}"])
+    text = str(caught.value)
+    assert "--data-root" in text
+    assert "fallback" in text
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_fallback_that_is_used_is_warned_of_recorded_and_makes_the_run_not_comparable(spec_file, tmp_path):
+    from specrun.records.queries import open_records
+
+    store = tmp_path / "store"
+    outcome = apply(spec_file, store=store, sets=[UNREACHABLE, FALLBACK])
+    assert outcome.exit_code == 0
+    with open_records(store) as records:
+        (run,) = records.runs()
+        assert not run.comparable
+        assert any("fallback" in alert.message for alert in records.alerts(run.run_id))
+    assert "fallback" in (outcome.runs[0].folder / "report" / "report.md").read_text()
+    again = {d.step.id: d for d in compile_plan(spec_file, store=store, sets=[UNREACHABLE, FALLBACK]).decisions}
+    assert again["data"].action == "run"
+    assert "tried again" in again["data"].reason
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_run_on_the_fallback_shares_no_key_with_a_run_on_the_first_source(spec_file, tmp_path):
+    store = tmp_path / "store"
+    sets = [UNREACHABLE, FALLBACK]
+    before = {s.id: s.key for s in compile_plan(spec_file, store=store, sets=sets).plan.steps}
+    apply(spec_file, store=store, sets=sets)
+    after = {s.id: s.key for s in compile_plan(spec_file, store=store, sets=sets).plan.steps}
+    assert before["data"] == after["data"]
+    assert all(before[id] != after[id] for id in ("tokenizer", "tokens", "train", "evaluate"))
+
+
+def test_a_report_that_crashes_leaves_the_trained_run_completed(spec_file, store, monkeypatch):
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    outcome = apply(spec_file, store=store, sets=["report.title=Another"])
+    assert outcome.runs[0].status == "completed"
+    assert isinstance(outcome.runs[0].error, SpecrunError)
+    assert outcome.runs[0].error.code == "step-crashed"
+    assert outcome.exit_code == 1

@@ -1,0 +1,87 @@
+"""Saved plans hold as long as nothing they were made from has changed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from specrun.engine.api import compile_plan
+from specrun.engine.execute import execute
+from specrun.engine.planfile import is_plan, prepare_plan, write_plan
+from specrun.errors import StalePlanError, UsageError
+
+
+@pytest.fixture
+def saved(spec_file, store, tmp_path):
+    """A saved plan that changes the learning rate of an applied experiment."""
+    spec_file.write_text(spec_file.read_text().replace("1e-2", "2e-2"))
+    path = tmp_path / "plan.json"
+    write_plan(compile_plan(spec_file, store=store), path)
+    return path
+
+
+def test_a_saved_plan_is_executed_as_it_was_made(saved, store):
+    prepared = prepare_plan(saved, store=store)
+    document = json.loads(saved.read_text())
+    assert [(step["id"], step["key"]) for step in document["steps"]] == [(s.id, s.key) for s in prepared.plan.steps]
+    assert execute(prepared, show=lambda event: None).exit_code == 0
+
+
+def test_a_plan_of_an_edited_spec_is_refused_and_the_edit_named(saved, store, spec_file):
+    spec_file.write_text(spec_file.read_text().replace("2e-2", "3e-2"))
+    with pytest.raises(StalePlanError, match=r"learning_rate 0\.02 -> 0\.03") as caught:
+        prepare_plan(saved, store=store)
+    assert caught.value.exit_code == 7
+
+
+def test_a_plan_of_a_spec_that_became_invalid_is_refused(saved, store, spec_file):
+    spec_file.write_text(spec_file.read_text().replace("width: 16", "width: 17"))
+    with pytest.raises(StalePlanError, match="not valid any more"):
+        prepare_plan(saved, store=store)
+
+
+def test_a_plan_whose_finished_steps_were_lost_is_refused(saved, store):
+    next(store.glob("results/tokens-*")).unlink()
+    with pytest.raises(StalePlanError, match="step tokens was cached and would now run"):
+        prepare_plan(saved, store=store)
+
+
+def test_a_plan_that_needs_less_by_now_still_holds(saved, store, spec_file):
+    execute(compile_plan(spec_file, store=store), show=lambda event: None)
+    assert not prepare_plan(saved, store=store).changes_anything
+
+
+def test_a_renamed_experiment_keeps_its_plan(saved, store, spec_file):
+    spec_file.write_text(spec_file.read_text().replace("name: tiny", "name: other"))
+    assert prepare_plan(saved, store=store).changes_anything
+
+
+def test_set_values_with_paths_are_bound_to_the_folder_they_were_given_in(spec_file, store, tmp_path, monkeypatch):
+    path = tmp_path / "plan.json"
+    write_plan(compile_plan(spec_file, store=store, sets=["schedule.batch_size=2"]), path)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with pytest.raises(StalePlanError, match="was made in"):
+        prepare_plan(path, store=store)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"format": "specrun-plan"}', "not json"])
+def test_what_is_no_saved_plan_is_said_to_be_none(tmp_path, store, content):
+    path = tmp_path / "plan.json"
+    path.write_text(content)
+    with pytest.raises(UsageError, match="not a saved plan"):
+        prepare_plan(path, store=store)
+
+
+def test_a_plan_of_a_newer_format_is_refused(saved, store):
+    document = json.loads(saved.read_text())
+    saved.write_text(json.dumps({**document, "format_version": 9}))
+    with pytest.raises(StalePlanError, match="newer"):
+        prepare_plan(saved, store=store)
+
+
+def test_plans_and_specs_are_told_apart(saved, spec_file, tmp_path):
+    assert is_plan(saved)
+    assert not is_plan(spec_file)
+    assert not is_plan(tmp_path / "nothing")
