@@ -1,0 +1,97 @@
+"""Predictions: closed forms where there is no history, history where there is, and never more exact than their basis."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specrun.plan.predict import BASE_MEMORY_BYTES, FLOPS_PER_CORE, FLOPS_PER_GPU, Facts, Past, forecast, training_signature
+
+from .conftest import DOCUMENT, spec_of
+
+KNOWN = Facts(10_000, 27, exact=True, basis="counted", evaluation_tokens=1000)
+
+
+def predict(spec, facts=KNOWN, history=(), *, kind="cpu", signature="s"):
+    return forecast(spec, facts=facts, history=history, device="d", kind=kind, cores=2, signature=signature)
+
+
+def with_schedule(**values):
+    return spec_of({**DOCUMENT, "schedule": {**DOCUMENT["schedule"], **values}})
+
+
+def test_without_history_the_time_is_flops_over_the_stated_rate(spec):
+    found = predict(spec)
+    cost, schedule = found.cost, found.schedule
+    training = cost.flops_per_token * schedule.total_tokens
+    evaluations = -(-schedule.total_steps // schedule.evaluate_every_steps)
+    expected = (training + cost.flops_per_token / 3 * 1000 * evaluations) / (2 * FLOPS_PER_CORE)
+    assert found.steps["train"].seconds == pytest.approx(expected)
+    assert found.steps["train"].basis.startswith("by rule: 15 GFLOP/s")
+    assert predict(spec, kind="cuda").steps["train"].seconds == pytest.approx(expected * 2 * FLOPS_PER_CORE / FLOPS_PER_GPU)
+
+
+def test_memory_counts_state_and_the_activations_of_one_micro_batch(spec):
+    whole, halved = predict(spec), predict(with_schedule(micro_batch_size=2))
+    cost = whole.cost
+    assert whole.steps["train"].memory_bytes == BASE_MEMORY_BYTES + 16 * cost.parameters + cost.activation_bytes_per_token * 4 * 16
+    assert whole.steps["train"].memory_bytes - halved.steps["train"].memory_bytes == cost.activation_bytes_per_token * 2 * 16
+
+
+def test_history_of_the_same_training_beats_that_of_another_and_both_beat_the_rule(spec):
+    other = Past("train", "other", "d", work=1e9, seconds=1.0)
+    same = Past("train", "s", "d", work=2e9, seconds=1.0)
+    elsewhere = Past("train", "s", "another device", work=9e9, seconds=1.0)
+    flops = predict(spec).steps["train"].seconds * 2 * FLOPS_PER_CORE
+    assert predict(spec, history=[elsewhere]).steps["train"].basis.startswith("by rule")
+    by_other = predict(spec, history=[other, elsewhere]).steps["train"]
+    assert by_other.seconds == pytest.approx(flops / 1e9)
+    assert by_other.basis == "from 1 earlier run of another model on this device"
+    by_same = predict(spec, history=[same, other, other]).steps["train"]
+    assert by_same.seconds == pytest.approx(flops / 2e9)
+    assert by_same.basis == "from 1 earlier run"
+
+
+def test_history_is_a_median_of_the_newest_five(spec):
+    history = [Past("train", "s", "d", work=rate * 1e9, seconds=1.0) for rate in (100, 1, 2, 3, 4, 5)]
+    found = predict(spec, history=history).steps["train"]
+    flops = predict(spec).steps["train"].seconds * 2 * FLOPS_PER_CORE
+    assert found.seconds == pytest.approx(flops / 3e9)
+    assert found.basis == "from 5 earlier runs"
+
+
+def test_other_steps_take_what_they_took(spec):
+    history = [Past("data", "x", "d", 0.0, seconds) for seconds in (1.0, 2.0, 9.0)]
+    found = predict(spec, history=history).steps
+    assert found["data"].seconds == 2.0
+    assert found["tokens"].seconds is None
+
+
+def test_epochs_of_unknown_data_are_not_guessed():
+    unknown = Facts(None, None, exact=False, basis="unknown until the data has been read")
+    found = predict(with_schedule(duration="2 epochs"), unknown)
+    assert found.schedule is None
+    assert found.flops is None
+    assert found.steps["train"].seconds is None
+    assert found.steps["train"].basis == unknown.basis
+    assert predict(with_schedule(duration="50 steps"), unknown).schedule.total_steps == 50
+
+
+@given(st.integers(16, 10**7), st.integers(1, 400))
+def test_twice_the_steps_are_twice_the_flops(tokens, steps):
+    facts = Facts(tokens, 27, exact=True, basis="counted")
+    once, twice = (predict(with_schedule(duration=f"{n} steps"), facts) for n in (max(3, steps), 2 * max(3, steps)))
+    assert twice.flops == pytest.approx(2 * once.flops)
+
+
+def test_the_signature_tells_trainings_of_other_cost_apart(spec):
+    base = training_signature({"width": 1}, spec, 27)
+    assert base == training_signature({"width": 1}, spec, 27)
+    others = {
+        training_signature({"width": 2}, spec, 27),
+        training_signature({"width": 1}, spec, 28),
+        training_signature({"width": 1}, with_schedule(batch_size=8), 27),
+        training_signature({"width": 1}, spec_of({**DOCUMENT, "data": {**DOCUMENT["data"], "sequence_length": 8}}), 27),
+    }
+    assert len(others | {base}) == 5
