@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -59,7 +60,7 @@ def csv_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([_inert(name) for name in columns])
     for row in rows:
-        writer.writerow([cell if isinstance(cell, int | float) else _inert(_cell_text(cell)) for cell in row])
+        writer.writerow([cell if isinstance(cell, int | float | Decimal) else _inert(_cell_text(cell)) for cell in row])
     return buffer.getvalue()
 
 
@@ -75,6 +76,8 @@ def _inert(text: Any) -> Any:
 def _cell_text(cell: Any) -> Any:
     if cell is None or isinstance(cell, int | float):
         return cell
+    if isinstance(cell, Decimal):
+        return float(cell)
     value = _plain_value(cell)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
@@ -83,6 +86,8 @@ def _plain_value(cell: Any) -> Any:
     """A value that JSON has a word for: times in ISO 8601, UTC; lists and maps as they are."""
     if isinstance(cell, datetime):
         return cell.isoformat() + ("" if cell.tzinfo else "Z")
+    if isinstance(cell, Decimal):
+        return int(cell) if cell == cell.to_integral_value() else float(cell)
     if isinstance(cell, date):
         return cell.isoformat()
     if isinstance(cell, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,10 +83,7 @@ def test_a_name_that_leads_elsewhere_is_refused(store: Path, name: str) -> None:
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=3))
 def test_a_joined_path_is_always_inside(names: list[str]) -> None:
     folder = Path("/store/runs")
-    try:
+    with contextlib.suppress(StoreError):
         path = safe_join(folder, *names)
-    except StoreError as error:
-        assert error.code == "unsafe-path"
-    else:
         assert path.is_relative_to(folder)
         assert len(path.parts) == len(folder.parts) + len(names)

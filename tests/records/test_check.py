@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from specrun.errors import SpecrunError, StoreError
+from specrun.errors import StoreError
 from specrun.records.check import check
 from specrun.records.queries import open_records
 from specrun.records.run_files import mark_active
@@ -139,13 +140,16 @@ def damage(path: Path, rng: random.Random) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("seed", range(30))
-def test_damage_anywhere_in_a_journal_is_found(healthy: Path, seed: int) -> None:
+def test_damage_anywhere_in_a_journal_is_found(healthy: Path) -> None:
     path = one_journal(healthy / "runs" / "r")
-    before = path.read_bytes()
-    damage(path, random.Random(seed))
-    assert path.read_bytes() != before
-    assert codes(healthy)
+    whole = path.read_bytes()
+    rng = random.Random(0)
+    for _ in range(100):
+        path.write_bytes(whole)
+        damage(path, rng)
+        assert codes(healthy), path.read_bytes()
+    path.write_bytes(whole)
+    assert codes(healthy) == []
 
 
 def test_damage_anywhere_in_the_snapshot_never_ends_in_a_traceback(healthy: Path) -> None:
@@ -156,12 +160,9 @@ def test_damage_anywhere_in_the_snapshot_never_ends_in_a_traceback(healthy: Path
     for _ in range(15):
         snapshot.write_bytes(whole)
         damage(snapshot, rng)
-        try:
-            with open_records(healthy, merge_first=False) as records:
-                points = records.series("r")["train/loss"]
-                assert [point.step for point in points] == list(range(20))
-        except SpecrunError as error:
-            assert error.code == "snapshot-damaged"
+        # Either the right answer, or one clear error; anything else fails here.
+        with contextlib.suppress(StoreError), open_records(healthy, merge_first=False) as records:
+            assert [point.step for point in records.series("r")["train/loss"]] == list(range(20))
     snapshot.write_bytes(b"")
     merge(healthy)
     assert codes(healthy) == []
