@@ -12,13 +12,14 @@ from specrun.engine.fingerprints import Fingerprints
 from specrun.engine.history import read_history
 from specrun.engine.smoke import fresh_smoke_store, smoke_layers
 from specrun.engine.workspace import Workspace
+from specrun.errors import SpecError
 from specrun.plan.compiler import compile_plan
 from specrun.plan.graph import Plan
 from specrun.plan.predict import Forecast, forecast, training_signature
 from specrun.plan.step import WEIGHTS, Decision, StepKind
 from specrun.runtime.hardware import ResolvedHardware, probe, resolve
 from specrun.sources.existence import missing_inputs
-from specrun.spec.assembly import LoadedSpec, load_spec
+from specrun.spec.assembly import LoadedSpec, check_bytes, read_source
 from specrun.spec.dump import select
 from specrun.spec.resolved import raise_for
 from specrun.spec.rules.profile import profile_problems
@@ -68,8 +69,7 @@ class Prepared:
 def prepare(request: Request) -> Prepared:
     """Load, check and plan. Raises SpecError with every diagnostic, StoreError for a store that cannot be read."""
     store = fresh_smoke_store(request.store) if request.smoke else request.store
-    layers = smoke_layers() if request.smoke else ()
-    loaded = load_spec(request.source, sets=request.sets, preset=request.preset, layers=layers)
+    loaded = load(request)
     machine = probe()
     problems = [
         *missing_inputs(loaded.spec, loaded.provenance.base_folder, request.data_root),
@@ -78,6 +78,18 @@ def prepare(request: Request) -> Prepared:
     late = raise_for(loaded, problems)
     loaded = replace(loaded, warnings=(*loaded.warnings, *late))
     return plan_on(request, loaded, resolve(loaded.spec.hardware, machine), Workspace(store))
+
+
+def load(request: Request) -> LoadedSpec:
+    """The spec that was asked for, shrunk for a smoke run. Standard input is read once. Raises SpecError with every diagnostic."""
+    name, data, folder = read_source(request.source)
+    checked = check_bytes(data, name, folder=folder, sets=request.sets, preset=request.preset)
+    if checked.loaded is not None and request.smoke:
+        layers = smoke_layers(checked.loaded.spec)
+        checked = check_bytes(data, name, folder=folder, sets=request.sets, preset=request.preset, layers=layers)
+    if checked.loaded is None:
+        raise SpecError(checked.diagnostics)
+    return checked.loaded
 
 
 def plan_on(request: Request, loaded: LoadedSpec, hardware: ResolvedHardware, workspace: Workspace) -> Prepared:

@@ -6,6 +6,9 @@ import shutil
 from pathlib import Path
 
 from specrun.spec.assembly import Layer
+from specrun.spec.document import Spec
+
+_DOCUMENTS = 200
 
 SMOKE_STORE = "smoke"
 """Folder inside the store that holds the newest smoke run, and nothing that could be mistaken for history."""
@@ -18,19 +21,19 @@ def fresh_smoke_store(store: Path) -> Path:
     return folder
 
 
-def smoke_layers() -> tuple[Layer, ...]:
-    """Overrides that shrink any spec. Values that a spec's kinds do not have are left out."""
+def smoke_layers(spec: Spec) -> tuple[Layer, ...]:
+    """Overrides that shrink a spec, none of which makes it larger. Values that the spec's kinds do not have are left out."""
     values = {
         "schedule.duration": "2 steps",
-        "schedule.batch_size": 2,
+        "schedule.batch_size": min(2, spec.schedule.batch_size),
         "schedule.micro_batch_size": "auto",
         "schedule.learning_rate.warmup": "1 steps",
         "schedule.evaluate.every": "1 steps",
         "schedule.evaluate.max_batches": 2,
         "schedule.checkpoint.every": "1 steps",
         "schedule.log_every": "1 steps",
-        "data.limit": 200,
-        "data.sequence_length": 32,
+        "data.limit": min(_DOCUMENTS, spec.data.limit or _DOCUMENTS),
+        "data.sequence_length": min(32, spec.data.sequence_length),
         "task.sample_tokens": 16,
         "expect": [],
     }

@@ -51,7 +51,10 @@ def test_without_a_changed_option_the_reason_is_version_then_files_then_parents(
     edited = reason_to_run(step(same, inputs={"x.txt": "2"}), version=1, earlier=[before(same, inputs={"x.txt": "1"})], changed_parents=[])
     assert edited[0] == "its input changed: x.txt"
     assert reason_to_run(step(same), version=1, earlier=[before(same)], changed_parents=["tokens"])[0] == "its input changes: tokens"
-    assert reason_to_run(step(same, key="old"), version=1, earlier=[before(same)], changed_parents=[])[0] == "its earlier result is gone or damaged"
+    assert (
+        reason_to_run(step(same, key="old"), version=1, earlier=[before(same)], changed_parents=[])[0]
+        == "its earlier result is gone or damaged"
+    )
     assert reason_to_run(step(same), version=1, earlier=[], changed_parents=[])[0] == "no earlier result"
 
 

@@ -50,7 +50,9 @@ def test_golden_plan_with_every_action(spec):
 def test_golden_plan_of_data_that_is_not_known_yet(spec):
     facts = Facts(None, 8192, exact=False, basis="unknown until the data has been read")
     epochs = spec.schedule.model_copy(update={"duration": type(spec.schedule.duration)(2, "epochs")})
-    unknown = forecast(spec.model_copy(update={"schedule": epochs}), facts=facts, history=(), device="d", kind="cpu", cores=2, signature="s")
+    unknown = forecast(
+        spec.model_copy(update={"schedule": epochs}), facts=facts, history=(), device="d", kind="cpu", cores=2, signature="s"
+    )
     rows = [decision(kind, "run", "no earlier result", unknown.steps.get(kind)) for kind in ("data", "tokenizer", "tokens", "train")]
     lines = plan_lines(name="gpt", place="cpu (2 cores)", decisions=rows, forecast=unknown, memory_bytes=25_000_000_000)
     check_golden("plan_unknown.txt", "\n".join(lines) + "\n")

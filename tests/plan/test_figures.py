@@ -29,7 +29,9 @@ def test_a_size_is_said_in_powers_of_ten(value, text):
     assert figures.size(value) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(0, "0"), (2.31849, "2.318"), (58.31, "58.31"), (4321.5, "4,322"), (3e-5, "3.00e-05"), (-0.5, "-0.5")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (2.31849, "2.318"), (58.31, "58.31"), (4321.5, "4,322"), (3e-5, "3.00e-05"), (-0.5, "-0.5")]
+)
 def test_a_metric_has_four_figures(value, text):
     assert figures.metric(value) == text
 

@@ -113,7 +113,9 @@ def test_every_impact_class_in_use_is_covered_by_the_laws():
     assert len(FIELDS) > 60
 
 
-@pytest.mark.parametrize("section", ["task", "data.source", "data.split", "data.tokenizer", "model", "schedule.optimizer", "schedule.learning_rate"])
+@pytest.mark.parametrize(
+    "section", ["task", "data.source", "data.split", "data.tokenizer", "model", "schedule.optimizer", "schedule.learning_rate"]
+)
 def test_another_kind_of_part_is_another_key_where_the_part_is_read(spec, section):
     part: Any = spec
     for name in section.split("."):
