@@ -74,8 +74,10 @@ def check_bytes(
     root = load_bytes(data, Source("file", name, folder=folder), findings)
     if root is None:
         return Checked(None, findings.ordered())
+    before = findings.error_count
     bases = load_chain(_extends(root, overrides), folder / Path(name).name, findings)
-    return _check(Stack((*bases, root), overrides, preset, tuple(layers)), name, findings)
+    whole = findings.error_count == before  # what a broken base would have given is not missing
+    return _check(Stack((*bases, root), overrides, preset, tuple(layers)), name, findings, whole=whole)
 
 
 def check_value(document: Mapping[str, Any], name: str) -> Checked:
@@ -86,13 +88,13 @@ def check_value(document: Mapping[str, Any], name: str) -> Checked:
     return _check(Stack((root,)), name, Findings(), rules=False)
 
 
-def _check(stack: Stack, name: str, findings: Findings, *, rules: bool = True) -> Checked:
+def _check(stack: Stack, name: str, findings: Findings, *, rules: bool = True, whole: bool = True) -> Checked:
     dropped: list[Dropped] = []
     tree = merged(stack, dropped, findings)
-    built = Validation(tree, findings).run(Spec)
+    built = Validation(tree, findings).run(Spec, report_missing=whole)
     for drop in dropped:
         _report_dropped(drop, findings)
-    if rules:
+    if rules and whole:
         report_problems(problems(built.value, complete=built.complete), tree, findings)
     diagnostics = findings.ordered()
     if not built.complete or errors(diagnostics):

@@ -26,6 +26,8 @@ _REMEDIES = (
     ("did not find expected key", "wrong-indent", "the indentation matches no level above",
      "give it the same indentation as its neighbours"),
     ("did not find expected '-' indicator", "wrong-indent", "a key stands among the items of a list", "indent it, or end the list before"),
+    ("while parsing a flow", "unclosed", "a list or mapping in brackets is not closed, or something stands in it that may not",
+     "close it; quote a value that begins with a sign"),
     ("block sequence entries are not allowed", "wrong-indent", "a list item stands where none may be", "put it on a line of its own"),
 )  # fmt: skip
 
@@ -34,14 +36,17 @@ def report_syntax_error(error: yaml.MarkedYAMLError, source: Source, findings: F
     """Turn an error of the parser into a diagnostic. Where indentation is at fault, the line with the odd one is named."""
     mark = error.problem_mark or error.context_mark
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    line = min(line, len(source.lines))  # the end of the text is a line further on
     text = source.line(line) or ""
     if text[column - 1 : column] == "\t" or "\t" in text[: len(text) - len(text.lstrip())]:
         return  # check_tabs names the tab itself
     said = f"{error.context or ''}; {error.problem or ''}"
     for pattern, code, message, hint in _REMEDIES:
         if pattern in said:
+            if code == "yaml-directive":
+                column = 1
             if code in {"unclosed", "missing-colon"} and error.context_mark:
-                line, column = error.context_mark.line + 1, error.context_mark.column + 1
+                line, column = min(error.context_mark.line + 1, len(source.lines)), error.context_mark.column + 1
             if code == "wrong-indent":
                 line = odd_line(source.lines, line)
                 text = source.line(line) or ""

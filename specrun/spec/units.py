@@ -27,6 +27,7 @@ _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2*
 _NUMBER = r"(?:\d[\d,_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
 _QUANTITY = re.compile(rf"^\s*({_NUMBER})\s*([kKMBG]?)\s*(%|[A-Za-z]+)\s*$")
 _SIZE = re.compile(rf"^\s*({_NUMBER})\s*([A-Za-z]+)\s*$")
+_LARGEST = 1e24
 _FRACTIONAL: frozenset[Unit] = frozenset({"epochs", "seconds", "percent"})
 
 
@@ -86,7 +87,10 @@ def _split_scale(scale: str, name: str) -> tuple[str, str]:
 
 
 def _exact(number: str) -> float:
-    return float(number.replace(",", "").replace("_", ""))
+    amount = float(number.replace(",", "").replace("_", ""))
+    if amount > _LARGEST:
+        raise ValueError(f"{number} is more than any amount of steps, tokens or bytes")
+    return amount
 
 
 def parse_byte_size(text: str) -> int:
@@ -94,7 +98,9 @@ def parse_byte_size(text: str) -> int:
     match = _SIZE.match(text)
     if not match or match[2] not in _BYTES:
         raise ValueError(f"{text!r} is not a size in bytes, such as 500 MB or 16 GiB; suffixes are {', '.join(_BYTES)}")
-    return int(_exact(match[1]) * _BYTES[match[2]])
+    amount = _exact(match[1])
+    digits = match[1].replace(",", "").replace("_", "")
+    return int(digits) * _BYTES[match[2]] if digits.isdigit() else int(amount * _BYTES[match[2]])
 
 
 @dataclass(frozen=True, slots=True)

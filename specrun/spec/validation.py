@@ -42,10 +42,11 @@ class Validation:
         self._findings = findings
         self._missing = MissingKeys(root)
 
-    def run(self, cls: type[Section]) -> Built:
-        """Build the whole spec. cls: class of the root."""
+    def run(self, cls: type[Section], *, report_missing: bool = True) -> Built:
+        """Build the whole spec. cls: class of the root. report_missing: False where a base that may have the keys was not read."""
         built = self._section(cls, self._root, ())
-        self._missing.report(self._findings)
+        if report_missing:
+            self._missing.report(self._findings)
         for path in self._missing.misplaced:
             if find(self._root, path) is None:
                 _forget(built.value, path)

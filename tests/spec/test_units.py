@@ -1,0 +1,77 @@
+"""Values with units read back as they are written."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specrun.spec.section import Section, option
+from specrun.spec.units import UNITS, ByteSize, Quantity, parse_byte_size, parse_quantity
+
+whole = st.sampled_from(["steps", "tokens", "samples", "evaluations"])
+amounts = st.one_of(
+    st.builds(Quantity, st.integers(0, 10**15).map(float), whole),
+    st.builds(Quantity, st.floats(0, 1e9).map(lambda x: round(x, 6)), st.sampled_from(["epochs", "percent"])),
+    st.builds(Quantity, st.integers(0, 10**7).map(float), st.just("seconds")),
+)
+
+
+@given(amounts)
+def test_a_quantity_reads_back_as_it_is_printed(quantity: Quantity) -> None:
+    read = parse_quantity(str(quantity))
+    assert read.unit == quantity.unit
+    assert read.amount == pytest.approx(quantity.amount, rel=1e-11)
+
+
+@given(st.integers(0, 2**60))
+def test_a_size_reads_back_as_it_is_printed(size: int) -> None:
+    assert parse_byte_size(str(ByteSize(size))) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "amount", "unit"),
+    [
+        ("3 epochs", 3, "epochs"), ("1 epoch", 1, "epochs"), ("0.5 epochs", 0.5, "epochs"), ("2000 steps", 2000, "steps"),
+        ("2,000 steps", 2000, "steps"), ("50M tokens", 50e6, "tokens"), ("1.5B tokens", 1.5e9, "tokens"), ("100k samples", 1e5, "samples"),
+        ("5 evaluations", 5, "evaluations"), ("9h", 32400, "seconds"), ("90min", 5400, "seconds"), ("5m", 300, "seconds"), ("2d", 172800, "seconds"),
+        ("20%", 20, "percent"), (" 7 % ", 7, "percent"), ("1e3 steps", 1000, "steps"),
+    ],
+)  # fmt: skip
+def test_a_quantity_is_read_with_its_scale(text: str, amount: float, unit: str) -> None:
+    assert parse_quantity(text) == Quantity(amount, unit)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "3", "epochs", "3 bananas", "-3 steps", "1.5 steps", "5M min", "3 epochs 2", "1e steps", "0x10 steps", "1e999 steps"]
+)
+def test_what_is_no_quantity_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match=r"steps|whole"):
+        parse_quantity(text)
+
+
+@pytest.mark.parametrize("text", ["", "16", "16 gigs", "GiB", "-1 GiB", "1 GIB", "1e999 GiB"])
+def test_what_is_no_size_is_refused_with_the_suffixes(text: str) -> None:
+    with pytest.raises(ValueError, match="GiB|bytes"):
+        parse_byte_size(text)
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_every_unit_prints_with_its_name(unit: str) -> None:
+    assert parse_quantity(str(Quantity(2.0, unit))) == Quantity(2.0, unit)  # type: ignore[arg-type]
+
+
+def test_a_percentage_has_a_fraction() -> None:
+    assert Quantity(20.0, "percent").fraction == 0.2
+
+
+class _Sized(Section):
+    """A section with a size."""
+
+    memory: ByteSize | None = option(None, impact="runtime", description="Memory.")
+
+
+def test_a_size_is_a_value_of_a_section() -> None:
+    assert _Sized(memory=ByteSize(1024)).memory == ByteSize(1024)
+    assert _Sized.model_validate({"memory": "1 KiB"}).memory == ByteSize(1024)
+    assert _Sized.model_validate({"memory": "1 KiB"}).model_dump(mode="json") == {"memory": "1 KiB"}
