@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 import platform
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -63,9 +63,12 @@ def topics_file() -> Path | None:
     return Path(found.origin) if found is not None and found.origin is not None else None
 
 
-def library_files() -> Iterator[tuple[str, Path]]:
+def library_files() -> list[tuple[str, Path]]:
     """Source files of the standard library with their names relative to it, sorted by name."""
-    root = Path(sysconfig.get_path("stdlib"))
-    found = ((path.relative_to(root), path) for path in root.rglob("*.py"))
-    kept = ((name.as_posix(), path) for name, path in found if not _SKIPPED & set(name.parts) and not name.parts[0].startswith("config-"))
-    return iter(sorted(kept))
+    root = sysconfig.get_path("stdlib")
+    found: list[tuple[str, Path]] = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name not in _SKIPPED and not name.startswith("config-")]
+        paths = (Path(folder, name) for name in names if name.endswith(".py"))
+        found.extend((path.relative_to(root).as_posix(), path) for path in paths)
+    return sorted(found)
