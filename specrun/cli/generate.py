@@ -102,7 +102,7 @@ def find_model(store: Path, run: str, which: Which) -> Trained:
 
 
 def write(trained: Trained, prompt: str, *, tokens: int, sampling: Sampling) -> Iterator[str]:
-    """Yield the continuation piece by piece; a piece ends where a character does.
+    """The continuation piece by piece, as it is written; a piece ends where a character does.
 
     Raises: SpecrunError for a prompt that is empty, or has a character that the tokenizer does not know.
     """
@@ -124,4 +124,4 @@ def write(trained: Trained, prompt: str, *, tokens: int, sampling: Sampling) -> 
     device = open_device(resolve(spec.hardware, probe()))
     model: Any = load_model(spec, trained.checkpoint, vocab_size=vocab_size, device=device)
     written = generate(model, ids, tokens=tokens, sampling=sampling, device=device, stop_id=end_of_text, vocab_size=vocab_size)
-    yield from stream_text(tokenizer.decode, ids, written)
+    return stream_text(tokenizer.decode, ids, written)

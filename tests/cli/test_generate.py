@@ -1,0 +1,179 @@
+"""`specrun generate`: the right checkpoint, the same text for the same seed, one clear sentence for every mistake."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from specrun.cli.main import run as specrun
+from specrun.engine.workspace import Workspace
+from specrun.events import Status
+from specrun.models.gpt.build import build
+from specrun.models.gpt.options import Options as Gpt
+from specrun.plan.step import Step, StepResult
+from specrun.records.journal import Journal
+from specrun.records.run_files import write_run
+from specrun.runtime.device import Device
+from specrun.spec.assembly import load_spec
+from specrun.spec.dump import dump
+from specrun.tokenizers.char.options import Options as Char
+from specrun.tokenizers.contract import save_tokenizer, train_tokenizer
+from specrun.training.checkpoints import save_best, save_step
+from specrun.training.loop import TrainState
+
+SPEC = """
+version: 1
+name: tiny
+task: {kind: causal_lm}
+data:
+  source: {kind: synthetic}
+  split: {kind: ratio}
+  tokenizer: {kind: char, end_of_text: END}
+  sequence_length: 16
+model: {kind: gpt, num_layers: 1, width: 16, num_heads: 2}
+hardware: {profile: cpu, threads: 1}
+"""
+LETTERS = "abcdefghij \n"
+
+
+def make_run(store: Path, *, end_of_text: bool = False, task: str = "causal_lm", checkpoints: bool = True) -> None:
+    """A finished run of a random model, with different best and last weights."""
+    workspace = Workspace(store)
+    workspace.prepare()
+    spec_file = store / "tiny.yaml"
+    spec_file.write_text(SPEC.replace("END", str(end_of_text).lower()))
+    spec = load_spec(spec_file).spec
+    options = spec.data.tokenizer
+    assert isinstance(options, Char)
+    folder = store / "steps" / "tokenizer-t"
+    folder.mkdir(parents=True)
+    tokenizer = train_tokenizer(options, [LETTERS], lambda _: None)
+    save_tokenizer(tokenizer, folder)
+    step = Step("tokenizer", "tokenizer", "tokenizer-key", (), {})
+    result = StepResult("tokenizer", "tokenizer", "tokenizer-key", "steps/tokenizer-t", {}, {}, 0.0, "2026-01-01T00:00:00Z")
+    workspace.save_result(step, result, version=1)
+    run_id = "tiny-1234"
+    (workspace.runs / run_id).mkdir(parents=True)
+    plan = [{"id": k, "kind": k, "key": f"{k}-key", "action": "run", "reason": "", "predicted": {}} for k in ("tokenizer", "train")]
+    document = {
+        "format_version": 1, "run_id": run_id, "name": "tiny", "tags": [], "task": task, "seed": 0, "started_at": "2026-01-01T00:00:00Z",
+        "spec": dump(spec), "spec_digest": "d", "provenance": {}, "plan": plan, "command": [], "git": {}, "packages": {}, "python": "3",
+        "hardware": {}, "data": {}, "comparable": True, "parent": None, "smoke": False,
+    }  # fmt: skip
+    write_run(workspace.runs / run_id, document)
+    with Journal.open(workspace.runs / run_id, run_id=run_id, attempt=1) as journal:
+        journal.emit(Status("completed"))
+    if checkpoints:
+        save_weights(workspace.runs / run_id / "checkpoints", vocab_size=tokenizer.get_vocab_size())
+
+
+def save_weights(folder: Path, *, vocab_size: int) -> None:
+    device = Device("cpu", torch.device("cpu"), torch.float32)
+    options = Gpt(kind="gpt", num_layers=1, width=16, num_heads=2)
+    nothing: Any = None
+    for step, save in ((7, "best"), (9, "last")):
+        torch.manual_seed(step)
+        model = build(options, vocab_size=vocab_size, sequence_length=16)
+        state = TrainState(model, torch.optim.SGD(model.parameters(), lr=0.1), nothing, device, lambda _: 0.1, None, 1, 0, step)
+        if save == "best":
+            save_best(folder, state, key="train-key", metrics={}, score=1.0)
+        else:
+            save_step(folder, state, {}, key="train-key", metrics={})
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("generate")
+    make_run(folder)
+    return folder
+
+
+def generate(store: Path, *arguments: str) -> int:
+    return specrun(["generate", *arguments, "--store", str(store)])
+
+
+def test_the_prompt_goes_on_with_as_many_tokens_as_asked(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate(store, "tiny-1234", "--prompt", "abc", "--tokens", "12") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("abc")
+    assert len(out) == 3 + 12 + 1
+
+
+def test_json_is_one_document_with_all_that_decided_the_text(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate(store, "tiny", "--prompt", "ab", "--tokens", "5", "--seed", "4", "--top-k", "3", "--temperature", "0.5", "--json") == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["text"]
+    del document["text"], document["checkpoint"]
+    assert document == {
+        "format_version": 1, "run_id": "tiny-1234", "step": 7, "prompt": "ab", "temperature": 0.5, "top_k": 3, "seed": 4,
+    }  # fmt: skip
+
+
+def test_a_seed_repeats_its_text_and_the_checkpoints_differ(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = []
+    for more in ((), (), ("--seed", "1"), ("--checkpoint", "last")):
+        assert generate(store, "tiny-1234", "--prompt", "a", "--tokens", "30", *more) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    assert len(set(texts)) == 3
+
+
+def test_the_prompt_may_come_from_standard_input(store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"bad\n"), encoding="utf-8"))
+    assert generate(store, "tiny-1234", "--prompt", "-", "--tokens", "4") == 0
+    assert capsys.readouterr().out.startswith("bad\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("tony-1234", "--prompt", "a"), 2, ("unknown-run", "tiny-1234")),
+        (("tiny-1234", "--prompt", "aZb"), 1, ("unknown-character", "'Z' (U+005A)")),
+        (("tiny-1234", "--prompt", ""), 2, ("empty-prompt", "--prompt")),
+        (("tiny-1234",), 2, ("Missing option", "--prompt")),
+        (("tiny-1234", "--prompt", "a", "--tokens", "0"), 2, ("--tokens", "greater than or equal to 1")),
+        (("tiny-1234", "--prompt", "a", "--temperature", "-1"), 2, ("--temperature", "greater than or equal to 0")),
+    ],
+)
+def test_a_mistake_is_one_clear_error(
+    store: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int, words: tuple[str, ...]
+) -> None:
+    assert generate(store, *arguments) == code
+    captured = capsys.readouterr()
+    assert all(word in captured.err for word in words), captured.err
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+
+
+def test_a_tokenizer_with_end_of_text_may_start_from_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path, end_of_text=True)
+    assert generate(tmp_path, "tiny-1234", "--prompt", "", "--tokens", "9") == 0
+    assert "endoftext" not in capsys.readouterr().out
+
+
+def test_a_run_without_a_checkpoint_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path, checkpoints=False)
+    assert generate(tmp_path, "tiny-1234", "--prompt", "a") == 1
+    assert "no-checkpoint: tiny-1234 has no checkpoint yet" in capsys.readouterr().err
+
+
+def test_a_run_of_another_task_writes_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path, task="forecasting", checkpoints=False)
+    assert generate(tmp_path, "tiny-1234", "--prompt", "a") == 2
+    assert "task-writes-no-text" in capsys.readouterr().err
+
+
+def test_a_store_without_runs_is_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert generate(tmp_path / "none", "tiny-1234", "--prompt", "a") == 1
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_tokenizer_that_is_gone_is_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path)
+    (tmp_path / "steps" / "tokenizer-t" / "tokenizer.json").unlink()
+    assert generate(tmp_path, "tiny-1234", "--prompt", "a") == 1
+    assert "missing-tokenizer" in capsys.readouterr().err
