@@ -19,8 +19,10 @@ from specrun.plan.predict import Forecast, forecast, training_signature
 from specrun.plan.step import WEIGHTS, Decision, StepKind
 from specrun.runtime.hardware import ResolvedHardware, probe, resolve
 from specrun.sources.existence import missing_inputs
-from specrun.spec.assembly import LoadedSpec, check_bytes, read_source
+from specrun.sources.inputs import input_digests
+from specrun.spec.assembly import LoadedSpec, check_bytes
 from specrun.spec.dump import select
+from specrun.spec.reading import read_source
 from specrun.spec.resolved import raise_for
 from specrun.spec.rules.profile import profile_problems
 from specrun.spec.section import Part
@@ -98,8 +100,8 @@ def plan_on(request: Request, loaded: LoadedSpec, hardware: ResolvedHardware, wo
     fingerprints = Fingerprints(workspace.fingerprint_file)
 
     def digest_inputs(path: str, part: Part) -> Mapping[str, str]:
-        files: Sequence[Path] = part.local_inputs(base=loaded.provenance.base_folder(f"{path}.path"), data_root=request.data_root)  # type: ignore[attr-defined]
-        return fingerprints.digest_all(files)
+        base = loaded.provenance.base_folder(f"{path}.path")
+        return input_digests(part, base=base, data_root=request.data_root, digest_all=fingerprints.digest_all)
 
     def compiled(variants: Mapping[str, str]) -> Plan:
         return compile_plan(spec, kinds=kinds, digest_inputs=digest_inputs, device=hardware.identity, spec_digest=loaded.digest,
