@@ -1,0 +1,1 @@
+"""The report: views of what was recorded, their drawings, and the documents made from them."""

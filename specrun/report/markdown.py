@@ -9,14 +9,18 @@ from collections.abc import Sequence
 from specrun.report.text import clean
 from specrun.report.views import Column, PlanRow, Row, SpecRow, Table
 
-_SIGNIFICANT = re.compile(r"([\\`*_{}\[\]|~#!])")
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_SIGNIFICANT = re.compile(r"([\\`*\[\]|~#]|(?<!\w)_|_(?!\w))")
+"""Characters that could begin markup inside a line; an underscore within a word cannot."""
+_LEADING = re.compile(r"^(?:(>|[-+=](?=[\s=-]|$))|(\d+)([.)])(?=\s|$))")
+"""What could begin a block at the start of a line."""
+_ENTITIES = {"&": "&amp;", "<": "&lt;"}
 
 
 def inline(text: str) -> str:
     """Text within a line or a table cell: nothing in it is markup, and it stays on its line."""
     one_line = " ".join(clean(text).split())
-    return _SIGNIFICANT.sub(r"\\\1", "".join(_ENTITIES.get(character, character) for character in one_line))
+    escaped = _SIGNIFICANT.sub(r"\\\1", "".join(_ENTITIES.get(character, character) for character in one_line))
+    return _LEADING.sub(lambda found: rf"\{found[1]}" if found[1] else rf"{found[2]}\{found[3]}", escaped)
 
 
 def code(text: str) -> str:

@@ -85,7 +85,8 @@
   const write = (value, style) => {
     if (style === "percent") return `${new Intl.NumberFormat("en", { maximumSignificantDigits: 3 }).format(value * 100)} %`;
     if (style === "rate" || (value !== 0 && Math.abs(value) < 0.001)) return value === 0 ? "0" : Number(value.toPrecision(3)).toExponential();
-    return new Intl.NumberFormat("en", { maximumSignificantDigits: 4 }).format(value);
+    const digits = style === "number" && Math.abs(value) < 10_000 ? { minimumSignificantDigits: 4, maximumSignificantDigits: 4 } : { maximumSignificantDigits: 5 };
+    return new Intl.NumberFormat("en", digits).format(value);
   };
   const nearest = (points, step) => {
     let low = 0, high = points.length - 1;

@@ -19,13 +19,19 @@ from tests.report.report_fakes import RUN_ID, a_run
 from tests.report.test_page import CANARY, poisoned
 
 
+@pytest.fixture
+def short_view(good_view: RunView) -> RunView:
+    """The same with two panels: drawing takes the most time."""
+    return replace(good_view, panels=good_view.panels[:2])
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_the_same_view_gives_the_same_bytes(good_view: RunView, tmp_path: Path) -> None:
+def test_the_same_view_gives_the_same_bytes(short_view: RunView, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        render(good_view, ("html", "md"), tmp_path / name)
+        render(short_view, ("html", "md"), tmp_path / name)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
@@ -35,8 +41,8 @@ def test_each_format_is_written_where_it_says(good_view: RunView, tmp_path: Path
     assert list(contents(tmp_path)) == [*charts, "report.md"]
 
 
-def test_formats_no_longer_asked_for_are_removed_and_nothing_else(good_view: RunView, tmp_path: Path) -> None:
-    render(good_view, ("html", "md"), tmp_path)
+def test_formats_no_longer_asked_for_are_removed_and_nothing_else(short_view: RunView, tmp_path: Path) -> None:
+    render(short_view, ("html", "md"), tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
     remove_others(("html",), tmp_path)
     assert list(contents(tmp_path)) == ["notes.txt", "report.html"]
@@ -56,8 +62,8 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(good_view: RunView, tmp
         render(good_view, ("html",), tmp_path / "file" / "report")
 
 
-def test_a_failed_write_leaves_the_earlier_report_whole(good_view: RunView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    render(good_view, ("html",), tmp_path)
+def test_a_failed_write_leaves_the_earlier_report_whole(short_view: RunView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    render(short_view, ("html",), tmp_path)
     before = contents(tmp_path)
 
     def full(path: Path, content: str) -> None:
@@ -65,7 +71,7 @@ def test_a_failed_write_leaves_the_earlier_report_whole(good_view: RunView, tmp_
 
     monkeypatch.setattr(rendering, "atomic_write", full)
     with pytest.raises(StoreError):
-        render(replace(good_view, title="another"), ("html", "md"), tmp_path)
+        render(replace(short_view, title="another"), ("html", "md"), tmp_path)
     assert contents(tmp_path) == before
 
 
@@ -93,11 +99,7 @@ def test_markdown_tells_what_the_page_tells(good_text: str, good_view: RunView) 
     wanted += [row.path for row in good_view.spec] + [row.origin for row in good_view.spec] + [row.actual_time for row in good_view.plan]
     wanted += [fact.value for fact in (*good_view.tiles, *good_view.what, *good_view.data, *good_view.hardware, *good_view.environment)]
     wanted += [sample.text.strip() for sample in good_view.samples] + [gate.expression for gate in good_view.gates]
-    assert [
-        words
-        for words in wanted
-        if words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") not in plain and words not in plain
-    ] == []
+    assert [words for words in wanted if words.replace("&", "&amp;").replace("<", "&lt;") not in plain and words not in plain] == []
 
 
 def test_nothing_that_others_wrote_becomes_markup_in_markdown() -> None:
@@ -107,7 +109,7 @@ def test_nothing_that_others_wrote_becomes_markup_in_markdown() -> None:
     assert "<script" not in outside
     assert "<img" not in outside
     assert CANARY not in outside
-    assert "&lt;script&gt;" in outside
+    assert "&lt;script>" in outside
 
 
 def test_markdown_tables_are_whole(good_text: str) -> None:

@@ -19,7 +19,23 @@ lively = st.text(alphabet="ab`|*_<>[]()#!~\\\n -.&", max_size=40)
 def test_escaped_text_has_no_bare_markup(text: str) -> None:
     escaped = inline(text)
     assert "\n" not in escaped
-    assert not set(re.sub(r"\\.", "", escaped)) & set("`*_{}[]|~#!<>")
+    assert not set(re.sub(r"\\.", "", escaped)) & set("`*[]|~#<")
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("data.sequence_length 5e-4 -> 1e-3", "data.sequence_length 5e-4 -> 1e-3"),
+        ("_emphasis_ __x__", r"\_emphasis\_ \__x_\_"),
+        ("- item", r"\- item"),
+        ("> quote", r"\> quote"),
+        ("1. first", r"1\. first"),
+        ("=====", r"\====="),
+        ("a <b> & [c](d)", r"a &lt;b> &amp; \[c\](d)"),
+    ],
+)
+def test_only_what_could_become_markup_is_escaped(text: str, escaped: str) -> None:
+    assert inline(text) == escaped
 
 
 @given(lively)
