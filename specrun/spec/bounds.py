@@ -15,7 +15,7 @@ from specrun.spec.shape import alternatives, members
 from specrun.spec.units import EXAMPLES, ByteSize, Quantity, Units
 
 _Type = tuple[Any, tuple[Any, ...]]
-_BOUNDS: tuple[tuple[str, str], ...] = (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than"))
+_BOUNDS: tuple[tuple[str, str], ...] = (("ge", "of at least"), ("gt", "above"), ("le", "of at most"), ("lt", "below"))
 _PLAIN: dict[Any, str] = {bool: "true or false", str: "text"}
 
 
@@ -76,7 +76,7 @@ def _number(noun: str, limits: dict[str, Any]) -> str:
     if "ge" in limits and "le" in limits:
         return f"{noun} from {shown(limits['ge'])} to {shown(limits['le'])}"
     words = [f"{word} {shown(limits[name])}" for name, word in _BOUNDS if name in limits]
-    return f"{noun} of {' and '.join(words)}" if words else noun
+    return " ".join([noun, " and ".join(words).replace("and of ", "and ")]) if words else noun
 
 
 def _sequence(arguments: tuple[Any, ...], limits: dict[str, Any]) -> str:
@@ -114,7 +114,7 @@ def found(value: Any) -> str:
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, tuple | list):
-        return f"the list {_short(shown(value))}"
+        return f"the list {_short(shown(value))}" if value else "an empty list"
     if isinstance(value, str):
         return _short(json.dumps(value, ensure_ascii=False))
     return _short(shown(value))

@@ -8,7 +8,7 @@ import yaml
 
 from specrun.spec.findings import Findings, at
 from specrun.spec.nearest import nearest
-from specrun.spec.nodes import Entry, MapNode, Node, Place, ScalarNode, SeqNode, Source, Span
+from specrun.spec.nodes import INVALID, Entry, MapNode, Node, Place, ScalarNode, SeqNode, Source, Span
 from specrun.spec.scalars import resolve
 
 MAX_DEPTH = 40
@@ -90,7 +90,7 @@ class Builder:
             value = resolve(text) if is_plain else text
         except ValueError as error:
             self.findings.add(Place(self.source, span), "number-too-long", f"{error} is not a setting", hint="quote it if it is text")
-            value = 0
+            value = INVALID
         return self._put(ScalarNode(self.source, span, value, text, is_plain), 1, 1, event.anchor)
 
     def _start(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent) -> bool:
@@ -134,7 +134,7 @@ class Builder:
             near = nearest(name, self._anchors)
             hint = f"did you mean *{near}?" if near else f"put &{name} before the value it should repeat"
             self.findings.add(place, "undefined-alias", f"no value before this is named &{name}", hint=hint)
-            return self._put(ScalarNode(self.source, span, None, "null"), 1, 1, None)
+            return self._put(ScalarNode(self.source, span, INVALID, f"*{name}"), 1, 1, None)
         node, size, height = self._anchors[name]
         if len(self._stack) + height > MAX_DEPTH:
             self._too_deep(span)

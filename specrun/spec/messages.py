@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple, get_args, get_origin
 
@@ -29,25 +30,43 @@ def say(name: str, info: FieldInfo, errors: Sequence[Any], inner: Sequence[str |
     error = _telling(errors)
     kind = error["type"]
     if kind not in _KNOWN:
-        return Said(kind.replace("_", "-"), f"{name}: {error['msg']}", _custom_hint(error, info, inner))
+        message = error["msg"] if error["msg"].startswith(name) else f"{name}: {error['msg']}"
+        return Said(kind.replace("_", "-"), message, _custom_hint(error, info, inner))
     types = _types_at(info, inner)
+    if kind == "string_pattern_mismatch":
+        return _bad_name(name, value)
     rule = describe(info) if not inner else describe_types(types)
     message = f"{name} is {found(value)}; it must be {rule}"
     suggestion = example(info, value) if not inner else next((text for t in types if (text := example_of(*t))), None)
     if kind == "literal_error" or (isinstance(value, str) and _choices(types)):
-        near = nearest(value, _choices(types)) if isinstance(value, str) else None
+        near = _meant(value, _choices(types)) if isinstance(value, str) else None
         return Said("unknown-value", message, f"did you mean {near}?" if near else f"use {suggestion}")
     if isinstance(value, int | float) and not isinstance(value, bool) and str in [t[0] for t in types]:
         return Said("wrong-type", message, f'quote it: "{value}"')
-    code = "out-of-range" if kind in _RANGE else "wrong-length" if kind in _LENGTH else _TYPE_CODES.get(kind, "wrong-type")
+    code = "out-of-range" if kind in _RANGE else "wrong-length" if kind in _LENGTH else "wrong-type"
     return Said(code, message, f"use {suggestion}" if suggestion else None)
 
 
-_TYPE_CODES = {"string_pattern_mismatch": "bad-name"}
 _KNOWN = {
     "int_type", "int_from_float", "int_parsing", "float_type", "string_type", "bool_type", "tuple_type", "dict_type", "none_required",
     "model_type", "literal_error", "string_pattern_mismatch", "int_parsing_size", *_RANGE, *_LENGTH,
 }  # fmt: skip
+
+
+def _bad_name(name: str, value: str) -> Said:
+    """A name that cannot be one; the hint keeps what can stay."""
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", value).strip("-._") or "my-experiment"
+    rule = "it must begin with a letter or digit and have letters, digits, dots, dashes and underscores only"
+    return Said("bad-name", f"{name} is {found(value)}; {rule}", f"use {kept[:80]}")
+
+
+_SYNONYMS = {"gpu": "cuda", "fp32": "float32", "bf16": "bfloat16"}
+"""What other tools call a value."""
+
+
+def _meant(value: str, choices: Sequence[str]) -> str | None:
+    synonym = _SYNONYMS.get(value.lower())
+    return synonym if synonym in choices else nearest(value, choices)
 
 
 def _telling(errors: Sequence[Any]) -> Any:

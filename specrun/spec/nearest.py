@@ -26,7 +26,8 @@ def nearest(name: str, known: Iterable[str], *, reach: float = 0.4) -> str | Non
     candidates = sorted((distance(wanted, _plain(k)), k) for k in known)
     if candidates:
         edits, candidate = candidates[0]
-        if edits <= max(1, reach * max(len(wanted), len(candidate))):
+        swapped = sorted(wanted) == sorted(_plain(candidate))
+        if edits <= reach * max(len(wanted), len(candidate)) and (swapped or max(len(wanted), len(candidate)) > 3):
             return candidate
     shortened = [k for _, k in candidates if len(wanted) >= 3 and (_plain(k).startswith(wanted) or wanted.startswith(_plain(k)))]
     return shortened[0] if shortened else None

@@ -37,6 +37,10 @@ class Source:
         return self.lines[number - 1] if 0 < number <= len(self.lines) else None
 
 
+INVALID: Any = type("Invalid", (), {"__repr__": lambda _: "invalid"})()
+"""The value of a scalar that the loader has refused already; validation says nothing more about it."""
+
+
 @dataclass(slots=True, eq=False)
 class ScalarNode:
     """A single value. text: as written; plain: written without quotes. below: the node that this one overrides."""
@@ -96,6 +100,15 @@ def plain(node: Node) -> Any:
             return tuple(plain(item) for item in node.items)
         case MapNode():
             return {key: plain(entry.value) for key, entry in node.entries.items()}
+
+
+def is_refused(node: Node, *, inside: bool = True) -> bool:
+    """Whether the loader has refused the value. inside: look into a mapping as well, which is a value here and not a section."""
+    if isinstance(node, SeqNode):
+        return any(is_refused(item) for item in node.items)
+    if isinstance(node, MapNode):
+        return inside and any(is_refused(entry.value) for entry in node.entries.values())
+    return isinstance(node, ScalarNode) and node.value is INVALID
 
 
 def child(node: Node | None, name: str | int) -> Node | None:

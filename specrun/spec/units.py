@@ -156,7 +156,7 @@ class Units:
             raise PydanticCustomError("quantity_without_unit", "{value} needs a unit, such as {examples}",
                                       {"value": repr(value), "examples": examples})  # fmt: skip
         if value.unit not in self.allowed:
-            raise PydanticCustomError("unit_not_allowed", "{unit} are not allowed here; use {examples}",
+            raise PydanticCustomError("unit_not_allowed", "{unit} cannot be the unit here; use {examples}",
                                       {"unit": value.unit, "examples": examples})  # fmt: skip
         if self.positive and value.amount <= 0:
             raise PydanticCustomError("quantity_not_positive", "must be more than 0 {unit}", {"unit": value.unit})

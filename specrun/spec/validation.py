@@ -16,7 +16,23 @@ from specrun.spec.findings import Findings
 from specrun.spec.keys import MissingKeys, missing_hint, report_unknown_keys
 from specrun.spec.kinds import check_kind
 from specrun.spec.messages import say
-from specrun.spec.nodes import Entry, MapNode, Node, Path_, ScalarNode, Source, Span, child, dotted, find, key_place, of_value, place, plain
+from specrun.spec.nodes import (
+    Entry,
+    MapNode,
+    Node,
+    Path_,
+    ScalarNode,
+    Source,
+    Span,
+    child,
+    dotted,
+    find,
+    is_refused,
+    key_place,
+    of_value,
+    place,
+    plain,
+)
 from specrun.spec.section import Section
 from specrun.spec.shape import Field, fields, section_of
 
@@ -61,7 +77,9 @@ class Validation:
         for name, field in shapes.items():
             entry = node.entries.get(name)
             below = (*path, name)
-            if name in meant or (entry is None and field.required):
+            if entry is not None and is_refused(entry.value, inside=field.family is None and field.section is None):
+                failed.add(name)
+            elif name in meant or (entry is None and field.required):
                 failed.add(name)
                 if name not in meant:
                     self._missing.add(cls, below, missing_hint(field))

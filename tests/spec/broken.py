@@ -1,0 +1,71 @@
+"""A broken spec for every code that reading a spec can give."""
+
+from __future__ import annotations
+
+from tests.spec.specs import MINIMAL
+
+
+def _model(text: str) -> str:
+    return MINIMAL.replace("{kind: gpt}", text)
+
+
+def _schedule(text: str) -> str:
+    return MINIMAL + f"schedule: {text}\n"
+
+
+_BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9))
+
+BROKEN: dict[str, str] = {
+    "alias-bomb": _BOMB,
+    "alias-cycle": "a: &x [1, *x]\n",
+    "bad-name": MINIMAL.replace("minimal", "my first model"),
+    "batch-not-divisible": _schedule("{batch_size: 30, micro_batch_size: 8}"),
+    "cadence-exceeds-duration": _schedule("{duration: 400 steps, evaluate: {every: 500 steps}}"),
+    "control-character": "version: 1\nname: a\x07b\n",
+    "duplicate-item": MINIMAL + "report: {formats: [html, html]}\n",
+    "duplicate-key": MINIMAL + "name: again\n",
+    "duplicate-seed": MINIMAL + "seeds: [0, 1, 1]\n",
+    "empty-spec": "# nothing\n",
+    "extends-escapes": "extends: /etc/base.yaml\n",
+    "extends-missing": "extends: no/such/base.yaml\n",
+    "extends-not-yaml": "extends: base.txt\n",
+    "fallback-equals-source": MINIMAL.replace("{kind: synthetic}", "{kind: synthetic}\n  fallback: {kind: synthetic}"),
+    "file-too-large": "#" + "x" * 1_000_001,
+    "gate-without-metric": MINIMAL + 'expect: ["validation/perplexty < 60", "test/loss < 3", "sheep/count > 1"]\n',
+    "heads-do-not-divide-width": _model("{kind: gpt, width: 250, num_heads: 8}"),
+    "key-not-text": MINIMAL + "1: x\n",
+    "merge-not-a-mapping": MINIMAL + "<<: 3\n",
+    "missing-colon": "version: 1\nname\n",
+    "missing-key": MINIMAL.replace("model: {kind: gpt}\n", ""),
+    "not-a-mapping": "- version: 1\n",
+    "not-a-quantity": _schedule("{duration: 3 fortnights}"),
+    "not-a-size": MINIMAL + "hardware: {memory: 16 gigs}\n",
+    "not-a-validation-metric": _schedule("{early_stopping: {metric: test/loss}, checkpoint: {metric: validation/los}}"),
+    "not-available-yet": MINIMAL + "search: {trials: 20}\nexpect: [export/onnx/latency_p95_ms < 50]\n",
+    "not-yaml": "name: @a\n",
+    "number-too-long": MINIMAL + "seeds: [" + "9" * 301 + "]\n",
+    "out-of-range": _schedule("{batch_size: 0, optimizer: {kind: adamw, learning_rate: 20}}"),
+    "quantity-not-positive": _schedule("{duration: 0 steps}"),
+    "quantity-without-unit": _schedule("{duration: 3}"),
+    "secret-literal": MINIMAL + "description: token hf_" + "a1B2" * 8 + "\n",
+    "shares-leave-no-train": MINIMAL.replace("{kind: ratio}", "{kind: ratio, validation: 0.6, test: 0.5}"),
+    "several-documents": MINIMAL + "---\nname: b\n",
+    "size-without-unit": MINIMAL + "hardware: {memory: 16}\n",
+    "tab": MINIMAL + "schedule:\n\tbatch_size: 3\n",
+    "tag": MINIMAL + "description: !!python/name:os.system x\n",
+    "too-deep": "a: " + "[" * 60 + "]" * 60 + "\n",
+    "unclosed": MINIMAL + "seeds: [0, 1\nhardware: {}\n",
+    "undefined-alias": MINIMAL + "schedule: &schedule {}\nreport: *shedule\n",
+    "unit-not-allowed": _schedule("{duration: 20%}"),
+    "unknown-escape": 'name: "a\\q"\n',
+    "unknown-key": _schedule("\n  lerning_rate: {kind: warmup_cosine, warmup: 500 steps}\n  width: 3\n  zebra: 1"),
+    "unknown-kind": _model("{kind: gtp, width: 64}"),
+    "unknown-value": MINIMAL + "hardware: {profile: gpu}\n",
+    "unreadable-gate": MINIMAL + 'expect: ["validation/loss below 3"]\n',
+    "vocabulary-exceeds-model": _model("{kind: gpt, vocab_size: 4096}"),
+    "warmup-not-shorter": _schedule("{duration: 400 steps, learning_rate: {kind: warmup_cosine, warmup: 500 steps}}"),
+    "wrong-indent": _schedule("\n  batch_size: 8\n   duration: 3 epochs"),
+    "wrong-length": MINIMAL + "report: {formats: []}\n",
+    "wrong-type": _schedule("{batch_size: many, optimizer: adamw, gradient_clip: [1]}") + "tags: [2024]\n",
+    "yaml-directive": "%YAML 1.1\n---\n" + MINIMAL,
+}
