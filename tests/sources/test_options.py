@@ -20,6 +20,8 @@ from specrun.spec.splits.given import Options as Given
 from specrun.spec.splits.hash import Options as Hash
 from specrun.spec.splits.ratio import Options as Ratio
 
+ENCODINGS = [("utf8x", "utf"), ("base64", ""), ("klingon", "use utf-8"), ("latin_2", "latin"), ("a\0b", "")]
+
 
 def fake_spec(source: Part, *, split: Part | None = None, fallback: Part | None = None) -> Any:
     return SimpleNamespace(data=SimpleNamespace(source=source, fallback=fallback, split=split or Ratio(kind="ratio")))
@@ -143,9 +145,7 @@ def test_splits_that_go_with_the_paths_are_no_problem() -> None:
     assert problems(Text(kind="text", path="a.txt"), Ratio(kind="ratio")) == []
 
 
-@pytest.mark.parametrize(
-    ("encoding", "hint"), [("utf8x", "utf"), ("base64", ""), ("klingon", "use utf-8"), ("latin_2", "latin"), ("a\0b", "")]
-)
+@pytest.mark.parametrize(("encoding", "hint"), ENCODINGS)
 def test_an_encoding_that_is_none_is_found_without_a_file(encoding: str, hint: str) -> None:
     (found,) = problems(Text(kind="text", path="a.txt", encoding=encoding), Ratio(kind="ratio"))
     assert found.code == "unknown-encoding"
