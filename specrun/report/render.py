@@ -51,11 +51,17 @@ def render(view: RunView, formats: Sequence[str], folder: Path) -> dict[str, Pat
 
 
 def remove_others(formats: Sequence[str], folder: Path) -> None:
-    """Remove documents that a report of these formats does not consist of: they would tell of an earlier one."""
-    for name in FILES.keys() - set(formats):
-        (folder / FILES[name]).unlink(missing_ok=True)
-    if "md" not in formats:
-        shutil.rmtree(folder / CHARTS, ignore_errors=True)
+    """Remove documents that a report of these formats does not consist of: they would tell of an earlier one.
+
+    Raises StoreError where that is refused.
+    """
+    try:
+        for name in sorted(FILES.keys() - set(formats)):
+            (folder / FILES[name]).unlink(missing_ok=True)
+        if "md" not in formats and (folder / CHARTS).is_dir():
+            shutil.rmtree(folder / CHARTS)
+    except OSError as error:
+        raise storage_failure(folder, error) from error
 
 
 def html(view: RunView) -> str:

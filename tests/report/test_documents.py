@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
+import stat
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
@@ -73,6 +76,43 @@ def test_a_failed_write_leaves_the_earlier_report_whole(short_view: RunView, tmp
     with pytest.raises(StoreError):
         render(replace(short_view, title="another"), ("html", "md"), tmp_path)
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("nth", range(1, 5))
+def test_a_full_disk_leaves_every_document_whole_at_whichever_write_it_strikes(
+    short_view: RunView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    renamed = replace(short_view, title="another")
+    for name, view in (("old", short_view), ("new", renamed)):
+        render(view, ("html", "md"), tmp_path / name)
+    old, new = contents(tmp_path / "old"), contents(tmp_path / "new")
+    written = 0
+
+    def sync(descriptor: int) -> None:
+        nonlocal written
+        # Folders are synced too, which a full disk does not hinder.
+        written += stat.S_ISREG(os.fstat(descriptor).st_mode)
+        if written == nth and stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", sync)
+    with pytest.raises(StoreError) as caught:
+        render(renamed, ("html", "md"), tmp_path / "old")
+    assert caught.value.code == "disk-full"
+    found = contents(tmp_path / "old")
+    assert found.keys() == old.keys()
+    assert all(found[name] in (old[name], new[name]) for name in found)
+
+
+def test_what_may_not_be_removed_is_one_clear_error(short_view: RunView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    render(short_view, ("html", "md"), tmp_path)
+
+    def refuse(path: Path, *, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(StoreError):
+        remove_others(("html",), tmp_path)
 
 
 def test_every_link_of_the_markdown_report_leads_to_a_drawing_beside_it(good_view: RunView, tmp_path: Path) -> None:
