@@ -25,6 +25,7 @@ def run(
 ) -> int:
     """Apply a spec or a saved plan."""
     from specrun.cli import planned
+    from specrun.cli.main import close_output
     from specrun.cli.summary import summary_lines
     from specrun.engine.execute import execute
     from specrun.engine.planfile import is_plan, prepare_plan
@@ -45,10 +46,10 @@ def run(
 
     with progress(sys.stderr) as show:
         outcome = execute(prepared, show=show)
-    if as_json:
-        print(json.dumps(outcome.as_document(), indent=2))
-    else:
-        print("\n".join(summary_lines(outcome)))
+    try:
+        print(json.dumps(outcome.as_document(), indent=2) if as_json else "\n".join(summary_lines(outcome)), flush=True)
+    except BrokenPipeError:
+        close_output()  # the exit code still says how it went
     for run_outcome in outcome.runs:
         if run_outcome.error:
             print(f"{run_outcome.run_id}: {run_outcome.error}", file=sys.stderr)

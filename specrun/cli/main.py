@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -86,7 +87,10 @@ def main(arguments: list[str] | None = None) -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line; returns the exit code and never raises for a user's mistake."""
     try:
-        outcome: Any = get_command(app).main(arguments, prog_name="specrun", standalone_mode=False)
+        command = get_command(app)
+        # Not `command.main`: it turns a closed standard output into exit 1 before anyone here can see it.
+        with command.make_context("specrun", list(arguments)) as context:
+            outcome: Any = command.invoke(context)
         sys.stdout.flush()
         return outcome if isinstance(outcome, int) else 0
     except typer.Exit as stop:
@@ -106,11 +110,16 @@ def run(arguments: list[str]) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of our output has gone: not a failure, but nothing more may be written.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        close_output()
         return 0
     except Exception as error:  # noqa: BLE001 - the last resort: a bug in specrun, said as such
         if os.environ.get("SPECRUN_DEBUG"):
             traceback.print_exc()
         print(f"internal-error: {type(error).__name__}: {error}\n  this is a bug in specrun; SPECRUN_DEBUG=1 shows where", file=sys.stderr)
         return 1
+
+
+def close_output() -> None:
+    """Let nothing more be written where no one reads: the reader of our output has gone, which is no failure."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

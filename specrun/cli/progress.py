@@ -20,12 +20,28 @@ _SAMPLE_CHARACTERS = 160
 
 @contextmanager
 def progress(stream: TextIO) -> Iterator[Emit]:
-    """Yield the function that shows events on the stream."""
+    """Yield the function that shows events on the stream. A stream that closes ends the showing, not the run."""
     if stream.isatty():
         with _terminal(stream) as show:
-            yield show
+            yield Guarded(show).show
     else:
-        yield PlainProgress(stream).show
+        yield Guarded(PlainProgress(stream).show).show
+
+
+class Guarded:
+    """Shows until the stream fails, then keeps quiet: whoever watched has gone, the training goes on."""
+
+    def __init__(self, show: Emit) -> None:
+        self._show: Emit | None = show
+
+    def show(self, event: Event) -> None:
+        """Pass the event on, as long as there is someone to see it."""
+        if self._show is None:
+            return
+        try:
+            self._show(event)
+        except (OSError, ValueError):
+            self._show = None
 
 
 class Pace:

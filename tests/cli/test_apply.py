@@ -1,0 +1,149 @@
+"""`plan` and `apply` on the command line: what is printed where, and the exit codes."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+from specrun.cli.main import run
+
+from tests.engine.conftest import TINY, applied_store, store  # noqa: F401 - fixtures
+
+
+@pytest.fixture
+def spec(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return str(path)
+
+
+def test_apply_says_metrics_and_where_the_report_is(spec, store, capsys):  # noqa: F811
+    assert run(["apply", spec, "--store", str(store)]) == 0
+    out, err = capsys.readouterr()
+    assert "is finished already, nothing was run: test/loss" in out
+    assert "report: " in out
+    assert err == ""
+
+
+def test_apply_shows_plan_and_progress_on_standard_error_and_the_outcome_on_standard_output(spec, tmp_path, capsys):
+    assert run(["apply", spec, "--store", str(tmp_path / "s")]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("tiny-")
+    assert "completed in" in out
+    assert "(predicted ~" in out
+    assert "train  step 12/12  100 %" in err
+    assert "sample: " in err
+    assert "no earlier result" in err
+
+
+def test_apply_json_is_one_document(spec, store, capsys):  # noqa: F811
+    assert run(["apply", spec, "--store", str(store), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["exit_code"] == 0
+    assert [step["action"] for step in document["steps"]] == ["cached"] * 6
+
+
+def test_a_failed_gate_is_printed_with_figure_and_bound(spec, store, capsys):  # noqa: F811
+    assert run(["apply", spec, "--store", str(store), "--set", "expect=['validation/loss < 0.001']"]) == 4
+    out = capsys.readouterr().out
+    assert "gate failed: validation/loss is " in out
+    assert "expected validation/loss < 0.001" in out
+
+
+def test_plan_prints_actions_and_changes_nothing(spec, store, capsys):  # noqa: F811
+    def files():
+        return sorted(path for path in store.rglob("*") if path.name != "fingerprints.json")
+
+    before = files()
+    assert run(["plan", spec, "--store", str(store), "--set", "schedule.optimizer.learning_rate=2e-2"]) == 0
+    out = capsys.readouterr().out
+    assert "schedule.optimizer.learning_rate 0.01 -> 0.02 (--set" in out
+    assert "3 steps to run (train, evaluate, report)" in out
+    assert files() == before
+
+
+def test_plan_json_has_every_step(spec, store, capsys):  # noqa: F811
+    assert run(["plan", spec, "--store", str(store), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [step["id"] for step in document["steps"]] == ["data", "tokenizer", "tokens", "train", "evaluate", "report"]
+    assert document["model"]["parameters"] > 0
+    assert document["training"]["optimizer_steps"] == 12
+
+
+@pytest.mark.parametrize(("more", "code"), [([], 0), (["--set", "schedule.batch_size=2"], 6)])
+def test_the_detailed_exit_code_tells_whether_anything_would_run(spec, store, more, code):  # noqa: F811
+    assert run(["plan", spec, "--store", str(store), "--detailed-exitcode", *more]) == code
+
+
+def test_a_saved_plan_is_applied_and_refused_once_it_is_stale(spec, store, tmp_path, capsys, monkeypatch):  # noqa: F811
+    monkeypatch.chdir(tmp_path)
+    plan = str(tmp_path / "plan.json")
+    assert run(["plan", spec, "--store", str(store), "--set", "report.title=Saved", "-o", plan]) == 0
+    assert f"specrun apply {plan}" in capsys.readouterr().out
+    assert run(["apply", plan, "--store", str(store)]) == 0
+    with open(spec, "a") as file:
+        file.write("seeds: [5]\n")
+    assert run(["apply", plan, "--store", str(store)]) == 7
+    assert "stale-plan" in capsys.readouterr().err
+    assert run(["apply", plan, "--store", str(store), "--smoke"]) == 2
+
+
+def test_an_invalid_spec_exits_3_with_the_place(spec, capsys):
+    with open(spec, "a") as file:
+        file.write("modell: {}\n")
+    assert run(["apply", spec]) == 3
+    err = capsys.readouterr().err
+    assert f"{spec}:20:1 unknown-key" in err
+    assert "Traceback" not in err
+
+
+def test_a_spec_that_does_not_exist_exits_2(tmp_path, capsys):
+    assert run(["plan", str(tmp_path / "nothing.yaml")]) == 2
+    assert "nothing.yaml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["aply"], ["apply"], ["plan", "x.yaml", "--nope"], ["apply", "--store"]])
+def test_a_wrong_command_line_exits_2(arguments, capsys):
+    assert run(arguments) == 2
+    assert capsys.readouterr().err
+
+
+def test_a_spec_on_standard_input_is_planned(store, monkeypatch, capsys):  # noqa: F811
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TINY.encode())))
+    assert run(["plan", "-", "--store", str(store)]) == 0
+    assert "Nothing to do" in capsys.readouterr().out
+
+
+def test_an_unexpected_failure_is_said_to_be_a_bug_without_a_traceback(monkeypatch, spec, capsys):
+    def broken(request):
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("specrun.engine.prepare.prepare", broken)
+    assert run(["plan", spec]) == 1
+    err = capsys.readouterr().err
+    assert "internal-error: RuntimeError: boom" in err
+    assert "Traceback" not in err
+
+
+def test_closed_standard_output_is_no_failure(spec, store):  # noqa: F811
+    command = f"{sys.executable} -m specrun plan {spec} --store {store} | head -c 0; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+
+
+def test_doctor_finds_this_installation_usable(tmp_path, capsys):
+    assert run(["doctor", "--store", str(tmp_path / "s"), "--json"]) == 0
+    checks = {check["check"]: check["state"] for check in json.loads(capsys.readouterr().out)["checks"]}
+    assert checks["torch"] == checks["templates"] == checks["store"] == "ok"
+
+
+def test_every_command_has_a_module_and_help(capsys):
+    from specrun.cli.main import COMMANDS
+
+    for name in COMMANDS:
+        assert run([name, "--help"]) == 0
+        assert "Usage" in capsys.readouterr().out
