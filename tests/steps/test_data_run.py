@@ -1,0 +1,191 @@
+"""The data step: what it stores and says, when the fallback stands in, and what leaks between splits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from data_chain import Chain, spec_of
+from hypothesis import given
+from hypothesis import strategies as st
+from specrun.errors import DataError
+from specrun.events import Progress
+from specrun.sources.document_file import read_documents
+from specrun.steps.data import leakage, run
+from specrun.steps.data.leakage import LeakageCheck
+
+LONG = "a line of text that is long enough to count as a document of its own"
+GIVEN = {"kind": "given"}
+
+
+def text_source(folder: Path, documents: str = "lines", **splits: str) -> dict[str, Any]:
+    """A text source whose files hold these texts."""
+    for name, text in splits.items():
+        (folder / f"{name}.txt").write_text(text)
+    return {"kind": "text", "path": {name: f"{name}.txt" for name in splits}, "documents": documents}
+
+
+def stored(chain: Chain, split: str) -> list[str]:
+    return list(read_documents(chain.folder / "data" / f"{split}.parquet"))
+
+
+def test_what_is_stored_is_what_the_values_count(tmp_path: Path) -> None:
+    chain = Chain(spec_of(text_source(tmp_path, train="one two\nthree\n\nfour é\n", validation="five\n"), split=GIVEN), tmp_path)
+    output = chain.run("data")
+    assert stored(chain, "train") == ["one two\n", "three\n", "four é\n"]
+    train = output.values["splits"]["train"]
+    assert (train["documents"], train["characters"], train["bytes"], train["words"]) == (3, 21, 22, 5)
+    assert set(output.values["splits"]) == {"train", "validation"}
+    assert output.values["comparable"] is True
+    assert output.values["fallback_used"] is False
+    assert "variant" not in output.values
+    assert json.loads((tmp_path / "data" / "data.json").read_text()) == output.values
+    assert set(output.artifacts) == {"train.parquet", "validation.parquet", "data.json"}
+    assert any(isinstance(event, Progress) for event in chain.events)
+
+
+def test_the_same_data_gives_the_same_values_and_files(tmp_path: Path) -> None:
+    outputs = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        chain = Chain(spec_of({"kind": "synthetic", "characters": 5000}), tmp_path / name)
+        outputs.append((chain.run("data").values, (tmp_path / name / "data" / "train.parquet").read_bytes()))
+    assert outputs[0] == outputs[1]
+
+
+def test_empty_documents_are_left_out_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").touch()
+    source = text_source(tmp_path, "files", train="one", validation="two") | {
+        "path": {"train": ("train.txt", "empty.txt"), "validation": "validation.txt"}
+    }
+    chain = Chain(spec_of(source, split=GIVEN), tmp_path)
+    assert chain.run("data").values["empty_documents"] == 1
+    assert stored(chain, "train") == ["one"]
+
+
+def test_the_limit_takes_the_first_documents_of_each_split(tmp_path: Path) -> None:
+    source = text_source(tmp_path, train="1\n2\n3\n", validation="4\n5\n6\n")
+    chain = Chain(spec_of(source, split=GIVEN, limit=2), tmp_path)
+    chain.run("data")
+    assert (stored(chain, "train"), stored(chain, "validation")) == (["1\n", "2\n"], ["4\n", "5\n"])
+
+
+def test_a_smoke_run_reads_little_of_a_long_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "SMOKE_CHARACTERS", 100)
+    source = text_source(tmp_path, "files", train="long " * 1000, validation="short")
+    chain = Chain(spec_of(source, split=GIVEN), tmp_path, smoke=True)
+    assert chain.run("data").values["splits"]["train"]["characters"] == 100
+
+
+@pytest.mark.parametrize(("test", "splits"), [(None, ["train", "validation"]), ("test", ["train", "validation", "test"])])
+def test_a_fallback_stands_in_for_a_missing_source_and_is_never_silent(tmp_path: Path, test: str | None, splits: list[str]) -> None:
+    split = {"kind": "given", "test": test} if test else GIVEN
+    spec = spec_of({"kind": "text", "path": {"train": "no.txt", "validation": "no.txt"}}, split=split, fallback={"kind": "synthetic"})
+    chain = Chain(spec, tmp_path)
+    output = chain.run("data")
+    assert list(output.values["splits"]) == splits
+    assert output.values["comparable"] is False
+    assert output.values["fallback_used"] is True
+    assert output.values["source"]["kind"] == "synthetic"
+    assert output.values["variant"].startswith("fallback ")
+    assert chain.alerts == ["fallback-used"]
+    assert "not comparable" in output.warnings[0]
+    assert "no.txt" in output.warnings[0]
+
+
+def test_a_fallback_does_not_stand_in_for_data_that_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"caf\xe9")
+    chain = Chain(spec_of({"kind": "text", "path": "a.txt"}, fallback={"kind": "synthetic"}), tmp_path)
+    with pytest.raises(DataError) as caught:
+        chain.run("data")
+    assert caught.value.code == "wrong-encoding"
+
+
+def test_without_a_fallback_a_missing_source_is_its_own_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        Chain(spec_of({"kind": "text", "path": "no.txt"}), tmp_path).run("data")
+    assert caught.value.code == "missing-file"
+
+
+def test_a_fallback_that_is_not_needed_leaves_no_trace(tmp_path: Path) -> None:
+    values = {}
+    for name, fallback in (("with", {"kind": "python_docs"}), ("without", None)):
+        (tmp_path / name).mkdir()
+        values[name] = Chain(spec_of({"kind": "synthetic"}, fallback=fallback), tmp_path / name).run("data").values
+    assert values["with"] == values["without"]
+
+
+def test_a_split_without_documents_is_an_error_that_names_it(tmp_path: Path) -> None:
+    source = text_source(tmp_path, train="text\n", validation=" \n\n")
+    with pytest.raises(DataError, match="the validation split is empty") as caught:
+        Chain(spec_of(source, split=GIVEN), tmp_path).run("data")
+    assert caught.value.code == "empty-split"
+
+
+def test_a_source_of_blank_lines_is_an_empty_corpus(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(" \n\n")
+    with pytest.raises(DataError, match="holds no text") as caught:
+        Chain(spec_of({"kind": "text", "path": "a.txt", "documents": "lines"}), tmp_path).run("data")
+    assert caught.value.code == "empty-corpus"
+
+
+def test_documents_in_two_splits_are_counted_and_warned_about_with_an_example(tmp_path: Path) -> None:
+    source = text_source(tmp_path, train=f"{LONG}\nother\n", validation=f"  {LONG}  \n{LONG}\nshort\n")
+    chain = Chain(spec_of(source, split=GIVEN), tmp_path)
+    output = chain.run("data")
+    assert output.values["leakage"] == {"train/validation": 2}
+    assert chain.alerts == ["duplicate-across-splits"]
+    assert "2 documents of validation (66.7%) also stand in train" in output.warnings[0]
+    assert "a line of text" in output.warnings[0]
+
+
+def test_short_documents_and_those_repeated_inside_a_split_are_no_leak(tmp_path: Path) -> None:
+    source = text_source(tmp_path, train=f"{LONG}\n{LONG}\n= heading =\n", validation="= heading =\n")
+    output = Chain(spec_of(source, split=GIVEN), tmp_path).run("data")
+    assert output.values["leakage"] == {"train/validation": 0}
+    assert output.warnings == ()
+
+
+texts = st.lists(st.sampled_from([letter * 50 for letter in "abcde"]), max_size=8)
+
+
+@given(texts, texts, texts, st.randoms(use_true_random=False))
+def test_leaks_are_the_documents_that_stand_in_both_whatever_the_order(
+    train: list[str], validation: list[str], test: list[str], random: Any
+) -> None:
+    splits = {"train": train, "validation": validation, "test": test}
+    items = [(split, text) for split, of_split in splits.items() for text in of_split]
+    random.shuffle(items)
+    check = LeakageCheck()
+    for split, text in items:
+        check.add(split, text)
+    for leak in check.leaks(("train", "validation", "test")):
+        shared = [text for text in splits[leak.second] if text in splits[leak.first]]
+        assert leak.documents == len(shared)
+        assert bool(leak.excerpt) == bool(shared)
+
+
+def test_a_very_long_document_is_compared_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leakage, "_BLOCK", 64)
+    check = LeakageCheck()
+    for split, text in (("train", "x" * 1000), ("validation", "x" * 1000), ("validation", "x" * 999 + "y")):
+        check.add(split, text)
+    assert check.leaks(("train", "validation"))[0].documents == 1
+
+
+def test_wikitext_keeps_its_counts_as_rows_and_as_one_document(tmp_path: Path, shared_data: Path) -> None:
+    source = {"kind": "huggingface", "path": "Salesforce/wikitext", "config": "wikitext-2-v1"}
+    found = {}
+    for documents in ("rows", "joined"):
+        (tmp_path / documents).mkdir()
+        spec = spec_of(source | {"documents": documents}, split={"kind": "given", "test": "test"})
+        found[documents] = Chain(spec, tmp_path / documents, data_root=shared_data / "hub").run("data").values
+    for split in ("train", "validation", "test"):
+        rows, joined = found["rows"]["splits"][split], found["joined"]["splits"][split]
+        assert (rows["bytes"], rows["words"]) == (joined["bytes"], joined["words"])
+        assert joined["documents"] == 1
+    assert found["rows"]["empty_documents"] + sum(s["documents"] for s in found["rows"]["splits"].values()) == 3760 + 2159 + 2199
+    assert found["joined"]["splits"]["train"]["words"] == 213_886
+    assert found["joined"]["source"]["revision"] == found["rows"]["source"]["revision"]
