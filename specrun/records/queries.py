@@ -87,10 +87,13 @@ class Records:
 
     def series(self, run_id: str, metrics: Sequence[str] | None = None) -> dict[str, list[Point]]:
         """Curves of a run, each in order of steps. metrics: only these; one that was not recorded is absent."""
+        # Runs lie in the file about in the order of time, so bounds of time spare reading the rest of a large store.
+        window = "SELECT min(first_time) - INTERVAL 1 SECOND, max(last_time) + INTERVAL 1 SECOND FROM journals WHERE run_id = ?"
+        [(first, last)] = self._rows(window, [run_id])
         rows = self._rows(
-            "SELECT metric, step, value, epoch, tokens, time FROM metrics"
-            " WHERE run_id = $run AND ($metrics IS NULL OR list_contains($metrics, metric)) ORDER BY metric, step",
-            {"run": run_id, "metrics": None if metrics is None else list(metrics)},
+            "SELECT metric, step, value, epoch, tokens, time FROM metrics WHERE run_id = $run AND time BETWEEN $first AND $last"
+            " AND ($metrics IS NULL OR list_contains($metrics, metric)) ORDER BY metric, step",
+            {"run": run_id, "first": first, "last": last, "metrics": None if metrics is None else list(metrics)},
         )
         curves: dict[str, list[Point]] = {}
         for metric, step, value, epoch, tokens, time in rows:
@@ -147,7 +150,7 @@ class Records:
         )
         if not rows:
             self._require_metric(metric)
-        found = {run.run_id: run for run in self._runs("WHERE list_contains(?, run_id)", [[run_id for run_id, _ in rows]])}
+        found = {run.run_id: run for run in self._runs("WHERE run_id IN (SELECT unnest(?))", [[run_id for run_id, _ in rows]])}
         return [(found[run_id], best) for run_id, best in rows]
 
     def sql(self, query: str, limit: int | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -161,7 +164,8 @@ class Records:
         ids = [row[0] for row in rows]
         metrics: dict[str, dict[str, float]] = {run_id: {} for run_id in ids}
         for run_id, metric, value in self._rows(
-            "SELECT run_id, metric, coalesce(final, last) FROM run_summary WHERE list_contains(?, run_id) ORDER BY run_id, metric", [ids]
+            "SELECT run_id, metric, coalesce(final, last) FROM run_summary WHERE run_id IN (SELECT unnest(?)) ORDER BY run_id, metric",
+            [ids],
         ):
             metrics[run_id][metric] = value
         return [_run_row(row, metrics[row[0]]) for row in rows]
