@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 
 from specrun.spec import rules
 from specrun.spec.document import Spec
@@ -30,15 +30,15 @@ def problems(spec: Spec, *, complete: bool) -> list[Problem]:
     """Everything the rules find. complete: whether all sections are valid; otherwise what cannot be read is skipped."""
     found: list[Problem] = []
     for check in all_rules():
-        _collect(check(spec), found, complete=complete)
+        _collect(partial(check, spec), found, complete=complete)
     for path, part in parts(spec):
-        _collect(part.problems(spec, path), found, complete=complete)
+        _collect(partial(part.problems, spec, path), found, complete=complete)
     return found
 
 
-def _collect(findings: Iterator[Problem], found: list[Problem], *, complete: bool) -> None:
+def _collect(check: Callable[[], Iterator[Problem]], found: list[Problem], *, complete: bool) -> None:
     try:
-        found.extend(findings)
+        found.extend(check())
     except AttributeError:
         # In a partial spec, the attributes of what is invalid are absent: the check has lost its input.
         if complete:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from specrun.spec.document import Spec
 from specrun.spec.units import Quantity
 
 
-def comparable(first: Quantity, second: Quantity, *, batch_size: int, sequence_length: int) -> tuple[float, float] | None:
-    """Both amounts in one unit; None where only the data relates them (epochs to steps). sequence_length: tokens a sample."""
+def comparable(first: Quantity, second: Quantity, spec: Spec) -> tuple[float, float] | None:
+    """Both amounts in one unit; None where only the data relates them (epochs to steps)."""
     if first.unit == second.unit:
         return first.amount, second.amount
-    samples = {"steps": batch_size, "samples": 1.0, "tokens": 1 / sequence_length}
-    if first.unit in samples and second.unit in samples:
-        return first.amount * samples[first.unit], second.amount * samples[second.unit]
+    if {first.unit, second.unit} <= {"steps", "samples", "tokens"}:
+        return _samples(first, spec), _samples(second, spec)
     return None
+
+
+def _samples(quantity: Quantity, spec: Spec) -> float:
+    match quantity.unit:
+        case "steps":
+            return quantity.amount * spec.schedule.batch_size
+        case "tokens":
+            return quantity.amount / spec.data.sequence_length
+        case _:
+            return quantity.amount

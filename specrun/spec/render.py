@@ -61,7 +61,7 @@ def _excerpt(d: Diagnostic) -> str:
     number = f"{d.line:>5} | "
     gutter = " " * 6 + "| "
     hint = f" {_safe(d.hint)}" if d.hint else ""
-    return f"{number}{_safe(shown)}\n{gutter}{' ' * before}{'^' * max(1, min(marks, len(shown) - before))}{hint}"
+    return f"{number}{_safe(shown)}\n{gutter}{' ' * before}{'^' * max(1, min(marks, _width(shown) - before))}{hint}"
 
 
 def _width(text: str) -> int:

@@ -9,7 +9,8 @@ from specrun.spec.nodes import Place, Source, Span
 
 MAX_BYTES = 1_000_000
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+"""What YAML does not take as it is; in double quotes it can be escaped."""
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -44,10 +45,10 @@ def decode(data: bytes, source: Source, findings: Findings) -> str | None:
 
 def check_characters(text: str, source: Source, findings: Findings) -> bool:
     """Find every character that is invisible or breaks lines in some tools only; True where there is one."""
-    if not _UNPRINTABLE.search(text):
+    if not UNPRINTABLE.search(text):
         return False
     for number, line in enumerate(source.lines, 1):
-        for match in _UNPRINTABLE.finditer(line):
+        for match in UNPRINTABLE.finditer(line):
             findings.add(
                 at(source, number, match.start() + 1), "control-character",
                 f"the character U+{ord(match[0]):04X} is not allowed in a spec",

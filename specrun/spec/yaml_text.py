@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from specrun.spec.scalars import resolve
+from specrun.spec.text import UNPRINTABLE
 
 _BARE = re.compile(r"[A-Za-z0-9_./<>=+%-][A-Za-z0-9_./<>=+% -]*\Z")
 _INDICATORS = ("-", "?", ">", "%", "=")
@@ -29,7 +30,7 @@ def yaml_value(value: Any) -> str:
 def yaml_text(text: str) -> str:
     """A text, quoted where it would read as something else."""
     bare = _BARE.match(text) and not text.endswith(" ") and not text.startswith(_INDICATORS) and isinstance(resolve_or_none(text), str)
-    return text if bare else json.dumps(text, ensure_ascii=True)
+    return text if bare else UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
 
 
 def resolve_or_none(text: str) -> Any:

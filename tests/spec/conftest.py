@@ -11,10 +11,22 @@ import pytest
 GOLDEN = Path(__file__).parent / "golden"
 
 
+EXPLAINED = Path(__file__).parent / "golden_explain"
+
+
 @pytest.fixture()
 def golden() -> Callable[[str, str], None]:
+    return _compare_in(GOLDEN)
+
+
+@pytest.fixture()
+def golden_explain() -> Callable[[str, str], None]:
+    return _compare_in(EXPLAINED)
+
+
+def _compare_in(folder: Path) -> Callable[[str, str], None]:
     def compare(name: str, text: str) -> None:
-        file = GOLDEN / name
+        file = folder / name
         if os.environ.get("SPECRUN_UPDATE_GOLDEN"):
             file.parent.mkdir(exist_ok=True)
             file.write_text(text, encoding="utf-8")

@@ -29,6 +29,5 @@ def check(spec: Spec) -> Iterator[Problem]:
 def _exceeds(every: Quantity, spec: Spec) -> bool:
     if every.unit == "percent":
         return every.amount > 100
-    schedule = spec.schedule
-    sizes = comparable(every, schedule.duration, batch_size=schedule.batch_size, sequence_length=spec.data.sequence_length)
+    sizes = comparable(every, spec.schedule.duration, spec)
     return sizes is not None and sizes[0] > sizes[1]

@@ -29,6 +29,6 @@ def check(spec: Spec) -> Iterator[Problem]:
         if warmup.amount >= 100:
             yield Problem(path, CODE, f"warm-up {warmup} leaves nothing of the duration", "use 5%")
         return
-    sizes = comparable(warmup, spec.schedule.duration, batch_size=spec.schedule.batch_size, sequence_length=spec.data.sequence_length)
+    sizes = comparable(warmup, spec.schedule.duration, spec)
     if sizes and sizes[0] >= sizes[1]:
         yield Problem(path, CODE, f"warm-up {warmup} is not shorter than the duration {spec.schedule.duration}", "use 5%")

@@ -1,0 +1,116 @@
+"""What `explain` tells: every value with its origin, one key in full, the nearest key for one that does not exist."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specrun.errors import UsageError
+from specrun.spec.dump import dump, walk_fields
+from specrun.spec.explain import MEANINGS, document, explain_all, explain_key
+from specrun.spec.findings import Findings
+from specrun.spec.impact import IMPACTS
+from specrun.spec.loader import load_node
+from specrun.spec.nodes import Source, plain
+from specrun.spec.yaml_text import yaml_value
+from tests.spec.specs import FIXTURES, MINIMAL, load
+
+TEXT = MINIMAL + "preset: balanced\nschedule:\n  batch_size: 16\n  optimizer: {kind: adamw, learning_rate: 5e-4}\n"
+SETS = ["schedule.optimizer.learning_rate=1e-3"]
+
+
+def read(text: str) -> object:
+    node = load_node(text, Source("file", "a.yaml", tuple(text.split("\n"))), Findings())
+    assert node is not None
+    return plain(node)
+
+
+def lists(value: object) -> object:
+    """Tuples as lists, all the way down."""
+    if isinstance(value, dict):
+        return {key: lists(item) for key, item in value.items()}
+    return [lists(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def test_the_whole_spec_is_the_golden_text(golden_explain: Callable[[str, str], None]) -> None:
+    golden_explain("explain-all.txt", explain_all(load(TEXT, sets=SETS)) + "\n")
+
+
+def test_the_whole_spec_reads_back_as_its_values() -> None:
+    for text in (TEXT, (FIXTURES / "rich.yaml").read_text(encoding="utf-8")):
+        loaded = load(text)
+        assert lists(read(explain_all(loaded))) == dump(loaded.spec)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["schedule.optimizer.learning_rate", "schedule.evaluate", "schedule.evaluate.every", "data.tokenizer", "schedule.early_stopping",
+     "schedule.early_stopping.patience", "schedule", "search", "seeds", "name"],
+)  # fmt: skip
+def test_a_key_is_the_golden_text(key: str, golden_explain: Callable[[str, str], None]) -> None:
+    golden_explain(f"explain-{key}.txt", explain_key(load(TEXT, sets=SETS), key) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("schedule.optimiser", "did you mean schedule.optimizer?"),
+        ("modle", "did you mean model?"),
+        ("data.tokenizer.vocab", "did you mean data.tokenizer.vocab_size?"),
+        ("name.first", "ask for name"),
+        ("report.xyzzy", "its keys are formats and title"),
+        ("", "its keys are version"),
+    ],
+)
+def test_a_key_that_does_not_exist_names_the_nearest(key: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        explain_key(load(TEXT), key)
+    assert caught.value.code == "unknown-key"
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith(hint)
+
+
+def test_every_key_of_a_spec_can_be_explained() -> None:
+    loaded = load((FIXTURES / "rich.yaml").read_text(encoding="utf-8"))
+    for path, impact, _ in walk_fields(loaded.spec):
+        text = explain_key(loaded, ".".join(path))
+        assert f"impact     {impact}: " in text
+        assert loaded.provenance.describe(".".join(path)) in text
+
+
+def test_the_document_has_every_value_with_its_chain() -> None:
+    values = document(load(TEXT, sets=SETS))["values"]
+    assert json.loads(json.dumps(values)) == values
+    rate = values["schedule.optimizer.learning_rate"]
+    assert (rate["value"], rate["impact"], rate["origin"]["kind"]) == (1e-3, "weights", "set")
+    assert [o["kind"] for o in rate["overrides"]] == ["file", "default"]
+    assert rate["overrides"][0]["line"] == 11
+    assert values.keys() == {".".join(path) for path, _, _ in walk_fields(load(TEXT).spec)}
+
+
+def test_the_document_of_a_key_is_that_part_of_the_whole() -> None:
+    loaded = load(TEXT, sets=SETS)
+    whole = document(loaded)["values"]
+    part = document(loaded, "schedule.optimizer")["values"]
+    assert part == {key: value for key, value in whole.items() if key.startswith("schedule.optimizer.")}
+
+
+def test_every_impact_class_has_a_meaning() -> None:
+    assert set(MEANINGS) == set(IMPACTS)
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(alphabet="ab :#-\"'é", max_size=4), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+
+
+@given(values)
+def test_a_value_reads_back_as_it_is_written(value: object) -> None:
+    assert lists(read(f"a: {yaml_value(value)}  # comment")) == {"a": value}

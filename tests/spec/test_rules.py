@@ -1,0 +1,195 @@
+"""Rules that cross fields: what each finds, and what it lets pass."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specrun.spec import rules
+from specrun.spec.checks import all_rules, parts, problems
+from specrun.spec.gates import Gate, parse_gate
+from specrun.spec.metrics import final_metrics
+from specrun.spec.quantities import comparable
+from specrun.spec.rules.profile import profile_problems
+from specrun.spec.secrets import has_secret, masked
+from specrun.spec.section import Part, Problem
+from specrun.spec.units import Quantity
+from tests.spec.specs import MINIMAL, check, codes, load, only
+
+MODULES = [importlib.import_module(f"{rules.__name__}.{m.name}") for m in pkgutil.iter_modules(rules.__path__)]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__.rpartition(".")[2])
+def test_every_rule_says_what_why_example_and_remedy(module: object) -> None:
+    text = module.__doc__ or ""
+    assert all(word in text for word in ("What:", "Why:", "Example:", "Remedy:"))
+    assert module.CODE == module.CODE.lower()  # type: ignore[attr-defined]
+
+
+def test_codes_are_distinct() -> None:
+    found = [module.CODE for module in MODULES]
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "{batch_size: 30, micro_batch_size: 10}",
+        "{batch_size: 30, micro_batch_size: auto}",
+        "{batch_size: 8, micro_batch_size: 8}",
+        "{duration: 400 steps, learning_rate: {kind: warmup_cosine, warmup: 399 steps}}",
+        "{duration: 3 epochs, learning_rate: {kind: warmup_cosine, warmup: 500 steps}}",
+        "{duration: 3 epochs, learning_rate: {kind: warmup_cosine, warmup: 99%}}",
+        "{duration: 1M tokens, learning_rate: {kind: constant, warmup: 10 steps}}",
+        "{duration: 400 steps, evaluate: {every: 400 steps}}",
+        "{duration: 3 epochs, evaluate: {every: 5000 steps}, checkpoint: {every: 10min}}",
+        "{early_stopping: {metric: validation/accuracy}, checkpoint: {metric: validation/bits_per_byte}}",
+    ],
+)
+def test_what_fits_together_passes(schedule: str) -> None:
+    assert check(MINIMAL + f"schedule: {schedule}\n").diagnostics == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "path", "hint"),
+    [
+        ("schedule: {batch_size: 4, micro_batch_size: 8}", "batch-not-divisible", "schedule.micro_batch_size", "use 4 or less, or auto"),
+        ("schedule: {learning_rate: {kind: constant, warmup: 100%}}", "warmup-not-shorter", "schedule.learning_rate.warmup", "use 5%"),
+        ("schedule: {duration: 1000 tokens, learning_rate: {kind: constant, warmup: 1 step}}", "warmup-not-shorter",
+         "schedule.learning_rate.warmup", "use 5%"),
+        ("schedule: {evaluate: {every: 150%}}", "cadence-exceeds-duration", "schedule.evaluate.every", "use 10%"),
+        ("schedule: {duration: 10 steps, checkpoint: {every: 20 steps}}", "cadence-exceeds-duration", "schedule.checkpoint.every", "use 10%"),
+        ("schedule: {checkpoint: {metric: validation/perplexty}}", "not-a-validation-metric", "schedule.checkpoint.metric",
+         "use validation/perplexity"),
+        ("schedule: {checkpoint: {metric: train/loss}}", "not-a-validation-metric", "schedule.checkpoint.metric", "use validation/loss"),
+        ("expect: [speed > 3]", "unreadable-gate", "expect.0", "write test/loss < 4 or the like"),
+        ("expect: [validation/loss < 3, validation/los < 3]", "gate-without-metric", "expect.1", "did you mean validation/loss?"),
+        ("seeds: [3, 3]", "duplicate-seed", "seeds.1", "use 0, or remove it"),
+        ("tags: [sk-" + "a" * 30 + "]", "secret-literal", "tags.0", "use env:NAME, and revoke this one"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_told_with_a_value_that_would(line: str, code: str, path: str, hint: str) -> None:
+    found = only(f"{MINIMAL}{line}\n")
+    assert (found.code, found.path, found.hint, found.line) == (code, path, hint, 8)
+
+
+def test_the_byte_tokenizer_needs_a_row_for_its_end_of_text() -> None:
+    def text(rows: int, end: str) -> str:
+        return MINIMAL.replace("{kind: ratio}", f"{{kind: ratio}}\n  tokenizer: {{kind: byte, end_of_text: {end}}}").replace(
+            "{kind: gpt}", f"{{kind: gpt, vocab_size: {rows}}}"
+        )
+
+    assert codes(text(256, "true")) == ["vocabulary-exceeds-model"]
+    assert codes(text(257, "true")) == codes(text(256, "false")) == []
+
+
+def test_a_test_metric_needs_a_test_split() -> None:
+    gate = "expect: [test/perplexity < 60]\n"
+    assert codes(MINIMAL + gate) == ["gate-without-metric"]
+    assert codes(MINIMAL.replace("{kind: ratio}", "{kind: ratio, test: 0.1}") + gate) == []
+    assert "test/loss" not in final_metrics(load().spec)
+
+
+def test_a_cuda_profile_needs_a_device() -> None:
+    spec = load(MINIMAL + "hardware: {profile: cuda}\n").spec
+    (found,) = profile_problems(spec, has_cuda=False)
+    assert (found.code, found.path) == ("profile-without-device", ("hardware", "profile"))
+    assert list(profile_problems(spec, has_cuda=True)) == []
+    assert list(profile_problems(load().spec, has_cuda=False)) == []
+
+
+def test_a_rule_whose_input_is_invalid_is_skipped_and_the_others_run() -> None:
+    text = MINIMAL + "seeds: [1, 1]\nschedule: {batch_size: x, micro_batch_size: 7, duration: 10 steps, evaluate: {every: 20 steps}}\n"
+    assert sorted(codes(text)) == ["cadence-exceeds-duration", "duplicate-seed", "wrong-type"]
+
+
+def test_a_rule_that_fails_on_a_valid_spec_is_a_bug_and_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(spec: object) -> object:
+        raise AttributeError("a bug")
+
+    spec = load().spec
+    monkeypatch.setattr("specrun.spec.checks.all_rules", lambda: (broken,))
+    with pytest.raises(AttributeError, match="a bug"):
+        problems(spec, complete=True)
+    assert problems(spec, complete=False) == []
+
+
+def test_every_part_is_asked_for_its_problems(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def remember(self: Part, spec: object, path: tuple[str, ...]) -> list[Problem]:
+        asked.append((path, self.kind))
+        return [Problem(path, "told", "a warning", severity="warning")]
+
+    spec = load().spec
+    for _, part in parts(spec):
+        monkeypatch.setattr(type(part), "problems", remember)
+    found = problems(spec, complete=True)
+    assert {p.path for p in found} == {path for path, _ in asked} == {path for path, _ in parts(spec)}
+    assert ("data", "tokenizer") in dict(asked)
+
+
+def test_all_rules_are_found() -> None:
+    assert len(all_rules()) == sum(hasattr(module, "check") for module in MODULES)
+
+
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.sampled_from(["test/loss", "validation/bits_per_byte", "a/b-c/d.e"]), st.sampled_from(["<", "<=", ">", ">=", "=="]), numbers, numbers)
+def test_a_gate_judges_as_its_operator_says(metric: str, operator: str, bound: float, value: float) -> None:
+    gate = parse_gate(f" {metric}{operator} {bound!r} ")
+    assert gate == Gate(metric, operator, bound)
+    assert gate.evaluate(value) is eval(f"{value!r} {operator} {bound!r}")
+
+
+def test_a_gate_prints_as_it_is_read() -> None:
+    assert parse_gate(str(parse_gate("test/loss<=1e-3"))) == Gate("test/loss", "<=", 0.001)
+
+
+@pytest.mark.parametrize("operator", ["<", "<=", ">", ">=", "=="])
+def test_no_gate_holds_for_what_is_not_a_number(operator: str) -> None:
+    assert not parse_gate(f"test/loss {operator} 3").evaluate(float("nan"))
+
+
+@pytest.mark.parametrize("text", ["", "loss < 3", "test/loss", "test/loss < x", "test/loss != 3", "test/loss < 3 extra", "3 < test/loss", "test/loss < 1e999"])
+def test_what_is_no_gate_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not metric|more than"):
+        parse_gate(text)
+
+
+@pytest.mark.parametrize(
+    "secret", ["hf_" + "a" * 34, "sk-proj-" + "A1" * 20, "ghp_" + "b" * 36, "AKIA" + "ABCD" * 4, "xoxb-1234567890-abc", "glpat-" + "c" * 20]
+)
+def test_credentials_are_recognised_and_masked(secret: str) -> None:
+    assert has_secret(f"token {secret}.")
+    assert secret not in masked(f"token {secret}.")
+    assert len(masked(f"token {secret}.")) == len(f"token {secret}.")
+
+
+@pytest.mark.parametrize("text", ["env:HF_TOKEN", "b08601e04326c79dfdd32d625aee71d232d685c3", "half_hf_something", "task-sk-1", "AKIA", "Salesforce/wikitext"])
+def test_commits_names_and_references_are_no_credentials(text: str) -> None:
+    assert not has_secret(text)
+
+
+def test_a_credential_is_not_printed() -> None:
+    from specrun.spec.render import render_text
+
+    secret = "hf_" + "Z9" * 17
+    assert secret not in render_text(check(MINIMAL + f"description: {secret}\n").diagnostics)
+
+
+def test_quantities_compare_where_the_spec_relates_their_units() -> None:
+    spec = load(MINIMAL.replace("data:", "data:\n  sequence_length: 8") + "schedule: {batch_size: 4}\n").spec
+
+    def sizes(a: tuple[float, str], b: tuple[float, str]) -> tuple[float, float] | None:
+        return comparable(Quantity(*a), Quantity(*b), spec)  # type: ignore[arg-type]
+
+    assert sizes((2, "epochs"), (3, "epochs")) == (2, 3)
+    assert sizes((1, "steps"), (4, "samples")) == (4, 4)
+    assert sizes((64, "tokens"), (2, "steps")) == (8, 8)
+    assert sizes((1, "epochs"), (3, "steps")) is None
