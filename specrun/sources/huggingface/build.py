@@ -41,8 +41,9 @@ def build(options: Options, request: SourceRequest) -> LoadedText:
         )
     cut_off = why_unreachable() if folder is None else None
     with nullcontext() if cut_off is None else cache_only():
-        builder = _builder(options, folder, request, cut_off)
-        revision = _revision(options, request, folder, builder)
+        digest = _digest(options, request) if folder is not None else None
+        builder = _builder(options, folder, request, cut_off, digest)
+        revision = digest or _commit(options, builder)
         splits = _prepare(options, builder, request)
     documents = {name: _documents(split, request.text_column, joined=options.documents == "joined") for name, split in splits.items()}
     facts = {
@@ -55,12 +56,23 @@ def build(options: Options, request: SourceRequest) -> LoadedText:
     return LoadedText(documents, facts, variant=f"revision {revision}" if folder is None else None)
 
 
-def _builder(options: Options, folder: Path | None, request: SourceRequest, cut_off: str | None) -> Any:
+def _digest(options: Options, request: SourceRequest) -> str:
+    try:
+        return digest_files(options.input_roles(base=request.base_folder, data_root=request.data_root))
+    except OSError as error:
+        hint = "make the dataset's files readable"
+        raise SourceUnavailable(f"{error.filename}: {error.strerror}", code="unreadable-file", hint=hint) from error
+
+
+def _builder(options: Options, folder: Path | None, request: SourceRequest, cut_off: str | None, digest: str | None) -> Any:
+    """The library's builder. digest: of the local folder's files; each state of a folder is converted in a cache of its own,
+    because the library takes a folder whose files have changed for the one in its cache."""
     datasets = library()
     where = options.path if folder is None else str(folder)
     revision = options.revision if folder is None else None
+    cache = None if digest is None else str(Path(datasets.config.HF_DATASETS_CACHE) / "by-content" / digest[:32])
     try:
-        return datasets.load_dataset_builder(where, name=options.config, revision=revision)
+        return datasets.load_dataset_builder(where, name=options.config, revision=revision, cache_dir=cache)
     except ValueError as error:
         configs = _configs(datasets, where, revision)
         if configs and options.config not in configs:
@@ -85,12 +97,10 @@ def _prepare(options: Options, builder: Any, request: SourceRequest) -> dict[str
         builder.download_and_prepare()
         return dict(builder.as_dataset())
     except expected_errors() as error:
-        raise cannot_prepare(options, error, builder.cache_dir) from error
+        raise cannot_prepare(options, error) from error
 
 
-def _revision(options: Options, request: SourceRequest, folder: Path | None, builder: Any) -> str:
-    if folder is not None:
-        return digest_files(options.input_roles(base=request.base_folder, data_root=request.data_root))
+def _commit(options: Options, builder: Any) -> str:
     found = str(builder.hash)
     if options.revision is not None and _COMMIT.fullmatch(options.revision) and found != options.revision:
         # The library falls back to whatever is in its cache when the Hub is out of reach, whichever commit that is.

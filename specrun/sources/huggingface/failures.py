@@ -5,6 +5,7 @@ The library keeps the cause of some failures only in its message; where it does,
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from specrun.sources.files import nearest_existing
 from specrun.sources.huggingface.options import Options
 from specrun.spec.nearest import listed, nearest
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_FORBIDDEN = frozenset({errno.EPERM, errno.EACCES, errno.EROFS, errno.ENOTDIR})
 _OUT_OF_REACH = frozenset({"ConnectionError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectError", "ConnectTimeout",
                            "ReadTimeout", "TimeoutException", "ReadError", "RemoteProtocolError", "ProxyError", "SSLError", "NetworkError",
                            "TransportError", "SocketBlockedError", "SocketConnectBlockedError", "TimeoutError", "gaierror"})  # fmt: skip
@@ -34,6 +37,9 @@ def cannot_load(
     options: Options, error: Exception, *, folder: Path | None, data_root: Path | None, cut_off: str | None = None
 ) -> DataError:
     """The dataset's description could not be read. cut_off: why the Hub was not asked, if it was not."""
+    refused = _refused_write(error)
+    if refused is not None:
+        return refused
     if folder is not None:
         message = f"{folder} is not a dataset: {_one_line(error)}"
         return DataError(
@@ -63,19 +69,30 @@ def cannot_load(
     return DataError(message, code="not-a-dataset", hint="choose a dataset of Parquet, CSV, JSON or text files")
 
 
-def cannot_prepare(options: Options, error: Exception, cache: str) -> DataError:
+def cannot_prepare(options: Options, error: Exception) -> DataError:
     """The dataset's files could not be fetched, read or converted."""
+    refused = _refused_write(error)
+    if refused is not None:
+        return refused
     names = {type(link).__name__ for link in _chain(error)}
-    if any(isinstance(link, OSError) and link.errno in (28, 122) for link in _chain(error)):
-        return DataError(f"{cache}: no space left", code="disk-full", hint="free some space, or set HF_HOME to a folder with more")
-    if any(isinstance(link, PermissionError) for link in _chain(error)):
-        return DataError(f"{cache} cannot be written", code="unwritable-cache", hint="set HF_HOME to a folder that can be")
     if names & _OUT_OF_REACH or _server_failed(error):
         return _unreachable(options, _one_line(error), None)
     root = list(_chain(error))[-1]
     return DataError(
         f"{options.path} cannot be read: {_one_line(root)}", code="unreadable-dataset", hint="its files may be damaged; fetch them again"
     )
+
+
+def _refused_write(error: Exception) -> DataError | None:
+    """The error of a cache that cannot be written, if that is what happened."""
+    for link in _chain(error):
+        if isinstance(link, OSError) and link.errno in _FULL:
+            hint = "free some space, or set HF_HOME to a folder with more"
+            return DataError(f"{link.filename or 'the cache of datasets'}: no space left", code="disk-full", hint=hint)
+        if isinstance(link, OSError) and link.errno in _FORBIDDEN:
+            message = f"{link.filename or 'the cache of datasets'} cannot be written: {link.strerror}"
+            return DataError(message, code="unwritable-cache", hint="set HF_HOME to a folder that can be written")
+    return None
 
 
 def _unreachable(options: Options, why: str, data_root: Path | None) -> SourceUnavailable:

@@ -30,9 +30,11 @@ def library() -> Any:
 
 def expected_errors() -> tuple[type[Exception], ...]:
     """What the library raises for a dataset or a network at fault; its own errors and the HTTP client's are among them."""
+    from datasets.exceptions import DatasetsError
+
     clients = [(sys.modules.get(name), error) for name, error in (("httpx", "HTTPError"), ("httpx2", "HTTPError"))]
     of_clients = [getattr(module, error) for module, error in clients if module is not None]
-    return (OSError, ValueError, RuntimeError, LookupError, TypeError, NotImplementedError, *of_clients)
+    return (DatasetsError, OSError, ValueError, RuntimeError, LookupError, TypeError, NotImplementedError, *of_clients)
 
 
 def why_unreachable() -> str | None:
