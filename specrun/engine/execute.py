@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 
 from specrun.engine.history import append_history
 from specrun.engine.locks import hold, wait_for
@@ -72,11 +73,13 @@ def _lock_runs(prepared: Prepared, locks: ExitStack, *, held: frozenset[str]) ->
 
 
 def _run_shared(prepared: Prepared, *, show: Emit, tally: list[StepOutcome]) -> tuple[Prepared, dict[str, StepResult]]:
+    """Run what has to run. The plan that comes back keeps the decisions that were taken about these steps, for the record."""
     shared: dict[str, StepResult] = {}
+    taken: dict[str, Decision] = {}
     for kind in prepared.kinds.values():
         if kind.scope != "shared":
             continue
-        decision = prepared.decision(kind.kind)
+        decision = taken[kind.kind] = prepared.decision(kind.kind)
         if decision.action == "run":
             result, action = _run_one_shared(prepared, kind, decision, shared, show)
             shared[kind.kind] = result
@@ -87,7 +90,8 @@ def _run_shared(prepared: Prepared, *, show: Emit, tally: list[StepOutcome]) -> 
             if found is not None:
                 shared[kind.kind] = found
             tally.append(StepOutcome(kind.kind, decision.action, 0.0))
-    return prepared, shared
+    decisions = tuple(taken.get(decision.step.id, decision) for decision in prepared.decisions)
+    return replace(prepared, decisions=decisions), shared
 
 
 def _finished_shared(prepared: Prepared, tally: list[StepOutcome]) -> dict[str, StepResult]:

@@ -50,7 +50,8 @@ def execute_run(
     run_id = _run_id(prepared, decisions)
     error: SpecrunError | None = None
     with RunSession(prepared, run_id=run_id, seed=seed, show=show, shared=shared) as session:
-        _record_shared(work, session, shared)
+        if session.attempt == 1:
+            _record_shared(work, session, shared)
         try:
             _do_all(work, session, decisions)
         except SpecrunError as failure:
@@ -89,7 +90,7 @@ def _do(work: _Work, session: RunSession, decision: Decision) -> None:
     if decision.action == "cached":
         result = workspace.result(step.kind, step.key)
         assert result is not None
-        _keep(work, session, decision, result, seconds=0.0)
+        _keep(work, decision, result, seconds=0.0)  # recorded when it ran, with what it took
         return
     verb = "continued" if decision.action == "resume" else "started"
     session.emit(Message(f"{step.id}: {verb} ({decision.reason})"))
@@ -106,13 +107,13 @@ def _do(work: _Work, session: RunSession, decision: Decision) -> None:
     _remember(work.prepared, result)
     for event in artifact_events(result):
         session.emit(event)
-    _keep(work, session, decision, result, seconds=result.seconds)
+    session.record_step(decision, actual_costs(result, session.folder))
+    _keep(work, decision, result, seconds=result.seconds)
 
 
-def _keep(work: _Work, session: RunSession, decision: Decision, result: StepResult, *, seconds: float) -> None:
+def _keep(work: _Work, decision: Decision, result: StepResult, *, seconds: float) -> None:
     work.results[decision.step.kind] = result
     work.own.append(result)
-    session.record_step(decision, actual_costs(result, session.folder) if seconds else {})
     work.tally.append(StepOutcome(decision.step.id, decision.action, seconds))
 
 

@@ -20,7 +20,7 @@ from specrun.events import Alert, Emit, Event, RunStatus, Status, StepRecord
 from specrun.plan.step import Decision, Predicted, Step, StepResult
 from specrun.records.journal import Journal
 from specrun.records.journal_reader import next_attempt
-from specrun.records.run_files import mark_active, unmark_active, write_final, write_run
+from specrun.records.run_files import mark_active, read_run, unmark_active, write_final, write_run
 from specrun.spec.dump import dump
 from specrun.spec.resolved import origins
 
@@ -40,7 +40,7 @@ class RunSession:
 
     def __enter__(self) -> RunSession:
         workspace = self._prepared.workspace
-        attempt = next_attempt(self.folder)
+        self.attempt = attempt = next_attempt(self.folder)
         if not (self.folder / "run.json").exists():
             write_run(self.folder, run_document(self._prepared, run_id=self.run_id, seed=self.seed, shared=self._shared))
         mark_active(workspace.store, self.run_id)
@@ -90,9 +90,17 @@ class RunSession:
             "duration_s": time.time() - self._started if seconds is None else seconds,
             "metrics": dict(metrics),
             "gates": [{"expression": g.expression, "passed": g.passed, "value": g.value} for g in gates],
+            **self._asked_since(),
             **(facts or {}),
         }
         write_final(self.folder, document)
+
+    def _asked_since(self) -> dict[str, Any]:
+        """The spec of this attempt, where it says other than run.json: what is asked of the report and the evaluation may change."""
+        loaded = self._prepared.loaded
+        spec = dump(loaded.spec)
+        first = read_run(self.folder) or {}
+        return {} if first.get("spec") == spec else {"spec": spec, "provenance": origins(loaded)}
 
 
 def run_document(prepared: Prepared, *, run_id: str, seed: int, shared: Mapping[str, StepResult]) -> dict[str, Any]:

@@ -43,7 +43,13 @@ class Facts:
 
     @property
     def spec(self) -> Mapping[str, Any]:
-        return mapping(self.document.get("spec"))
+        """The resolved spec that the newest attempt was asked for: what concerns the report may have changed since run.json."""
+        return mapping(self.final.get("spec") or self.document.get("spec"))
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """Where each value of that spec came from."""
+        return mapping(self.final.get("provenance") or self.document.get("provenance"))
 
     @property
     def status(self) -> str:

@@ -159,7 +159,7 @@ def hardware_facts(facts: Facts) -> tuple[tuple[Fact, ...], tuple[str, ...]]:
 
 def spec_rows(facts: Facts) -> tuple[SpecRow, ...]:
     """Every value of the resolved spec with where it came from, in the order of the spec."""
-    provenance = mapping(facts.document.get("provenance"))
+    provenance = facts.provenance
     rows = []
     for path, value in _leaves(facts.spec):
         origin = _origin(provenance, path)

@@ -209,3 +209,17 @@ def test_the_outcome_is_a_document_with_the_promised_keys(spec_file, store):
     assert {"run_id", "name", "seed", "status", "folder", "metrics", "artifacts"} <= document["runs"][0].keys()
     assert {"id", "action", "seconds"} <= document["steps"][0].keys()
     json.dumps(document, allow_nan=False)
+
+
+def test_a_report_made_again_shows_what_was_asked_now_and_what_the_training_took_then(spec_file, store):
+    outcome = apply(spec_file, store=store, sets=["expect=['validation/loss < 99']"])
+    assert ran(actions(outcome)) == ["report"]
+    text = (outcome.runs[0].folder / "report" / "report.md").read_text()
+    assert "validation/loss < 99" in text
+    assert "validation/loss < 100" not in text
+    with open_records(store) as records:
+        steps = {row.id: row for row in records.steps(outcome.runs[0].run_id)}
+    assert steps["train"].action == "run"
+    assert steps["train"].actual["seconds"] > 0
+    assert steps["data"].action == "run"
+    assert steps["data"].actual["seconds"] > 0
