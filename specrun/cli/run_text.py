@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from specrun.cli.tables import clock, figure, plain, table
@@ -26,7 +27,7 @@ def _head(run: Mapping[str, Any]) -> Iterator[str]:
         "tags": ", ".join(run["tags"]),
         "hardware": " ".join(str(document.get("hardware", {}).get(key, "")) for key in ("kind", "name", "precision")).strip(),
         "git": _git(document.get("git") or {}),
-        "command": " ".join(document.get("command", ())),
+        "command": _command(document.get("command", "")),
         "comparable": "" if run["comparable"] else "no: it used a fallback source",
         "folder": run["folder"],
     }
@@ -36,6 +37,10 @@ def _head(run: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {'expect':<10}  {plain(gate['expression'])}: {verdict}" + (
             f", {figure(gate['value'])}" if gate.get("value") is not None else ""
         )
+
+
+def _command(command: str | Sequence[str]) -> str:
+    return command if isinstance(command, str) else shlex.join(command)
 
 
 def _git(git: Mapping[str, Any]) -> str:

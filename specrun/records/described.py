@@ -60,7 +60,8 @@ def describe(run_id: str, folder: Path) -> Described:
     parent = document.get("parent")
     return Described(
         run=run,
-        params=list(flatten(document.get("spec", {}))),
+        # What a later attempt asked otherwise (of the report, of the evaluation) is in final.json.
+        params=list(flatten(final.get("spec") or document.get("spec", {}))),
         plan=list(document.get("plan", ())),
         lineage=[(parent, "parent")] if parent else [],
         trial=(trial["study"], trial["number"]) if trial else None,

@@ -44,7 +44,7 @@ def make_run(store: Path, run_id: str, *, loss: float, alive: bool = False, **de
         "plan": [{"id": "train", "kind": "train", "key": "9e12ab", "action": "run", "reason": "new", "predicted": {"seconds": 660}}],
         "hardware": {"kind": "cpu", "name": "2 cores", "precision": "float32"},
         "git": {"commit": "0123456789abcdef", "dirty": True},
-        "command": ["specrun", "apply", "specs/gpt.yaml"],
+        "command": "specrun apply specs/gpt.yaml",
         "comparable": True,
         **description,
     }

@@ -205,6 +205,12 @@ def test_names_and_tags_given_later_are_shown(store: Path, new_run: NewRun) -> N
         assert (records.run("r").name, records.run("r").tags) == ("later", ("x", "y"))
 
 
+def test_what_a_later_attempt_asked_otherwise_is_what_the_params_say(store: Path, new_run: NewRun) -> None:
+    new_run("r").end(spec={"report": {"formats": ["md"]}})
+    with open_records(store) as records:
+        assert records.params("r") == {"report.formats": '["md"]'}
+
+
 def test_a_damaged_description_hides_no_records(store: Path, new_run: NewRun) -> None:
     run = new_run("r").log(1, train_loss=1.0).end()
     (run.folder / "run.json").write_bytes(b"{")
