@@ -14,12 +14,12 @@ GOLDEN = Path(__file__).parent / "golden"
 EXPLAINED = Path(__file__).parent / "golden_explain"
 
 
-@pytest.fixture()
+@pytest.fixture
 def golden() -> Callable[[str, str], None]:
     return _compare_in(GOLDEN)
 
 
-@pytest.fixture()
+@pytest.fixture
 def golden_explain() -> Callable[[str, str], None]:
     return _compare_in(EXPLAINED)
 

@@ -7,13 +7,14 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
+from specrun.errors import SpecError
 from specrun.spec.document import Spec
 from specrun.spec.dump import ALL_IMPACTS, digest, dump, select, walk_fields
 from specrun.spec.impact import IMPACTS, Impact
-from specrun.spec.resolved import load_resolved, origins
-from specrun.spec.section import Section
+from specrun.spec.resolved import load_resolved, origins, raise_for
+from specrun.spec.section import Problem, Section
 from specrun.spec.shape import fields
+
 from tests.spec.specs import FIXTURES, MINIMAL, load, texts
 
 RICH = (FIXTURES / "rich.yaml").read_text(encoding="utf-8")
@@ -37,8 +38,6 @@ def test_any_text_survives_a_record(text: str) -> None:
 
 
 def test_a_record_that_cannot_be_read_says_why() -> None:
-    from specrun.errors import SpecError
-
     with pytest.raises(SpecError, match="unknown-key"):
         load_resolved(dump(load().spec) | {"future": 1})
 
@@ -110,6 +109,16 @@ def test_every_value_tells_where_it_came_from() -> None:
     assert told["report.formats"] == "preset fast"
     assert told["schedule.batch_size"] == "default"
     assert told.keys() == {".".join(path) for path, _, _ in walk_fields(load(MINIMAL + "preset: fast\n").spec)}
+
+
+def test_problems_found_later_are_told_at_the_keys_they_are_about() -> None:
+    loaded = load(MINIMAL + "schedule: {batch_size: 8}\n")
+    warning = Problem(("schedule", "batch_size"), "later", "a warning", severity="warning")
+    (found,) = raise_for(loaded, [warning])
+    assert (found.line, found.column, found.severity) == (8, 24, "warning")
+    with pytest.raises(SpecError) as caught:
+        raise_for(loaded, [warning, Problem(("hardware", "profile"), "later", "an error")])
+    assert [(d.severity, d.line) for d in caught.value.diagnostics] == [("error", 1), ("warning", 8)]
 
 
 def test_a_spec_is_frozen() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from specrun.spec.assembly import check_bytes
 from specrun.spec.builder import MAX_DEPTH, MAX_NODES
 from specrun.spec.findings import MAX_FINDINGS, Findings
@@ -150,9 +149,39 @@ def test_random_bytes_are_answered_with_diagnostics(data: bytes) -> None:
 
 
 _PIECES = st.sampled_from(
-    ["version: 1", "name: a", "task:", "  kind: causal_lm", "{", "}", "[", "]", "&a", "*a", "<<: *a", "- ", ": ", "!!x", "'", '"', "|", ">", "#", "?",
-     "\t", "---", "...", "%YAML 1.2", "data:", "seeds: [0]", "model: {kind: gpt}", "schedule: {duration: 3}", "extends: a.yaml", "preset: fast"]
-)  # fmt: skip
+    [
+        "version: 1",
+        "name: a",
+        "task:",
+        "  kind: causal_lm",
+        "{",
+        "}",
+        "[",
+        "]",
+        "&a",
+        "*a",
+        "<<: *a",
+        "- ",
+        ": ",
+        "!!x",
+        "'",
+        '"',
+        "|",
+        ">",
+        "#",
+        "?",
+        "\t",
+        "---",
+        "...",
+        "%YAML 1.2",
+        "data:",
+        "seeds: [0]",
+        "model: {kind: gpt}",
+        "schedule: {duration: 3}",
+        "extends: a.yaml",
+        "preset: fast",
+    ]
+)
 
 
 @given(st.lists(st.tuples(_PIECES, st.sampled_from(["\n", " ", "\n  ", "", ", "])), max_size=25))

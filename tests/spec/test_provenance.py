@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from specrun.spec.assembly import Layer, load_spec
+
 from tests.spec.specs import MINIMAL, load
 
 
-@pytest.fixture()
+@pytest.fixture
 def chain(tmp_path: Path) -> Path:
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "base.yaml").write_text(MINIMAL + "preset: quality\nschedule: {evaluate: {every: 5 steps}}\n")

@@ -9,12 +9,12 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from specrun.spec.diagnostics import Diagnostic, errors, ordered
 from specrun.spec.render import render_github, render_json, render_text, summary
 from specrun.spec.renderers.gitlab import render_gitlab
 from specrun.spec.renderers.junit import render_junit
 from specrun.spec.renderers.sarif import render_sarif
+
 from tests.spec.specs import MINIMAL, check
 
 FIELDS = ("file", "line", "column", "end_line", "end_column", "path", "code", "severity", "message", "hint")
@@ -22,9 +22,18 @@ FIELDS = ("file", "line", "column", "end_line", "end_column", "path", "code", "s
 
 def diagnostic(**changes: object) -> Diagnostic:
     values: dict[str, object] = {
-        "file": "a.yaml", "line": 2, "column": 3, "end_line": 2, "end_column": 6, "path": "x.y", "code": "out-of-range", "severity": "error",
-        "message": "x.y is 3; it must be 4", "hint": "use 4", "source_line": "  abc: 3",
-    }  # fmt: skip
+        "file": "a.yaml",
+        "line": 2,
+        "column": 3,
+        "end_line": 2,
+        "end_column": 6,
+        "path": "x.y",
+        "code": "out-of-range",
+        "severity": "error",
+        "message": "x.y is 3; it must be 4",
+        "hint": "use 4",
+        "source_line": "  abc: 3",
+    }
     return Diagnostic(**(values | changes))  # type: ignore[arg-type]
 
 
@@ -148,7 +157,9 @@ def test_the_order_does_not_depend_on_the_order_of_finding(found: list[Diagnosti
     assert errors(found) == tuple(d for d in found if d.severity == "error")
 
 
-@pytest.mark.parametrize("render", [render_json, render_github, render_gitlab, render_sarif, lambda d: render_junit(d, ["a.yaml"]), render_text])
+@pytest.mark.parametrize(
+    "render", [render_json, render_github, render_gitlab, render_sarif, lambda d: render_junit(d, ["a.yaml"]), render_text]
+)
 def test_the_same_findings_give_the_same_bytes(render: Callable[[object], str]) -> None:
     found = check(MINIMAL + "a: 1\nschedule: {duration: x}\n").diagnostics
     assert render(found) == render(found)

@@ -8,7 +8,6 @@ import pkgutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from specrun.spec import rules
 from specrun.spec.checks import all_rules, parts, problems
 from specrun.spec.gates import Gate, parse_gate
@@ -18,6 +17,7 @@ from specrun.spec.rules.profile import profile_problems
 from specrun.spec.secrets import has_secret, masked
 from specrun.spec.section import Part, Problem
 from specrun.spec.units import Quantity
+
 from tests.spec.specs import MINIMAL, check, codes, load, only
 
 MODULES = [importlib.import_module(f"{rules.__name__}.{m.name}") for m in pkgutil.iter_modules(rules.__path__)]
@@ -27,7 +27,7 @@ MODULES = [importlib.import_module(f"{rules.__name__}.{m.name}") for m in pkguti
 def test_every_rule_says_what_why_example_and_remedy(module: object) -> None:
     text = module.__doc__ or ""
     assert all(word in text for word in ("What:", "Why:", "Example:", "Remedy:"))
-    assert module.CODE == module.CODE.lower()  # type: ignore[attr-defined]
+    assert module.CODE.lower() == module.CODE  # type: ignore[attr-defined]
 
 
 def test_codes_are_distinct() -> None:
@@ -59,19 +59,32 @@ def test_what_fits_together_passes(schedule: str) -> None:
     [
         ("schedule: {batch_size: 4, micro_batch_size: 8}", "batch-not-divisible", "schedule.micro_batch_size", "use 4 or less, or auto"),
         ("schedule: {learning_rate: {kind: constant, warmup: 100%}}", "warmup-not-shorter", "schedule.learning_rate.warmup", "use 5%"),
-        ("schedule: {duration: 1000 tokens, learning_rate: {kind: constant, warmup: 1 step}}", "warmup-not-shorter",
-         "schedule.learning_rate.warmup", "use 5%"),
+        (
+            "schedule: {duration: 1000 tokens, learning_rate: {kind: constant, warmup: 1 step}}",
+            "warmup-not-shorter",
+            "schedule.learning_rate.warmup",
+            "use 5%",
+        ),
         ("schedule: {evaluate: {every: 150%}}", "cadence-exceeds-duration", "schedule.evaluate.every", "use 10%"),
-        ("schedule: {duration: 10 steps, checkpoint: {every: 20 steps}}", "cadence-exceeds-duration", "schedule.checkpoint.every", "use 10%"),
-        ("schedule: {checkpoint: {metric: validation/perplexty}}", "not-a-validation-metric", "schedule.checkpoint.metric",
-         "use validation/perplexity"),
+        (
+            "schedule: {duration: 10 steps, checkpoint: {every: 20 steps}}",
+            "cadence-exceeds-duration",
+            "schedule.checkpoint.every",
+            "use 10%",
+        ),
+        (
+            "schedule: {checkpoint: {metric: validation/perplexty}}",
+            "not-a-validation-metric",
+            "schedule.checkpoint.metric",
+            "use validation/perplexity",
+        ),
         ("schedule: {checkpoint: {metric: train/loss}}", "not-a-validation-metric", "schedule.checkpoint.metric", "use validation/loss"),
         ("expect: [speed > 3]", "unreadable-gate", "expect.0", "write test/loss < 4 or the like"),
         ("expect: [validation/loss < 3, validation/los < 3]", "gate-without-metric", "expect.1", "did you mean validation/loss?"),
         ("seeds: [3, 3]", "duplicate-seed", "seeds.1", "use 0, or remove it"),
         ("tags: [sk-" + "a" * 30 + "]", "secret-literal", "tags.0", "use env:NAME, and revoke this one"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_told_with_a_value_that_would(line: str, code: str, path: str, hint: str) -> None:
     found = only(f"{MINIMAL}{line}\n")
     assert (found.code, found.path, found.hint, found.line) == (code, path, hint, 8)
@@ -140,7 +153,9 @@ def test_all_rules_are_found() -> None:
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@given(st.sampled_from(["test/loss", "validation/bits_per_byte", "a/b-c/d.e"]), st.sampled_from(["<", "<=", ">", ">=", "=="]), numbers, numbers)
+@given(
+    st.sampled_from(["test/loss", "validation/bits_per_byte", "a/b-c/d.e"]), st.sampled_from(["<", "<=", ">", ">=", "=="]), numbers, numbers
+)
 def test_a_gate_judges_as_its_operator_says(metric: str, operator: str, bound: float, value: float) -> None:
     gate = parse_gate(f" {metric}{operator} {bound!r} ")
     assert gate == Gate(metric, operator, bound)
@@ -156,9 +171,11 @@ def test_no_gate_holds_for_what_is_not_a_number(operator: str) -> None:
     assert not parse_gate(f"test/loss {operator} 3").evaluate(float("nan"))
 
 
-@pytest.mark.parametrize("text", ["", "loss < 3", "test/loss", "test/loss < x", "test/loss != 3", "test/loss < 3 extra", "3 < test/loss", "test/loss < 1e999"])
+@pytest.mark.parametrize(
+    "text", ["", "loss < 3", "test/loss", "test/loss < x", "test/loss != 3", "test/loss < 3 extra", "3 < test/loss", "test/loss < 1e999"]
+)
 def test_what_is_no_gate_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="not metric|more than"):
+    with pytest.raises(ValueError, match=r"not metric|more than"):
         parse_gate(text)
 
 
@@ -171,9 +188,18 @@ def test_credentials_are_recognised_and_masked(secret: str) -> None:
     assert len(masked(f"token {secret}.")) == len(f"token {secret}.")
 
 
-@pytest.mark.parametrize("text", ["env:HF_TOKEN", "b08601e04326c79dfdd32d625aee71d232d685c3", "half_hf_something", "task-sk-1", "AKIA", "Salesforce/wikitext"])
+@pytest.mark.parametrize(
+    "text", ["env:HF_TOKEN", "b08601e04326c79dfdd32d625aee71d232d685c3", "half_hf_something", "task-sk-1", "AKIA", "Salesforce/wikitext"]
+)
 def test_commits_names_and_references_are_no_credentials(text: str) -> None:
     assert not has_secret(text)
+
+
+def test_a_credential_is_found_wherever_it_stands() -> None:
+    secret = "hf_" + "Z9" * 17
+    text = MINIMAL.replace("{kind: synthetic}", f"{{kind: text, path: {{train: a.txt, validation: [{secret}]}}}}")
+    text = text.replace("split: {kind: ratio}", "split: {kind: given}")
+    assert [(d.code, d.path) for d in check(text).diagnostics] == [("secret-literal", "data.source.path.validation.0")]
 
 
 def test_a_credential_is_not_printed() -> None:

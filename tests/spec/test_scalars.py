@@ -7,19 +7,47 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from specrun.spec.scalars import MAX_DIGITS, resolve
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("1e-4", 1e-4), ("5E3", 5000.0), ("1.", 1.0), (".5", 0.5), ("+3", 3), ("-0", 0), ("012", 12), ("0o17", 15), ("0xfF", 255),
-        ("", None), ("~", None), ("null", None), ("Null", None), ("true", True), ("FALSE", False), (".inf", math.inf), ("-.INF", -math.inf),
-        ("no", "no"), ("yes", "yes"), ("on", "on"), ("off", "off"), ("nULL", "nULL"), ("1_000", "1_000"), ("1:30", "1:30"), ("0b11", "0b11"),
-        ("-", "-"), (".", "."), ("1e", "1e"), ("e5", "e5"), ("0o8", "0o8"), ("2001-01-01", "2001-01-01"), ("10%", "10%"), ("--1", "--1"),
+        ("1e-4", 1e-4),
+        ("5E3", 5000.0),
+        ("1.", 1.0),
+        (".5", 0.5),
+        ("+3", 3),
+        ("-0", 0),
+        ("012", 12),
+        ("0o17", 15),
+        ("0xfF", 255),
+        ("", None),
+        ("~", None),
+        ("null", None),
+        ("Null", None),
+        ("true", True),
+        ("FALSE", False),
+        (".inf", math.inf),
+        ("-.INF", -math.inf),
+        ("no", "no"),
+        ("yes", "yes"),
+        ("on", "on"),
+        ("off", "off"),
+        ("nULL", "nULL"),
+        ("1_000", "1_000"),
+        ("1:30", "1:30"),
+        ("0b11", "0b11"),
+        ("-", "-"),
+        (".", "."),
+        ("1e", "1e"),
+        ("e5", "e5"),
+        ("0o8", "0o8"),
+        ("2001-01-01", "2001-01-01"),
+        ("10%", "10%"),
+        ("--1", "--1"),
     ],
-)  # fmt: skip
+)
 def test_a_plain_scalar_has_the_type_of_the_core_schema(text: str, value: object) -> None:
     assert resolve(text) == value
     assert type(resolve(text)) is type(value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from specrun.spec.section import Section, option
 from specrun.spec.units import UNITS, ByteSize, Quantity, parse_byte_size, parse_quantity
 
@@ -32,12 +31,24 @@ def test_a_size_reads_back_as_it_is_printed(size: int) -> None:
 @pytest.mark.parametrize(
     ("text", "amount", "unit"),
     [
-        ("3 epochs", 3, "epochs"), ("1 epoch", 1, "epochs"), ("0.5 epochs", 0.5, "epochs"), ("2000 steps", 2000, "steps"),
-        ("2,000 steps", 2000, "steps"), ("50M tokens", 50e6, "tokens"), ("1.5B tokens", 1.5e9, "tokens"), ("100k samples", 1e5, "samples"),
-        ("5 evaluations", 5, "evaluations"), ("9h", 32400, "seconds"), ("90min", 5400, "seconds"), ("5m", 300, "seconds"), ("2d", 172800, "seconds"),
-        ("20%", 20, "percent"), (" 7 % ", 7, "percent"), ("1e3 steps", 1000, "steps"),
+        ("3 epochs", 3, "epochs"),
+        ("1 epoch", 1, "epochs"),
+        ("0.5 epochs", 0.5, "epochs"),
+        ("2000 steps", 2000, "steps"),
+        ("2,000 steps", 2000, "steps"),
+        ("50M tokens", 50e6, "tokens"),
+        ("1.5B tokens", 1.5e9, "tokens"),
+        ("100k samples", 1e5, "samples"),
+        ("5 evaluations", 5, "evaluations"),
+        ("9h", 32400, "seconds"),
+        ("90min", 5400, "seconds"),
+        ("5m", 300, "seconds"),
+        ("2d", 172800, "seconds"),
+        ("20%", 20, "percent"),
+        (" 7 % ", 7, "percent"),
+        ("1e3 steps", 1000, "steps"),
     ],
-)  # fmt: skip
+)
 def test_a_quantity_is_read_with_its_scale(text: str, amount: float, unit: str) -> None:
     assert parse_quantity(text) == Quantity(amount, unit)  # type: ignore[arg-type]
 
@@ -52,7 +63,7 @@ def test_what_is_no_quantity_is_refused_with_an_example(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "16", "16 gigs", "GiB", "-1 GiB", "1 GIB", "1e999 GiB"])
 def test_what_is_no_size_is_refused_with_the_suffixes(text: str) -> None:
-    with pytest.raises(ValueError, match="GiB|bytes"):
+    with pytest.raises(ValueError, match=r"GiB|bytes"):
         parse_byte_size(text)
 
 

@@ -86,8 +86,8 @@ def test_a_missing_data_section_shows_how_to_write_one() -> None:
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_text() -> None:
-    text = "version: 2\nname: a b\ntask: {kind: causal_ml}\ndata:\n  source: {kind: nowhere}\n  sequence_lenth: 4\nmodel: {kind: gpt, width: -1}\n"
-    found = check(text + "schedule: {duration: x}\nseeds: []\n").diagnostics
+    text = "version: 2\nname: a b\ntask: {kind: causal_ml}\ndata:\n  source: {kind: nowhere}\n  sequence_lenth: 4\n"
+    found = check(text + "model: {kind: gpt, width: -1}\nschedule: {duration: x}\nseeds: []\n").diagnostics
     assert [(d.line, d.code) for d in found] == [
         (1, "unknown-value"), (2, "bad-name"), (3, "unknown-kind"), (5, "unknown-kind"), (6, "unknown-key"), (7, "out-of-range"),
         (8, "not-a-quantity"), (9, "wrong-length"),
