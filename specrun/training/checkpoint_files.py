@@ -137,7 +137,7 @@ def recover(folder: Path, *, key: str, on_damage: Callable[[Path, str], None]) -
         if reason is not None:
             on_damage(set_aside(path), reason)
         elif info is not None and info.key == key and info.step > (found.step if found else 0):
-            shutil.rmtree(path)
+            _remove(path)
     return found
 
 
@@ -147,14 +147,14 @@ def rotate(folder: Path, *, key: str, keep_last: int, keep_best: int) -> None:
     kept, verified = 0, 0
     for info in checkpoints(folder, key=key):
         if kept >= keep_last and verified >= 2:
-            shutil.rmtree(info.path)
+            _remove(info.path)
             continue
         kept += 1
         if verified < 2 and damage(info.path) is None:
             verified += 1
     ranked = sorted(checkpoints(folder, key=key, role="best"), key=lambda info: (info.score is None, info.score, info.step))
     for info in ranked[keep_best:]:
-        shutil.rmtree(info.path)
+        _remove(info.path)
 
 
 def damage(path: Path, *, thorough: bool = True) -> str | None:
@@ -201,6 +201,13 @@ def set_aside(path: Path) -> Path:
         number += 1
     os.rename(path, target)  # noqa: PTH104 - fault tests count the calls of the os module
     return target
+
+
+def _remove(path: Path) -> None:
+    """Remove a checkpoint, out of sight first: one that is half removed must not look like a damaged one."""
+    doomed = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path.rename(doomed)
+    shutil.rmtree(doomed)
 
 
 def _folders(folder: Path, role: Role) -> list[Path]:

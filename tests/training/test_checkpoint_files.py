@@ -266,3 +266,21 @@ def test_the_module_needs_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     guard = code.replace("checkpoint_files", "sampler")
     assert subprocess.run([sys.executable, "-c", guard], check=False).returncode == 1
+
+
+def test_a_removal_that_is_cut_short_leaves_nothing_that_looks_like_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in range(1, 5):
+        save(tmp_path, step)
+
+    def killed(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("specrun.training.checkpoint_files.shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            cf.rotate(tmp_path, key="key", keep_last=2, keep_best=1)
+    assert [info.step for info in cf.checkpoints(tmp_path)] == [4, 3, 1]
+    found, told = recover(tmp_path)
+    assert found is not None
+    assert (found.step, told) == (4, [])
+    assert not list(tmp_path.glob(".*.tmp"))

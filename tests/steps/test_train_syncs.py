@@ -1,0 +1,81 @@
+"""The whole train step waits for the device once a log interval; only evaluations and saves wait besides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from specrun.plan.resolve import resolve_schedule
+from specrun.runtime.device import open_device
+from specrun.runtime.factory import load_factory
+from specrun.spec.sections.schedule import Checkpoint, Evaluate
+from specrun.steps.train.run import build_model, new_session, new_state
+from specrun.training.loop import StepStats, train_step
+from specrun.training.session import Session
+from tiny_run import Listener, context, hardware, parents, q, spec
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+class _Reads(TorchDispatchMode):
+    """Counts `.item()` and its like."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def session(root: Path, listener: Listener, **schedule: Any) -> Session:
+    settings, device = spec(**schedule), open_device(hardware())
+    folders = {kind: parent.folder for kind, parent in parents(root).items()}
+    task = load_factory(settings.task.factory)(settings.task, folders=folders, sequence_length=8, seed=0, device=device)
+    resolved = resolve_schedule(settings.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=8)
+    model = build_model(settings, vocab_size=9, seed=0, device=device)
+    state = new_state(settings, resolved, model, task, device, seed=0)
+    return new_session(context(root / "run", listener), settings, resolved, state, task)
+
+
+def advance(it: Session, steps: int) -> None:
+    for _ in range(steps):
+        it.after_step(train_step(it.state, it.state.task.train_batch(it.state.step * 4, count=4)))
+
+
+def test_training_waits_once_a_log_interval(tmp_path: Path) -> None:
+    rare = q("1000 steps")
+    it = session(
+        tmp_path, Listener(), duration=rare, log_every=q("6 steps"), evaluate=Evaluate(every=rare), checkpoint=Checkpoint(every=rare)
+    )
+    with _Reads() as reads:
+        advance(it, 30)
+    assert it.state.device.syncs == 5
+    assert reads.count == 0
+
+
+def test_a_session_that_looks_at_each_loss_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    it = session(tmp_path, Listener())
+    original = Session.after_step
+
+    def looking(self: Session, stats: StepStats) -> None:
+        assert stats.loss.item() > 0
+        original(self, stats)
+
+    monkeypatch.setattr(Session, "after_step", looking)
+    with _Reads() as reads:
+        advance(it, 7)
+    assert reads.count == 7
+
+
+def test_checkpoints_may_come_by_the_clock(tmp_path: Path) -> None:
+    it = session(tmp_path, Listener(), checkpoint=Checkpoint(every=q("10min")), evaluate=Evaluate(every=q("24 steps")))
+    now = [0.0]
+    it._clock = lambda: now[0]
+    it._saved_at = 0.0
+    saved = []
+    for _ in range(9):
+        advance(it, 1)
+        now[0] += 150.0
+        saved.append(it.last.step if it.last else 0)
+    assert saved == [0, 0, 0, 0, 5, 5, 5, 5, 9]
