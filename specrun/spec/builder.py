@@ -44,6 +44,7 @@ class Builder:
         self._stack: list[_Open] = []
         self._anchors: dict[str, tuple[Node, int, int]] = {}
         self._documents = 0
+        self._count = 0
 
     def take(self, event: yaml.Event) -> bool:
         """Take one event; False where nothing more can be read."""
@@ -147,6 +148,13 @@ class Builder:
         return self._put(node, size, height, None)
 
     def _put(self, node: Node, size: int, height: int, anchor: str | None) -> bool:
+        self._count += 1
+        if self._count > MAX_NODES:
+            self.findings.add(
+                Place(self.source, node.span), "too-many-values", f"the file holds more than {MAX_NODES:,} values",
+                hint="name data files in data.source instead of writing their content here",
+            )  # fmt: skip
+            return False
         if anchor:
             self._anchors[anchor] = (node, size, height)
         if not self._stack:

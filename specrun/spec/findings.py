@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from specrun.spec.diagnostics import Diagnostic, Severity, ordered
 from specrun.spec.nodes import Path_, Place, Source, Span, dotted
+from specrun.spec.secrets import masked
 
 MAX_FINDINGS = 1000
 """A file with more mistakes than this is not a spec; the rest is left out."""
@@ -21,12 +22,12 @@ class Findings:
         self, place: Place, code: str, message: str, *, path: Path_ = (), hint: str | None = None, severity: Severity = "error"
     ) -> None:
         """Note a finding. place: where to point; path: the key it is about."""
-        if len(self._found) >= MAX_FINDINGS:
+        if self.full:
             return
         source, span = place
         self._found.append(
             Diagnostic(
-                source.name, span.line, span.column, span.end_line, span.end_column, dotted(path), code, severity, message, hint,
+                source.name, span.line, span.column, span.end_line, span.end_column, dotted(path), code, severity, masked(message), hint,
                 source.line(span.line),
             )
         )  # fmt: skip
@@ -51,6 +52,11 @@ class Findings:
     def ordered(self) -> tuple[Diagnostic, ...]:
         """Everything found, sorted, each once."""
         return ordered(self._found)
+
+    @property
+    def full(self) -> bool:
+        """Whether further findings are left out, so that looking for them is a waste."""
+        return len(self._found) >= MAX_FINDINGS
 
     @property
     def error_count(self) -> int:

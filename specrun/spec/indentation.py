@@ -20,13 +20,13 @@ _Parser = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _REACH = 15
 """Lines above the complaint that are tried."""
 _SHIFTS = (-1, 1, -2, 2, -3, 3, -4, 4)
-_MAX_LINES = 500
+_MAX_LINES, _MAX_CHARACTERS = 500, 50_000
 _OPENER = re.compile(r"\s*(?:- )?[^\s#][^#]*:\s*(?:#.*)?\Z")
 
 
 def odd_line(lines: Sequence[str], problem: int) -> int:
     """The line to blame for a complaint at line `problem`, both from 1."""
-    if len(lines) > _MAX_LINES:
+    if len(lines) > _MAX_LINES or sum(map(len, lines)) > _MAX_CHARACTERS:
         return problem
     step = _step(lines)
     best = (_irregular(lines, step) + 1, 0, problem)

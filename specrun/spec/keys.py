@@ -71,7 +71,7 @@ def report_unknown_keys(
     holder = dotted(path) or "the spec"
     carried: set[str] = set()
     for name in node.entries:
-        if name in shapes or name in carried:
+        if name in shapes or name in carried or findings.full:
             continue
         where = (*path, name)
         at = key_place(root, where)

@@ -15,6 +15,7 @@ __all__ = ["render_github", "render_json", "render_text", "summary"]
 
 _COLOURS: dict[Severity, str] = {"error": "31", "warning": "33", "info": "36"}
 _MAX_WIDTH = 160
+_MARGIN = 200
 
 
 def render_text(diagnostics: Iterable[Diagnostic], *, color: bool = False) -> str:
@@ -51,17 +52,27 @@ def _block(diagnostic: Diagnostic, *, color: bool) -> str:
 
 
 def _excerpt(d: Diagnostic) -> str:
-    line = masked(d.source_line or "").replace("\t", " ")
-    start = d.column - 1
-    end = d.end_column - 1 if d.end_line == d.line else len(line.rstrip())
-    cut = max(0, start - _MAX_WIDTH // 2) if len(line) > _MAX_WIDTH else 0
-    shown = line[cut : cut + _MAX_WIDTH]
-    before = _width(line[cut:start])
-    marks = max(1, _width(line[start:end]))
+    line, start, end = _window(d)
+    before = _width(line[:start])
+    marks = max(1, min(_width(line[start:end]), _width(line) - before))
     number = f"{d.line:>5} | "
     gutter = " " * 6 + "| "
     hint = f" {_safe(d.hint)}" if d.hint else ""
-    return f"{number}{_safe(shown)}\n{gutter}{' ' * before}{'^' * max(1, min(marks, _width(shown) - before))}{hint}"
+    return f"{number}{_safe(line)}\n{gutter}{' ' * before}{'^' * marks}{hint}"
+
+
+def _window(d: Diagnostic) -> tuple[str, int, int]:
+    """The part of the line to show, without credentials, and where in it the finding starts and ends."""
+    line = d.source_line or ""
+    start = d.column - 1
+    end = d.end_column - 1 if d.end_line == d.line else len(line.rstrip())
+    if len(line) <= _MAX_WIDTH:
+        return masked(line).replace("\t", " "), start, end
+    # Masked with a margin on both sides, so that a credential at the edge is recognised too.
+    cut = max(0, start - _MAX_WIDTH // 2)
+    margin = min(cut, _MARGIN)
+    part = masked(line[cut - margin : cut + _MAX_WIDTH + _MARGIN])[margin : margin + _MAX_WIDTH]
+    return part.replace("\t", " "), start - cut, end - cut
 
 
 def _width(text: str) -> int:

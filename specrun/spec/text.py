@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 
 from specrun.spec.findings import Findings, at
 from specrun.spec.nodes import Place, Source, Span
@@ -58,13 +59,17 @@ def check_characters(text: str, source: Source, findings: Findings) -> bool:
 
 
 def check_tabs(text: str, source: Source, findings: Findings, inside: list[Span]) -> None:
-    """Find every tab outside quoted and block scalars and comments. inside: the spans of those scalars, in order."""
+    """Find every tab outside quoted and block scalars and comments. inside: the spans of those scalars, in the text's order."""
     if "\t" not in text:
         return
     for number, line in enumerate(source.lines, 1):
-        for match in re.finditer("\t+", line):
+        if "\t" not in line:
+            continue
+        for match in re.finditer("\t+", line[: _comment_start(line, number, inside)]):
             column = match.start() + 1
-            if not _within(inside, number, column) and not _in_comment(line, number, column, inside):
+            if findings.full:
+                return
+            if not _within(inside, number, column):
                 findings.add(
                     at(source, number, column, len(match[0])), "tab", "a tab stands between values; YAML counts spaces",
                     hint="use spaces; two a level",
@@ -72,11 +77,13 @@ def check_tabs(text: str, source: Source, findings: Findings, inside: list[Span]
 
 
 def _within(spans: list[Span], line: int, column: int) -> bool:
-    return any((s.line, s.column) <= (line, column) < (s.end_line, s.end_column) for s in spans)
+    index = bisect_right(spans, (line, column), key=lambda span: (span.line, span.column)) - 1
+    return index >= 0 and (line, column) < (spans[index].end_line, spans[index].end_column)
 
 
-def _in_comment(line: str, number: int, column: int, inside: list[Span]) -> bool:
-    return any(not _within(inside, number, match.start() + 1) for match in re.finditer(r"(?:^|(?<=\s))#", line[: column - 1]))
+def _comment_start(line: str, number: int, inside: list[Span]) -> int:
+    starts = (match.start() for match in re.finditer(r"(?:^|(?<=\s))#", line))
+    return next((start for start in starts if not _within(inside, number, start + 1)), len(line))
 
 
 def whole(source: Source) -> Place:

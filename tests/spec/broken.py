@@ -54,6 +54,7 @@ BROKEN: dict[str, str] = {
     "tab": MINIMAL + "schedule:\n\tbatch_size: 3\n",
     "tag": MINIMAL + "description: !!python/name:os.system x\n",
     "too-deep": "a: " + "[" * 60 + "]" * 60 + "\n",
+    "too-many-values": "seeds: [" + "1," * 100_001 + "]\n",
     "unclosed": MINIMAL + "seeds: [0, 1\nhardware: {}\n",
     "undefined-alias": MINIMAL + "schedule: &schedule {}\nreport: *shedule\n",
     "unit-not-allowed": _schedule("{duration: 20%}"),

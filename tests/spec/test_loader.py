@@ -126,6 +126,35 @@ def test_findings_are_bounded() -> None:
     assert len(found("".join(f"k{i}: 1\n" for i in range(3000)))) <= MAX_FINDINGS
 
 
+_MB = MAX_BYTES - 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "".join(f"k{n}: 1\n" for n in range(40_000)),
+        "".join(f"{'k' * 300}{n}: 1\n" for n in range(3000)),
+        "a: 'x'\n" + "\t" * _MB,
+        "a: [" + "'\t'," * (_MB // 5),
+        "# " + "\t#" * (_MB // 2),
+        "{" * _MB,
+        "a:\n" + "  b: [\n" * (_MB // 7),
+        "a: " + "x" * _MB + "\n b: 1\n",
+        "expect: [" + "a/" * (_MB // 2) + "]",
+        "schedule: {duration: " + "9" * (_MB - 30) + " steps}",
+        "schedule: {duration: '" + "9" * (_MB - 40) + " steps'}",
+        "hardware: {memory: '" + "9" * (_MB - 40) + " GiB'}",
+        "&a " * 1000 + "x",
+        "\x07" * _MB,
+        "\r" * _MB,
+        "a: *x\n" * 1000,
+    ],
+    ids=lambda text: text[:12].encode("unicode_escape").decode(),
+)
+def test_a_hostile_file_is_answered_at_once(text: str) -> None:
+    assert check_bytes(text.encode(), "a.yaml").loaded is None
+
+
 def test_aliases_and_merge_keys_give_the_values_they_name() -> None:
     text = "base: &b {x: 1, y: 2}\nother: &o {y: 3, z: 4}\none: {<<: *b, y: 9}\ntwo: {<<: [*b, *o]}\nlist: [*b, 5]\n'<<': kept\n"
     value = value_of(text)
