@@ -27,7 +27,8 @@ class Findings:
         source, span = place
         self._found.append(
             Diagnostic(
-                source.name, span.line, span.column, span.end_line, span.end_column, dotted(path), code, severity, masked(message), hint,
+                source.name, span.line, span.column, span.end_line, span.end_column, dotted(path), code, severity, masked(message),
+                None if hint is None else masked(hint),
                 source.line(span.line),
             )
         )  # fmt: skip

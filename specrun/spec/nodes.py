@@ -108,7 +108,7 @@ def is_refused(node: Node, *, inside: bool = True) -> bool:
         return any(is_refused(item) for item in node.items)
     if isinstance(node, MapNode):
         return inside and any(is_refused(entry.value) for entry in node.entries.values())
-    return isinstance(node, ScalarNode) and node.value is INVALID
+    return node.value is INVALID
 
 
 def child(node: Node | None, name: str | int) -> Node | None:
