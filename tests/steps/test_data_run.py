@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from specrun.errors import DataError
 from specrun.events import Progress
 from specrun.sources.document_file import read_documents
-from specrun.steps.data import leakage, run
+from specrun.steps.data import leakage
 from specrun.steps.data.leakage import LeakageCheck
 
 LONG = "a line of text that is long enough to count as a document of its own"
@@ -72,11 +74,16 @@ def test_the_limit_takes_the_first_documents_of_each_split(tmp_path: Path) -> No
     assert (stored(chain, "train"), stored(chain, "validation")) == (["1\n", "2\n"], ["4\n", "5\n"])
 
 
-def test_a_smoke_run_reads_little_of_a_long_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "SMOKE_CHARACTERS", 100)
-    source = text_source(tmp_path, "files", train="long " * 1000, validation="short")
-    chain = Chain(spec_of(source, split=GIVEN), tmp_path, smoke=True)
-    assert chain.run("data").values["splits"]["train"]["characters"] == 100
+def test_a_smoke_run_reads_little_of_a_long_text(tmp_path: Path) -> None:
+    source = text_source(tmp_path, "files", train="long " * 100_000, validation="long " * 100_000)
+    values = Chain(spec_of(source, split=GIVEN), tmp_path, smoke=True).run("data").values
+    assert {split: facts["characters"] for split, facts in values["splits"].items()} == {"train": 1 << 18, "validation": 1 << 15}
+
+
+def test_a_smoke_run_stops_after_enough_documents(tmp_path: Path) -> None:
+    source = text_source(tmp_path, train=f"{'x' * 999}\n" * 2000, validation=f"{'y' * 999}\n" * 2000)
+    values = Chain(spec_of(source, split=GIVEN), tmp_path, smoke=True).run("data").values
+    assert {split: facts["documents"] for split, facts in values["splits"].items()} == {"train": 263, "validation": 33}
 
 
 @pytest.mark.parametrize(("test", "splits"), [(None, ["train", "validation"]), ("test", ["train", "validation", "test"])])
@@ -93,6 +100,26 @@ def test_a_fallback_stands_in_for_a_missing_source_and_is_never_silent(tmp_path:
     assert chain.alerts == ["fallback-used"]
     assert "not comparable" in output.warnings[0]
     assert "no.txt" in output.warnings[0]
+
+
+@pytest.mark.filterwarnings("ignore:A test tried to use socket")
+def test_a_fallback_stands_in_for_a_hub_out_of_reach(tmp_path: Path) -> None:
+    spec = spec_of({"kind": "huggingface", "path": "owner/corpus"}, split=GIVEN, fallback={"kind": "python_docs"})
+    chain = Chain(spec, tmp_path)
+    output = chain.run("data")
+    assert chain.alerts == ["fallback-used"]
+    assert "the Hugging Face Hub cannot be reached for owner/corpus" in output.warnings[0]
+    assert output.values["splits"]["train"]["bytes"] > 300_000
+
+
+def test_the_variant_of_a_fallback_is_its_text(tmp_path: Path) -> None:
+    variants = []
+    for number, seed in enumerate((0, 0, 1)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        spec = spec_of({"kind": "text", "path": "no.txt"}, fallback={"kind": "synthetic", "characters": 2000, "seed": seed})
+        variants.append(Chain(spec, folder).run("data").values["variant"])
+    assert variants[0] == variants[1] != variants[2]
 
 
 def test_a_fallback_does_not_stand_in_for_data_that_is_wrong(tmp_path: Path) -> None:
@@ -164,7 +191,9 @@ def test_leaks_are_the_documents_that_stand_in_both_whatever_the_order(
     for leak in check.leaks(("train", "validation", "test")):
         shared = [text for text in splits[leak.second] if text in splits[leak.first]]
         assert leak.documents == len(shared)
-        assert bool(leak.excerpt) == bool(shared)
+        of_second = [text for split, text in items if split == leak.second]
+        assert (leak.example is None) == (not shared)
+        assert leak.example is None or of_second[leak.example] in splits[leak.first]
 
 
 def test_a_very_long_document_is_compared_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,3 +218,23 @@ def test_wikitext_keeps_its_counts_as_rows_and_as_one_document(tmp_path: Path, s
     assert found["rows"]["empty_documents"] + sum(s["documents"] for s in found["rows"]["splits"].values()) == 3760 + 2159 + 2199
     assert found["joined"]["splits"]["train"]["words"] == 213_886
     assert found["joined"]["source"]["revision"] == found["rows"]["source"]["revision"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("documents", ["files", "lines"])
+def test_memory_stays_near_the_size_of_the_largest_document(tmp_path: Path, documents: str) -> None:
+    """Measured in a process of its own: 60 MB of text, one document or many."""
+    size = 60_000_000
+    with (tmp_path / "big.txt").open("w") as file:
+        for number in range(size // 60):
+            file.write(f"{number:>12} a line of text of sixty characters, nearly all.....\n")
+    code = (
+        "import resource, sys, pathlib; import numpy, pyarrow.parquet, tokenizers, data_chain as d\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "folder = pathlib.Path(sys.argv[1]); before = peak()\n"
+        "source = {'kind': 'text', 'path': 'big.txt', 'documents': sys.argv[2]}\n"
+        "d.Chain(d.spec_of(source, tokenizer={'kind': 'char'}), folder).all(); print(peak() - before)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path), documents]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent)
+    assert int(done.stdout) < (2.5 * size if documents == "files" else 3 * size) + 100_000_000

@@ -51,6 +51,7 @@ def build(options: Options, request: SourceRequest) -> LoadedText:
         "origin": "local" if folder is not None else "hub" if cut_off is None else "cache of the hub",
         "config": builder.config.name,
         "revision": revision,
+        **({"requested_revision": options.revision} if options.revision is not None else {}),
         "rows": {name: len(split) for name, split in splits.items()},
     }
     return LoadedText(documents, facts, variant=f"revision {revision}" if folder is None else None)

@@ -7,23 +7,26 @@ lines, recur in any corpus and say nothing about a leak, so documents under MINI
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from array import array
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
+import numpy.typing as npt
+
 MINIMUM_CHARACTERS = 40
-_EXCERPT_CHARACTERS = 80
 _BLOCK = 1 << 20
+_LEFT_OUT = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """How many documents of the second split also stand in the first. excerpt: the start of one of them."""
+    """How many documents of the second split also stand in the first. example: the place of one of them in the second."""
 
     first: str
     second: str
     documents: int
-    excerpt: str
+    example: int | None
 
     @property
     def name(self) -> str:
@@ -31,35 +34,36 @@ class Leak:
 
 
 class LeakageCheck:
-    """Takes every document once, in any order. Memory: about 100 bytes a distinct document."""
+    """Takes every document once; those of one split in their order. Memory: 8 bytes a document.
+
+    Texts are told apart by 64 bits of BLAKE2b: among 10 million documents two differing ones meet with odds of 1 in 400,000.
+    """
 
     def __init__(self) -> None:
-        self._seen: dict[str, Counter[bytes]] = {}
-        self._excerpts: dict[bytes, str] = {}
+        self._digests: dict[str, array[int]] = {}
 
     def add(self, split: str, document: str) -> None:
         # A copy of a very long document would cost as much memory as the document.
         text = document.strip() if len(document) <= _BLOCK else document
-        if len(text) < MINIMUM_CHARACTERS:
-            return
-        digest = _digest(text)
-        if any(digest in seen for other, seen in self._seen.items() if other != split):
-            self._excerpts.setdefault(digest, text[:_EXCERPT_CHARACTERS])
-        self._seen.setdefault(split, Counter())[digest] += 1
+        digest = _digest(text) if len(text) >= MINIMUM_CHARACTERS else _LEFT_OUT
+        self._digests.setdefault(split, array("Q")).append(digest)
 
     def leaks(self, splits: tuple[str, ...]) -> list[Leak]:
         """Every pair of splits, in their order, leaks or not."""
         return [self._between(first, second) for first, second in combinations(splits, 2)]
 
     def _between(self, first: str, second: str) -> Leak:
-        ours, theirs = self._seen.get(first, Counter()), self._seen.get(second, Counter())
-        shared = [digest for digest in self._excerpts if digest in ours and digest in theirs]
-        excerpt = self._excerpts[shared[0]] if shared else ""
-        return Leak(first, second, sum(theirs[digest] for digest in shared), excerpt)
+        theirs = self._of(second)
+        shared = np.flatnonzero(np.isin(theirs, self._of(first)) & (theirs != _LEFT_OUT))
+        return Leak(first, second, len(shared), int(shared[0]) if len(shared) else None)
+
+    def _of(self, split: str) -> npt.NDArray[np.uint64]:
+        return np.array(self._digests.get(split, ()), dtype=np.uint64)
 
 
-def _digest(text: str) -> bytes:
-    whole = hashlib.blake2b(digest_size=16)
+def _digest(text: str) -> int:
+    """64 bits that are never _LEFT_OUT."""
+    whole = hashlib.blake2b(digest_size=8)
     for start in range(0, len(text), _BLOCK):
         whole.update(text[start : start + _BLOCK].encode())
-    return whole.digest()
+    return int.from_bytes(whole.digest(), "little") or 1

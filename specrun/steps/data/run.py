@@ -6,13 +6,15 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from specrun.errors import DataError
 from specrun.events import Alert, Emit, Progress
 from specrun.records.atomic import atomic_write
 from specrun.sources.contract import WHOLE, LoadedText, SourceRequest, SourceUnavailable, load_text
-from specrun.sources.document_file import DocumentWriter, Written
+from specrun.sources.document_file import DocumentWriter, Written, read_documents
 from specrun.sources.splitting import split_documents
 from specrun.spec.document import Spec
 from specrun.spec.section import Part
@@ -23,7 +25,8 @@ from specrun.steps.data.leakage import Leak, LeakageCheck
 
 _ORDER = ("train", "validation", "test")
 _PROGRESS_DOCUMENTS = 2000
-SMOKE_CHARACTERS = 1 << 21
+_EXCERPT_CHARACTERS = 80
+SMOKE_CHARACTERS = {"train": 1 << 18, "validation": 1 << 15, "test": 1 << 15}
 """A smoke run takes at most about this much text of a split."""
 
 
@@ -50,7 +53,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     if chosen.replaced is not None:
         warnings.append(("fallback-used", _replaced(chosen, chosen.replaced)))
     leaks = check.leaks(tuple(written))
-    warnings.extend(_duplicates(leak, written) for leak in leaks if leak.documents)
+    warnings.extend(_duplicates(leak, written, context.folder) for leak in leaks if leak.documents)
     for code, text in warnings:
         context.emit(Alert("warning", code, text))
     used = chosen.replaced is not None
@@ -115,13 +118,13 @@ def _store(
 
         def full(split: str) -> bool:
             writer = writers[split]
-            return (limit is not None and writer.documents >= limit) or (context.smoke and writer.characters >= SMOKE_CHARACTERS)
+            return (limit is not None and writer.documents >= limit) or (context.smoke and writer.characters >= SMOKE_CHARACTERS[split])
 
         for split, document in _with_progress(split_documents(chosen.split, chosen.loaded, full), context.emit):
             if not document:
                 empty += 1
                 continue
-            kept = document[:SMOKE_CHARACTERS] if context.smoke else document
+            kept = document[: SMOKE_CHARACTERS[split]] if context.smoke else document
             writers[split].add(kept)
             check.add(split, kept)
     written = {split: writer.written for split, writer in writers.items()}
@@ -146,11 +149,12 @@ def _check_not_empty(written: Mapping[str, Written], chosen: _Chosen) -> None:
             raise DataError(message, code="empty-split", hint=f"raise data.split.{split}, or give the source more documents")
 
 
-def _duplicates(leak: Leak, written: Mapping[str, Written]) -> tuple[str, str]:
+def _duplicates(leak: Leak, written: Mapping[str, Written], folder: Path) -> tuple[str, str]:
     share = leak.documents / written[leak.second].documents
+    example = next(islice(read_documents(folder / f"{leak.second}.parquet"), leak.example, None)).strip()
     text = (
         f"{leak.documents:,} documents of {leak.second} ({share:.1%}) also stand in {leak.first}, so {leak.second} figures may be "
-        f"too good; one begins {leak.excerpt!r}"
+        f"too good; one begins {example[:_EXCERPT_CHARACTERS]!r}"
     )
     return "duplicate-across-splits", text
 
