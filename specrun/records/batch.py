@@ -67,6 +67,14 @@ class Batch:
         """Values gathered, about what memory they take."""
         return len(self.values) + sum(len(rows) for rows in self.rows.values())
 
+    def first_steps(self) -> dict[str, int]:
+        """The least step of each run's gathered metrics."""
+        first: dict[str, int] = {}
+        for run_id, _, _, step, *_ in self.points:
+            if step < first.get(run_id, step + 1):
+                first[run_id] = step
+        return first
+
     def _add(self, run_id: str, attempt: int, record: Record) -> None:
         data = record.data
         if record.kind == "metrics":

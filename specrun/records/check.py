@@ -72,7 +72,7 @@ def _check_run(store: Path, run_id: str, listing: Listing, positions: Positions 
     alive = run_id in listing.active and is_alive(store, run_id)
     if run_id in listing.active and not alive and _final_or_none(folder) is None:
         yield Finding("warning", "run-crashed", str(folder), "its process ended without saying so", "apply its spec again to resume it")
-    pending = alive or run_id in listing.active or any(marker.partition("~")[0] == run_id for marker in listing.markers)
+    pending = alive or run_id in listing.active or run_id in listing.marked
     for journal in journals:
         yield from _check_journal(journal, alive=alive)
         if positions is not None and not pending:

@@ -1,7 +1,7 @@
 """Owns the SQL that turns raw rows into what counts: superseded and repeated rows out, summaries and the list of runs anew.
 
-Every statement works on the runs named in the temporary table `touched`, so that a merge costs what its runs cost, and an
-incremental merge and a rebuild come to the same rows.
+Every statement works on the runs named in the temporary table `touched` (first_step: the least step among their new
+metrics), so that a merge costs what its runs cost, and an incremental merge and a rebuild come to the same rows.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ DELETE FROM {table} AS row WHERE {touched} AND EXISTS (
 _REPEATED = """
 DELETE FROM {table} WHERE rowid IN (
     SELECT row_id FROM (
-        SELECT rowid AS row_id, row_number() OVER (PARTITION BY run_id, {key} ORDER BY attempt DESC, n DESC, rowid DESC) AS place
-        FROM {table} WHERE {touched})
+        SELECT t.rowid AS row_id, row_number() OVER (PARTITION BY run_id, {key} ORDER BY attempt DESC, n DESC, t.rowid DESC) AS place
+        FROM {table} AS t JOIN touched USING (run_id) WHERE {since})
     WHERE place > 1)
 """
-"""Of several rows for one thing the last recorded counts."""
+"""Of several rows for one thing the last recorded counts. since: what can have gained a second row by the newest records."""
 
 _SUMMARY = """
 INSERT INTO run_summary
@@ -70,8 +70,12 @@ SUPERSEDED = tuple(_SUPERSEDED.format(table=table, touched=_TOUCHED) for table i
 """Needed where a touched run was resumed."""
 
 REPEATED = {
-    table: _REPEATED.format(table=table, key=key, touched=_TOUCHED)
-    for table, key in (("metrics", "metric, step"), ("steps", "id"), ("artifacts", "role, path"))
+    table: _REPEATED.format(table=table, key=key, since=since)
+    for table, key, since in (
+        ("metrics", "metric, step", "step >= first_step"),
+        ("steps", "id", "true"),
+        ("artifacts", "role, path", "true"),
+    )
 }
 """Needed where the table of that name gained rows."""
 

@@ -93,7 +93,9 @@ def _batches(store: Path, run_ids: Sequence[str], positions: Positions) -> Itera
 def _load(connection: duckdb.DuckDBPyConnection, store: Path, group: Sequence[str], batch: Batch) -> None:
     described = {run_id: describe(run_id, run_folder(store, run_id)) for run_id in group}
     tables = {name: rows for name, rows in arrow_tables(batch, described).items() if rows.num_rows or name in _SCAFFOLDING}
-    connection.execute("CREATE OR REPLACE TEMP TABLE touched AS SELECT unnest(?) AS run_id", [list(group)])
+    first_steps = batch.first_steps()
+    touched = [list(group), [first_steps.get(run_id) for run_id in group]]
+    connection.execute("CREATE OR REPLACE TEMP TABLE touched AS SELECT unnest(?) AS run_id, unnest(?::BIGINT[]) AS first_step", touched)
     forget = [f"DELETE FROM {table} WHERE run_id IN (SELECT run_id FROM touched)" for table in (*PER_RUN_TABLES, "journals")]  # noqa: S608 - constant names
     connection.execute(";".join((*forget, "DELETE FROM steps WHERE attempt = 0 AND run_id IN (SELECT run_id FROM touched)")))
     for table, rows in tables.items():

@@ -15,7 +15,7 @@ from specrun.records.snapshots import Listing
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["News", "find_news"]
+__all__ = ["NO_NEWS", "News", "find_news"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +28,22 @@ class News:
     unread_bytes: int
 
 
+NO_NEWS = News(frozenset(), frozenset(), {}, 0)
+
+
 def find_news(connection: duckdb.DuckDBPyConnection, store: Path, listing: Listing) -> News:
     """Compare the folders with the database `snapshot` of a connection."""
     known: dict[str, str] = dict(connection.execute("SELECT run_id, status FROM snapshot.runs").fetchall())
     # A run that began after the folders were listed may be in a newer snapshot already: only its folder's absence counts.
     gone = {run_id for run_id in known.keys() - listing.runs if not run_folder(store, run_id).is_dir()}
-    marked = {marker.partition("~")[0] for marker in listing.markers}
-    suspects = ((listing.runs - known.keys()) | listing.active | marked) & listing.runs
+    suspects = ((listing.runs - known.keys()) | listing.active | listing.marked) & listing.runs
     positions = read_positions(connection, "snapshot", suspects) if suspects else {}
     touched, total = set(), 0
     for run_id in suspects:
         unread = _unread(store, run_id, positions)
         total += unread or 0
         # An active run with nothing unread is as the snapshot has it, unless it just ended.
-        if unread or run_id not in known or run_id in marked or (known[run_id] == "running" and _has_ended(store, run_id)):
+        if unread or run_id not in known or run_id in listing.marked or (known[run_id] == "running" and _has_ended(store, run_id)):
             touched.add(run_id)
     return News(frozenset(touched), frozenset(gone), positions, total)
 

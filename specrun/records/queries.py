@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["Records", "open_records"]
 
 _RUN_COLUMNS = "run_id, name, status, reason, task, seed, attempts, started_at, finished_at, duration_s, tags, comparable"
+_ISO = "strftime(time, '%Y-%m-%dT%H:%M:%S.%gZ')"
+"""As `_iso` writes it; for many rows DuckDB is faster at it than Python."""
+
 _ORDERS = {"started_at": "started_at DESC", "name": "name", "duration": "duration_s DESC", "status": "status"}
 
 
@@ -91,13 +94,13 @@ class Records:
         window = "SELECT min(first_time) - INTERVAL 1 SECOND, max(last_time) + INTERVAL 1 SECOND FROM journals WHERE run_id = ?"
         [(first, last)] = self._rows(window, [run_id])
         rows = self._rows(
-            "SELECT metric, step, value, epoch, tokens, time FROM metrics WHERE run_id = $run AND time BETWEEN $first AND $last"
+            f"SELECT metric, step, value, epoch, tokens, {_ISO} FROM metrics WHERE run_id = $run AND time BETWEEN $first AND $last"  # noqa: S608 - constant text
             " AND ($metrics IS NULL OR list_contains($metrics, metric)) ORDER BY metric, step",
             {"run": run_id, "first": first, "last": last, "metrics": None if metrics is None else list(metrics)},
         )
         curves: dict[str, list[Point]] = {}
-        for metric, step, value, epoch, tokens, time in rows:
-            curves.setdefault(metric, []).append(Point(step, value, epoch, tokens, _iso(time)))
+        for metric, *point in rows:
+            curves.setdefault(metric, []).append(Point(*point))
         return curves
 
     def summary(self, run_id: str) -> list[SummaryRow]:

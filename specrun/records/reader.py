@@ -13,7 +13,7 @@ from pathlib import Path
 from specrun.errors import StoreError
 from specrun.records import store as duck
 from specrun.records.ingest import ALL_TABLES, drop_scaffolding, ingest
-from specrun.records.news import News, find_news
+from specrun.records.news import NO_NEWS, News, find_news
 from specrun.records.run_files import is_alive
 from specrun.records.snapshots import Listing, current, list_runs, no_store
 
@@ -34,8 +34,10 @@ def open_view(store: Path, *, merge_first: bool = True) -> Iterator[duck.Connect
     with duck.connect() as connection:
         snapshot, listing, news = _attach_current(connection, store)
         if merge_first and _merge_is_worth_it(snapshot, news) and duck.merge(store):
+            # The merge has just read what there was when this reader was asked: nothing is to be laid over it.
             connection.execute("DETACH snapshot")
-            _, listing, news = _attach_current(connection, store)
+            _attach_current(connection, store)
+            news = NO_NEWS
         _make_views(connection, store, listing, news)
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
@@ -78,9 +80,15 @@ def _make_views(connection: duck.Connection, store: Path, listing: Listing, news
         view = "recorded_runs" if table == "runs" else table
         views.append(f"CREATE VIEW {view} AS " + (_LAID_OVER if changed and table != "meta" else _PLAIN).format(table=table))
     connection.execute(";".join(views))
-    living = sorted(run_id for run_id in listing.active if is_alive(store, run_id))
-    connection.execute("CREATE TABLE living AS SELECT unnest(?::VARCHAR[]) AS run_id", [living])
+    connection.execute("CREATE TABLE living AS SELECT unnest(?::VARCHAR[]) AS run_id", [_living(store, listing)])
     connection.execute(_RUNS)
+
+
+def _living(store: Path, before: Listing) -> list[str]:
+    """Runs that live, or lived when their records were read: one that ended since then has not crashed."""
+    after = list_runs(store)
+    candidates = before.active | after.active | (after.marked - before.marked)
+    return sorted(run_id for run_id in candidates if is_alive(store, run_id) or not (store / "active" / run_id).exists())
 
 
 def _make_overlay(connection: duck.Connection, store: Path, news: News) -> None:

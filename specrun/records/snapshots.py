@@ -27,6 +27,11 @@ class Listing:
     active: frozenset[str]
     markers: tuple[str, ...]
 
+    @property
+    def marked(self) -> frozenset[str]:
+        """The runs of those markers."""
+        return frozenset(marker.partition("~")[0] for marker in self.markers)
+
 
 def no_store(store: Path) -> StoreError:
     """The error of a store that does not exist."""
