@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from specrun.engine.running import load_runner
+from specrun.engine.workspace import read_result
 from specrun.errors import SpecrunError
 from specrun.events import Event, Message
-from specrun.plan.step import Step, StepResult
+from specrun.plan.step import Step
 from specrun.runtime.hardware import probe, resolve
 from specrun.spec.resolved import load_resolved
 from specrun.steps.contract import StepContext, StepInput
@@ -45,10 +46,7 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], int]:
         run_id=request["run_id"],
         smoke=request["smoke"],
     )
-    inputs = {
-        name: StepInput(Path(item["folder"]), StepResult(**{**item["result"], "warnings": tuple(item["result"]["warnings"])}))
-        for name, item in request["inputs"].items()
-    }
+    inputs = {name: StepInput(Path(item["folder"]), read_result(item["result"])) for name, item in request["inputs"].items()}
     try:
         output = load_runner(kind)(context, spec, inputs)
     except SpecrunError as error:

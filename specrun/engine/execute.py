@@ -14,7 +14,7 @@ from specrun.engine.locks import hold, wait_for
 from specrun.engine.outcome import Outcome, RunOutcome, StepOutcome
 from specrun.engine.prepare import Prepared, refresh, without_retries
 from specrun.engine.run import execute_run
-from specrun.engine.running import make_context, run_step, seal
+from specrun.engine.running import AlertCodes, make_context, run_step, seal
 from specrun.engine.session import utc_now
 from specrun.errors import InterruptedRun, StoreError
 from specrun.events import Action, Emit, Message
@@ -117,9 +117,10 @@ def _run_one_shared(
         started = time.time()
         folder = workspace.new_shared_folder(step)
         inputs = {need: StepInput(workspace.store / shared[need].folder, shared[need]) for need in kind.needs}
-        output = run_step(kind, make_context(prepared, step, folder, emit=show), prepared.loaded.spec, inputs)
+        codes = AlertCodes(show, step.kind)
+        output = run_step(kind, make_context(prepared, step, folder, emit=codes.emit), prepared.loaded.spec, inputs)
         kept = workspace.keep_shared(step, folder)
-        result = seal(step, kept, output, store=workspace.store, started=started, finished_at=utc_now(), run_id=None)
+        result = seal(step, kept, output, store=workspace.store, started=started, finished_at=utc_now(), run_id=None, codes=codes)
         workspace.save_result(step, result, version=kind.version)
         append_history(workspace.history_file, Past(step.kind, step.key, prepared.hardware.name, 0.0, result.seconds))
         return result, "run"

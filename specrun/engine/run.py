@@ -12,7 +12,7 @@ from specrun.engine.gates import judge
 from specrun.engine.history import append_history
 from specrun.engine.outcome import RunOutcome, StepOutcome, gather_metrics
 from specrun.engine.prepare import Prepared
-from specrun.engine.running import actual_costs, artifact_events, make_context, run_step, seal
+from specrun.engine.running import AlertCodes, actual_costs, artifact_events, make_context, run_step, seal
 from specrun.engine.session import RunSession, utc_now
 from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import Alert, Emit, Message, RunStatus
@@ -56,7 +56,10 @@ def execute_run(
             _do_all(work, session, decisions)
         except SpecrunError as failure:
             error = failure
-            _end(work, session, "interrupted" if isinstance(failure, InterruptedRun) else "failed", f"{failure.code}: {failure.message}")
+            if isinstance(failure, InterruptedRun):
+                _end(work, session, "interrupted", failure.message)
+            else:
+                _end(work, session, "failed", f"{failure.code}: {failure.message}")
         except StopNow:
             _end(work, session, "interrupted", "stopped at once by a second signal")
             raise
@@ -71,8 +74,8 @@ def _record_shared(work: _Work, session: RunSession, shared: Mapping[str, StepRe
         if decision.step.seed is None and decision.step.id in shared:
             result = shared[decision.step.id]
             session.record_step(decision, actual_costs(result, work.prepared.workspace.store / result.folder))
-            for warning in result.warnings:
-                session.note(Alert("warning", f"{result.kind}-warning", warning))
+            for code, warning in zip(result.warning_codes, result.warnings, strict=True):
+                session.note(Alert("warning", code, warning))
 
 
 def _do_all(work: _Work, session: RunSession, decisions: Sequence[Decision]) -> None:
@@ -96,13 +99,16 @@ def _do(work: _Work, session: RunSession, decision: Decision) -> None:
     session.emit(Message(f"{step.id}: {verb} ({decision.reason})"))
     session.record_step(decision, {})
     started = time.time()
+    codes = AlertCodes(session.emit, step.kind)
     context = make_context(
-        work.prepared, step, session.folder, emit=session.emit, stop_requested=work.signals.requested, run_id=session.run_id
+        work.prepared, step, session.folder, emit=codes.emit, stop_requested=work.signals.requested, run_id=session.run_id
     )
     inputs = {need: StepInput(workspace.store / work.results[need].folder, work.results[need]) for need in kind.needs}
     with work.signals.polite() if kind.resumable else nullcontext():
         output = run_step(kind, context, work.prepared.loaded.spec, inputs)
-    result = seal(step, session.folder, output, store=workspace.store, started=started, finished_at=utc_now(), run_id=session.run_id)
+    result = seal(
+        step, session.folder, output, store=workspace.store, started=started, finished_at=utc_now(), run_id=session.run_id, codes=codes
+    )
     workspace.save_result(step, result, version=kind.version)
     _remember(work.prepared, result)
     for event in artifact_events(result):

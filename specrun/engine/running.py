@@ -8,14 +8,14 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from specrun.engine.prepare import Prepared
 from specrun.errors import SpecrunError
-from specrun.events import Artifact, Emit
+from specrun.events import Alert, Artifact, Emit, Event
 from specrun.plan.step import Step, StepKind, StepResult
 from specrun.spec.document import Spec
 from specrun.spec.dump import dump
@@ -62,7 +62,28 @@ def load_runner(kind: StepKind) -> RunStep:
     return runner
 
 
-def seal(step: Step, folder: Path, output: StepOutput, *, store: Path, started: float, finished_at: str, run_id: str | None) -> StepResult:
+class AlertCodes:
+    """Passes events on and remembers the code of each alert, so that a step's warnings keep theirs when it is cached."""
+
+    def __init__(self, emit: Emit, kind: str) -> None:
+        self._emit = emit
+        self._otherwise = f"{kind}-warning"
+        self._codes: dict[str, str] = {}
+
+    def emit(self, event: Event) -> None:
+        """Take an event of the step."""
+        if isinstance(event, Alert):
+            self._codes[event.message] = event.code
+        self._emit(event)
+
+    def of(self, warnings: Sequence[str]) -> tuple[str, ...]:
+        """The codes of the step's warnings, in their order."""
+        return tuple(self._codes.get(warning, self._otherwise) for warning in warnings)
+
+
+def seal(
+    step: Step, folder: Path, output: StepOutput, *, store: Path, started: float, finished_at: str, run_id: str | None, codes: AlertCodes
+) -> StepResult:
     """Make the result of a finished step: hash and size of everything it names. folder: absolute, where it lies for good."""
     artifacts = {}
     for name, role in sorted(output.artifacts.items()):
@@ -79,6 +100,7 @@ def seal(step: Step, folder: Path, output: StepOutput, *, store: Path, started: 
         finished_at=finished_at,
         run_id=run_id,
         warnings=output.warnings,
+        warning_codes=codes.of(output.warnings),
     )
 
 

@@ -96,7 +96,7 @@ class Workspace:
         document = self._read_result(self.store / "results" / f"{_name(kind, key)}.json")
         if document is None or document["result"]["key"] != key:
             return None
-        result = _result(document["result"])
+        result = read_result(document["result"])
         return result if self._is_whole(result) else None
 
     def save_result(self, step: Step, result: StepResult, *, version: int) -> None:
@@ -182,5 +182,6 @@ def _name(kind: str, key: str) -> str:
     return f"{kind}-{key[:_KEY_CHARACTERS]}"
 
 
-def _result(document: Mapping[str, Any]) -> StepResult:
-    return StepResult(**{**document, "warnings": tuple(document["warnings"])})
+def read_result(document: Mapping[str, Any]) -> StepResult:
+    """A result from the JSON it was saved as."""
+    return StepResult(**{**document, "warnings": tuple(document["warnings"]), "warning_codes": tuple(document["warning_codes"])})

@@ -66,7 +66,8 @@ class Step:
 @dataclass(frozen=True, slots=True)
 class StepResult:
     """What a finished step left behind. folder: relative to the store; values: plain JSON facts (counts, metrics);
-    artifacts: path relative to the folder -> {sha256, bytes, role}; warnings: shown in the plan and the report."""
+    artifacts: path relative to the folder -> {sha256, bytes, role}; warnings: shown in the plan and the report, each with
+    its code in warning_codes."""
 
     id: str
     kind: str
@@ -78,6 +79,7 @@ class StepResult:
     finished_at: str
     run_id: str | None = None
     warnings: tuple[str, ...] = ()
+    warning_codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

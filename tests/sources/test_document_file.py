@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.sources import document_file
 from specrun.sources.document_file import DocumentWriter, Written, pieces, read_documents, read_pieces
 

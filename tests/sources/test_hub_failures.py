@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from specrun.errors import DataError
 from specrun.sources.contract import SourceUnavailable
 from specrun.sources.huggingface.failures import cannot_load, cannot_prepare, wrong_config

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from hub_double import COMMIT, FILES, NAME
+
 from specrun.errors import DataError
 from specrun.events import Event, Message
 from specrun.sources.contract import LoadedText, SourceRequest, SourceUnavailable, load_text

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from specrun.engine.fingerprints import Fingerprints
 from specrun.sources.existence import missing_inputs
 from specrun.sources.huggingface.options import Options as HuggingFace

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from specrun.sources.contract import WHOLE, SourceRequest, SourceUnavailable, load_text
 from specrun.sources.python_docs import build
-from specrun.sources.python_docs.build import docstrings
+from specrun.sources.python_docs.build import docstrings, topics
 from specrun.sources.python_docs.options import Options, library_files
 
 REQUEST = SourceRequest(Path(), lambda _: None)
@@ -66,3 +67,8 @@ def test_a_python_without_topics_lets_a_fallback_stand_in(monkeypatch: pytest.Mo
 def test_the_docstrings_of_the_library_are_over_a_megabyte() -> None:
     loaded = load_text(Options(kind="python_docs", include=("docstrings",)), REQUEST)
     assert sum(len(document) for document in loaded.splits[WHOLE]) > 1_000_000
+
+
+def test_a_topic_that_stands_under_two_names_comes_once():
+    texts = list(topics())
+    assert len(texts) == len(set(texts))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+
 from specrun.errors import DataError
 from specrun.sources.contract import WHOLE, LoadedText
 from specrun.sources.splitting import FEW_DOCUMENTS, by_hash, given, ratio, split_documents

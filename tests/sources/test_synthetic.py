@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.sources.contract import WHOLE, LoadedText, SourceRequest, load_text
 from specrun.sources.synthetic import build
 from specrun.sources.synthetic.build import ALPHABET, entropy_rate, stationary, transitions

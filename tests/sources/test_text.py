@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.errors import DataError
 from specrun.sources.contract import WHOLE, LoadedText, SourceRequest, SourceUnavailable, load_text
 from specrun.sources.text import decoding

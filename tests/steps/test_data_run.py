@@ -12,6 +12,7 @@ import pytest
 from data_chain import Chain, spec_of
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.errors import DataError
 from specrun.events import Progress
 from specrun.sources.document_file import read_documents
@@ -164,7 +165,7 @@ def test_documents_in_two_splits_are_counted_and_warned_about_with_an_example(tm
     output = chain.run("data")
     assert output.values["leakage"] == {"train/validation": 2}
     assert chain.alerts == ["duplicate-across-splits"]
-    assert "2 documents of validation (66.7%) also stand in train" in output.warnings[0]
+    assert "2 documents of validation (66.7%) also in train" in output.warnings[0]
     assert "a line of text" in output.warnings[0]
 
 

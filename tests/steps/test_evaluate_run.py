@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_run import Listener, context, finished, hardware, parents, q, spec
+from torch.nn import functional as F  # noqa: N812 - the field's own name for it
+
 from specrun.events import Metrics, Progress
 from specrun.runtime.device import open_device
 from specrun.spec.sections.schedule import Evaluate
@@ -16,8 +19,6 @@ from specrun.steps.evaluate.load import load_model
 from specrun.steps.evaluate.run import run, unigram_entropies
 from specrun.steps.train.run import run as train
 from specrun.training.token_file import open_tokens
-from tiny_run import Listener, context, finished, hardware, parents, q, spec
-from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 
 @pytest.fixture(scope="module")

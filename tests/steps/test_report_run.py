@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from specrun.plan.step import Step
 from specrun.runtime.hardware import Choice, ResolvedHardware
 from specrun.spec.assembly import load_spec

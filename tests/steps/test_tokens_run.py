@@ -11,6 +11,7 @@ import pytest
 from data_chain import Chain, spec_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from specrun.errors import DataError
 from specrun.events import Progress
 from specrun.sources import document_file

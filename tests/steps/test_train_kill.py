@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_run import Listener, context, parents, q, spec
+
 from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.train.run import run
-from tiny_run import Listener, context, parents, q, spec
 
 TRAIN = """
 import os, sys

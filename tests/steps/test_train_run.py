@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from tiny_run import Listener, chain, context, early, parents, q, spec, stop_after
+
 from specrun.errors import DataError, InterruptedRun, SpecrunError
 from specrun.events import Alert, Example, Metrics, Progress, Span, Status
 from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.train.run import build_model, run
-from tiny_run import Listener, chain, context, early, parents, q, spec, stop_after
 
 ALWAYS_THE_SAME = ("train/loss", "train/learning_rate", "train/gradient_norm", "validation/loss", "validation/accuracy")
 

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_run import Listener, context, hardware, parents, q, spec
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from specrun.plan.resolve import resolve_schedule
 from specrun.runtime.device import open_device
 from specrun.runtime.factory import load_factory
@@ -14,8 +17,6 @@ from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.train.run import build_model, new_session, new_state
 from specrun.training.loop import StepStats, train_step
 from specrun.training.session import Session
-from tiny_run import Listener, context, hardware, parents, q, spec
-from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class _Reads(TorchDispatchMode):

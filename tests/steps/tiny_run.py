@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
 from specrun.events import Event, Metrics
 from specrun.models.gpt.options import Options as Gpt
 from specrun.plan.step import Step, StepResult
@@ -28,8 +30,6 @@ from specrun.tokenizers.char.options import Options as Char
 from specrun.training.learning_rates.warmup_cosine import Options as WarmUpCosine
 from specrun.training.optimizers.adamw.options import Options as AdamW
 from specrun.training.token_file import write_tokens
-
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 ALPHABET = "abcdefgh "
 

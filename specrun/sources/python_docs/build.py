@@ -35,9 +35,9 @@ def build(options: Options, request: SourceRequest) -> LoadedText:  # noqa: ARG0
 
 
 def topics() -> Iterator[str]:
-    """The texts that `help()` shows for its topics, by name."""
+    """The texts that `help()` shows for its topics, by name; a text that stands under two names comes once."""
     texts: dict[str, str] = importlib.import_module("pydoc_data.topics").topics
-    return (texts[name] for name in sorted(texts))
+    return iter(dict.fromkeys(texts[name] for name in sorted(texts)))
 
 
 def docstrings(path: Path) -> Iterator[str]:

@@ -153,10 +153,14 @@ def _duplicates(leak: Leak, written: Mapping[str, Written], folder: Path) -> tup
     share = leak.documents / written[leak.second].documents
     example = next(islice(read_documents(folder / f"{leak.second}.parquet"), leak.example, None)).strip()
     text = (
-        f"{leak.documents:,} documents of {leak.second} ({share:.1%}) also stand in {leak.first}, so {leak.second} figures may be "
+        f"{_documents(leak.documents)} of {leak.second} ({share:.1%}) also in {leak.first}, so {leak.second} figures may be "
         f"too good; one begins {example[:_EXCERPT_CHARACTERS]!r}"
     )
     return "duplicate-across-splits", text
+
+
+def _documents(count: int) -> str:
+    return "1 document" if count == 1 else f"{count:,} documents"
 
 
 def _digest(written: Mapping[str, Written]) -> str:
