@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specrun.errors import SpecError
-from specrun.spec.bases import load_chain
 from specrun.spec.checks import problems
 from specrun.spec.diagnostics import Diagnostic, Severity, errors
 from specrun.spec.document import Spec
@@ -16,14 +15,15 @@ from specrun.spec.dump import digest
 from specrun.spec.findings import Findings
 from specrun.spec.layers import Dropped, Layer
 from specrun.spec.loader import load_bytes
-from specrun.spec.nearest import listed
-from specrun.spec.nodes import MapNode, Node, Place, Source, Span, child, dotted, find, of_value, place
-from specrun.spec.overrides import Override, parse_override
+from specrun.spec.nodes import MapNode, Place, Source, Span, child, dotted, find, of_value, place
 from specrun.spec.provenance import Provenance
 from specrun.spec.reading import read_source
 from specrun.spec.section import Problem
 from specrun.spec.stack import Stack, merged
 from specrun.spec.validation import Validation
+
+if TYPE_CHECKING:
+    from specrun.spec.overrides import Override
 
 __all__ = ["Checked", "Layer", "LoadedSpec", "check_bytes", "check_spec", "check_value", "load_spec"]
 
@@ -70,12 +70,12 @@ def check_bytes(
     """Check the text of a spec. name: as shown in diagnostics; folder: where relative paths start, absent the current one."""
     findings = Findings()
     folder = folder or Path()
-    overrides = tuple(o for o in (parse_override(argument, findings) for argument in sets) if o is not None)
+    overrides = _overrides(sets, findings) if sets else ()
     root = load_bytes(data, Source("file", name, folder=folder), findings)
     if root is None:
         return Checked(None, findings.ordered())
     before = findings.error_count
-    bases = load_chain(_extends(root, overrides), folder / Path(name).name, findings)
+    bases = _bases(root, overrides, folder / Path(name).name, findings)
     whole = findings.error_count == before  # what a broken base would have given is not missing
     return _check(Stack((*bases, root), overrides, preset, tuple(layers)), name, findings, whole=whole)
 
@@ -102,9 +102,21 @@ def _check(stack: Stack, name: str, findings: Findings, *, rules: bool = True, w
     return Checked(LoadedSpec(built.value, Provenance(tree), diagnostics, name, digest(built.value)), diagnostics)
 
 
-def _extends(root: MapNode, overrides: Sequence[Override]) -> Node | None:
+def _overrides(sets: Sequence[str], findings: Findings) -> tuple[Override, ...]:
+    from specrun.spec.overrides import parse_override
+
+    return tuple(o for o in (parse_override(argument, findings) for argument in sets) if o is not None)
+
+
+def _bases(root: MapNode, overrides: Sequence[Override], file: Path, findings: Findings) -> list[MapNode]:
+    """What the spec extends; a base that `--set` names wins over the file's."""
     chosen = [o.value for o in overrides if o.path == ("extends",)]
-    return chosen[-1] if chosen else child(root, "extends")
+    extends = chosen[-1] if chosen else child(root, "extends")
+    if extends is None:
+        return []
+    from specrun.spec.bases import load_chain
+
+    return load_chain(extends, file, findings)
 
 
 def report_problems(found: Iterable[Problem], tree: MapNode, findings: Findings) -> None:
@@ -118,6 +130,8 @@ def report_problems(found: Iterable[Problem], tree: MapNode, findings: Findings)
 
 
 def _report_dropped(drop: Dropped, findings: Findings) -> None:
+    from specrun.spec.nearest import listed
+
     severity: Severity = "info" if drop.only_preset else "warning"
     findings.add(
         drop.place, "kind-changed-drops-fields",

@@ -92,7 +92,7 @@ class Builder:
         except ValueError as error:
             self.findings.add(Place(self.source, span), "number-too-long", f"{error} is not a setting", hint="quote it if it is text")
             value = INVALID
-        return self._put(ScalarNode(self.source, span, value, text, is_plain), 1, 1, event.anchor)
+        return self._put(ScalarNode(self.source, span, value, text, plain=is_plain), 1, 1, event.anchor)
 
     def _start(self, event: yaml.MappingStartEvent | yaml.SequenceStartEvent) -> bool:
         span = _span(event)

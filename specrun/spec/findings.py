@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from specrun.spec.diagnostics import Diagnostic, Severity, ordered
 from specrun.spec.nodes import Path_, Place, Source, Span, dotted
-from specrun.spec.secrets import masked
 
 MAX_FINDINGS = 1000
 """A file with more mistakes than this is not a spec; the rest is left out."""
@@ -24,6 +23,8 @@ class Findings:
         """Note a finding. place: where to point; path: the key it is about."""
         if self.full:
             return
+        from specrun.spec.secrets import masked
+
         source, span = place
         self._found.append(
             Diagnostic(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
 }  # fmt: skip
-_GATE = re.compile(r"\s*([A-Za-z][\w.-]*(?:/[\w.-]+)+)\s*(<=|>=|==|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*\Z")
+_GATE = r"\s*([A-Za-z][\w.-]*(?:/[\w.-]+)+)\s*(<=|>=|==|<|>)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*\Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Gate:
 
 def parse_gate(text: str) -> Gate:
     """Read `metric operator number`. Raises ValueError that says what a gate looks like."""
-    match = _GATE.match(text)
+    match = re.match(_GATE, text)
     if match is None:
         raise ValueError(f"{text!r} is not metric, operator ({', '.join(_OPERATORS)}) and number")
     bound = float(match[3])

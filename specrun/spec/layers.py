@@ -74,7 +74,7 @@ def _kept(low: MapNode, high: MapNode, slot: Field, path: Path_, dropped: list[D
 def _over(high: Node, low: Node) -> Node:
     """A copy that remembers what it lies over; nodes may be shared by aliases and are never changed."""
     if isinstance(high, ScalarNode):
-        return ScalarNode(high.source, high.span, high.value, high.text, high.plain, low)
+        return ScalarNode(high.source, high.span, high.value, high.text, plain=high.plain, below=low)
     if isinstance(high, MapNode):
         return MapNode(high.source, high.span, high.entries, low)
     return type(high)(high.source, high.span, high.items, low)

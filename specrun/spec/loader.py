@@ -12,7 +12,6 @@ import yaml
 from specrun.spec.builder import Builder
 from specrun.spec.findings import Findings
 from specrun.spec.nodes import MapNode, Node, SeqNode, Source
-from specrun.spec.syntax import report_syntax_error
 from specrun.spec.text import check_characters, check_tabs, decode, split_lines, whole
 
 _Parser = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
@@ -48,6 +47,8 @@ def load_node(text: str, source: Source, findings: Findings) -> Node | None:
             if not builder.take(event):
                 break
     except yaml.MarkedYAMLError as error:
+        from specrun.spec.syntax import report_syntax_error
+
         report_syntax_error(error, source, findings)
     check_tabs(text, source, findings, builder.quoted)
     if builder.root is None and findings.error_count == before:

@@ -5,12 +5,12 @@ Owns no checks: `spec.loader` builds trees, `spec.merge` lays them over one anot
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 SourceKind = Literal["default", "preset", "extends", "file", "set", "layer"]
 Path_: TypeAlias = tuple[str | int, ...]
+_HERE = Path()
 
 
 class Span(NamedTuple):
@@ -22,15 +22,17 @@ class Span(NamedTuple):
     end_column: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """Where text comes from. name: as shown; label: as told by `explain`; folder: where relative paths start."""
 
-    kind: SourceKind
-    name: str
-    lines: tuple[str, ...] = ()
-    folder: Path = Path()
-    label: str = ""
+    __slots__ = ("folder", "kind", "label", "lines", "name")
+
+    def __init__(self, kind: SourceKind, name: str, lines: tuple[str, ...] = (), folder: Path = _HERE, label: str = "") -> None:
+        self.kind: Final = kind
+        self.name: Final = name
+        self.lines: Final = lines
+        self.folder: Final = folder
+        self.label: Final = label
 
     def line(self, number: int) -> str | None:
         """The text of a line, from 1; None where there is none."""
@@ -41,26 +43,30 @@ INVALID: Any = type("Invalid", (), {"__repr__": lambda _: "invalid"})()
 """The value of a scalar that the loader has refused already; validation says nothing more about it."""
 
 
-@dataclass(slots=True, eq=False)
 class ScalarNode:
     """A single value. text: as written; plain: written without quotes. below: the node that this one overrides."""
 
-    source: Source
-    span: Span
-    value: Any
-    text: str
-    plain: bool = True
-    below: Node | None = None
+    __slots__ = ("below", "plain", "source", "span", "text", "value")
+
+    def __init__(self, source: Source, span: Span, value: Any, text: str, *, plain: bool = True, below: Node | None = None) -> None:
+        self.source = source
+        self.span = span
+        self.value = value
+        self.text = text
+        self.plain = plain
+        self.below = below
 
 
-@dataclass(slots=True, eq=False)
 class SeqNode:
     """A list."""
 
-    source: Source
-    span: Span
-    items: tuple[Node, ...]
-    below: Node | None = None
+    __slots__ = ("below", "items", "source", "span")
+
+    def __init__(self, source: Source, span: Span, items: tuple[Node, ...], below: Node | None = None) -> None:
+        self.source = source
+        self.span = span
+        self.items = items
+        self.below = below
 
 
 class Entry(NamedTuple):
@@ -71,14 +77,16 @@ class Entry(NamedTuple):
     value: Node
 
 
-@dataclass(slots=True, eq=False)
 class MapNode:
     """A mapping, in the order of the text."""
 
-    source: Source
-    span: Span
-    entries: dict[str, Entry] = field(default_factory=dict)
-    below: Node | None = None
+    __slots__ = ("below", "entries", "source", "span")
+
+    def __init__(self, source: Source, span: Span, entries: dict[str, Entry] | None = None, below: Node | None = None) -> None:
+        self.source = source
+        self.span = span
+        self.entries = {} if entries is None else entries
+        self.below = below
 
 
 Node: TypeAlias = ScalarNode | SeqNode | MapNode
@@ -93,13 +101,11 @@ class Place(NamedTuple):
 
 def plain(node: Node) -> Any:
     """The value without positions: dict, tuple or scalar. The loader bounds the depth."""
-    match node:
-        case ScalarNode():
-            return node.value
-        case SeqNode():
-            return tuple(plain(item) for item in node.items)
-        case MapNode():
-            return {key: plain(entry.value) for key, entry in node.entries.items()}
+    if isinstance(node, ScalarNode):
+        return node.value
+    if isinstance(node, SeqNode):
+        return tuple(plain(item) for item in node.items)
+    return {key: plain(entry.value) for key, entry in node.entries.items()}
 
 
 def is_refused(node: Node, *, inside: bool = True) -> bool:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from specrun.spec.bounds import shown
 from specrun.spec.nodes import MapNode, Node, Path_, ScalarNode, SourceKind, find, key_place, plain
 
 
@@ -63,6 +62,8 @@ class Provenance:
         source, span = node.source, node.span
         if keys is not None and isinstance(node, MapNode):
             source, span = key_place(self._root, keys)
+        from specrun.spec.bounds import shown
+
         text = node.text if isinstance(node, ScalarNode) else shown(plain(node))
         return Origin(source.kind, source.name, span.line, span.column, text, source.label, overrides)
 

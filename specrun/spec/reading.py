@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from specrun.errors import UsageError
-from specrun.spec.nearest import nearest
 
 STDIN = "-"
 
@@ -28,6 +27,8 @@ def read_source(source: Path | str) -> Text:
     try:
         return Text(str(source), path.read_bytes(), path.parent)
     except OSError as error:
+        from specrun.spec.nearest import nearest
+
         near = nearest(path.name, neighbours(path.parent))
         hint = f"did you mean {path.parent / near}?" if near else "`specrun init` writes a spec to start from"
         raise UsageError(f"{source}: {error.strerror or error}", code="unreadable-spec", hint=hint) from None

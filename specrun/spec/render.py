@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from specrun.spec.diagnostics import Diagnostic, Severity
-from specrun.spec.renderers.github import render_github
-from specrun.spec.renderers.json import render_json
 from specrun.spec.secrets import masked
 
-__all__ = ["render_github", "render_json", "render_text", "summary"]
+__all__ = ["render_text", "summary"]
 
 _COLOURS: dict[Severity, str] = {"error": "31", "warning": "33", "info": "36"}
 _MAX_WIDTH = 160
@@ -77,6 +74,10 @@ def _window(d: Diagnostic) -> tuple[str, int, int]:
 
 def _width(text: str) -> int:
     """Columns a terminal takes for a text."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
     wide = {"W": 2, "F": 2}
     return sum(0 if unicodedata.combining(c) else wide.get(unicodedata.east_asian_width(c), 1) for c in text)
 

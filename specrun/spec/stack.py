@@ -5,23 +5,25 @@ default < preset < `extends` base < file < `--set` < added layers; the last wins
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from specrun.errors import UsageError
 from specrun.spec.document import Spec
 from specrun.spec.findings import Findings
 from specrun.spec.layers import Dropped, Layer, has_path, merge
-from specrun.spec.nearest import listed, nearest
 from specrun.spec.nodes import Entry, MapNode, Node, ScalarNode, Source, Span, child, of_value
-from specrun.spec.overrides import Override, as_tree
 from specrun.spec.presets import PRESETS, as_mapping
 from specrun.spec.shape import fields
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from specrun.spec.overrides import Override
 
 _START = Span(1, 1, 1, 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
+class Stack(NamedTuple):
     """What lies over one another, lowest first. trees: the extends chain and the file; preset: of the command line."""
 
     trees: tuple[MapNode, ...]
@@ -35,9 +37,8 @@ def merged(stack: Stack, dropped: list[Dropped], findings: Findings) -> MapNode:
     tree: Node | None = _preset(stack)
     for one in stack.trees:
         tree = merge(tree, one, Spec, dropped)
-    for override in stack.overrides:
-        laid = as_tree(override, _addressed(tree, override), findings)
-        tree = tree if laid is None else merge(tree, laid, Spec, dropped)
+    if stack.overrides:
+        tree = _override(tree, stack.overrides, dropped, findings)
     if stack.preset is not None:
         chosen = _chosen_on_command_line(stack.preset)
         entry = Entry(chosen.source, chosen.span, chosen)
@@ -45,6 +46,15 @@ def merged(stack: Stack, dropped: list[Dropped], findings: Findings) -> MapNode:
     for layer in stack.layers:
         tree = _lay(tree, layer, dropped)
     assert isinstance(tree, MapNode)
+    return tree
+
+
+def _override(tree: Node | None, overrides: Sequence[Override], dropped: list[Dropped], findings: Findings) -> Node | None:
+    from specrun.spec.overrides import as_tree
+
+    for override in overrides:
+        laid = as_tree(override, _addressed(tree, override), findings)
+        tree = tree if laid is None else merge(tree, laid, Spec, dropped)
     return tree
 
 
@@ -77,6 +87,8 @@ def _chosen(stack: Stack) -> Node | None:
 
 def _chosen_on_command_line(preset: str) -> ScalarNode:
     if preset not in PRESETS:
+        from specrun.spec.nearest import listed, nearest
+
         near = nearest(preset, PRESETS)
         hint = f"did you mean {near}?" if near else f"use {listed(PRESETS)}"
         raise UsageError(f"there is no preset {preset!r}", code="unknown-preset", hint=hint)

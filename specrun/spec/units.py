@@ -25,8 +25,8 @@ _COUNTED: dict[str, Unit] = {"epoch": "epochs", "epochs": "epochs", "step": "ste
 _SCALE = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9}
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 _NUMBER = r"(?:\d[\d,_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
-_QUANTITY = re.compile(rf"^\s*({_NUMBER})\s*([kKMBG]?)\s*(%|[A-Za-z]+)\s*$")
-_SIZE = re.compile(rf"^\s*({_NUMBER})\s*([A-Za-z]+)\s*$")
+_QUANTITY = rf"^\s*({_NUMBER})\s*([kKMBG]?)\s*(%|[A-Za-z]+)\s*$"
+_SIZE = rf"^\s*({_NUMBER})\s*([A-Za-z]+)\s*$"
 _LARGEST = 1e24
 _FRACTIONAL: frozenset[Unit] = frozenset({"epochs", "seconds", "percent"})
 
@@ -59,7 +59,7 @@ class Quantity:
 
 def parse_quantity(text: str) -> Quantity:
     """Read `3 epochs`, `50M tokens`, `1.5h`, `20%`. Raises ValueError that says what a quantity looks like."""
-    match = _QUANTITY.match(text)
+    match = re.match(_QUANTITY, text)
     if not match:
         raise ValueError(f"{text!r} is not a number with a unit, such as 3 epochs, 2000 steps, 50M tokens, 9h or 20%")
     number, scale, name = match.groups()
@@ -95,7 +95,7 @@ def _exact(number: str) -> float:
 
 def parse_byte_size(text: str) -> int:
     """Read `16 GiB` or `500 MB` as bytes. Raises ValueError that lists the suffixes."""
-    match = _SIZE.match(text)
+    match = re.match(_SIZE, text)
     if not match or match[2] not in _BYTES:
         raise ValueError(f"{text!r} is not a size in bytes, such as 500 MB or 16 GiB; suffixes are {', '.join(_BYTES)}")
     amount = _exact(match[1])

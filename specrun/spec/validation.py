@@ -11,11 +11,9 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError, create_model
 
-from specrun.spec.bounds import found
 from specrun.spec.findings import Findings
-from specrun.spec.keys import MissingKeys, missing_hint, report_unknown_keys
-from specrun.spec.kinds import check_kind
-from specrun.spec.messages import say
+from specrun.spec.layers import kind_of
+from specrun.spec.missing import MissingKeys, missing_hint
 from specrun.spec.nodes import (
     Entry,
     MapNode,
@@ -33,6 +31,7 @@ from specrun.spec.nodes import (
     place,
     plain,
 )
+from specrun.spec.parts import kinds
 from specrun.spec.section import Section
 from specrun.spec.shape import Field, fields, section_of
 
@@ -70,7 +69,7 @@ class Validation:
 
     def _section(self, cls: type[Section], node: MapNode, path: Path_) -> Built:
         shapes = fields(cls)
-        meant = report_unknown_keys(cls, node, path, root=self._root, findings=self._findings, missing=self._missing)
+        meant = set() if node.entries.keys() <= shapes.keys() else self._unknown_keys(cls, node, path)
         values: dict[str, Any] = {}
         failed: set[str] = set()
         leaves: dict[str, Any] = {}
@@ -108,8 +107,7 @@ class Validation:
         kind_is_good = True
         kind: str | None = None
         if field.family is not None:
-            choice = check_kind(field, node, path, self._root, self._findings)
-            kind, kind_is_good = choice.kind, choice.good
+            kind, kind_is_good = self._kind(field, node, path)
             if kind is None:
                 return Built(None, complete=False)
             if "kind" not in node.entries:
@@ -124,7 +122,24 @@ class Validation:
             return Built(None, complete=False)
         return self._section(cls, node, path)
 
+    def _unknown_keys(self, cls: type[Section], node: MapNode, path: Path_) -> set[str]:
+        from specrun.spec.unknown_keys import report_unknown_keys
+
+        return report_unknown_keys(cls, node, path, root=self._root, findings=self._findings, missing=self._missing)
+
+    def _kind(self, field: Field, node: MapNode, path: Path_) -> tuple[str | None, bool]:
+        """The kind of a part, and whether it is good as written."""
+        assert field.family is not None
+        kind = kind_of(node)
+        if kind is not None and kind in kinds(field.family):
+            return kind, True
+        from specrun.spec.kinds import check_kind
+
+        return check_kind(field, node, path, self._root, self._findings)
+
     def _not_a_mapping(self, field: Field, node: Node, path: Path_) -> None:
+        from specrun.spec.bounds import found
+
         name = str(path[-1])
         value = plain(node)
         example = missing_hint(field).removeprefix("add ")
@@ -148,6 +163,8 @@ class Validation:
 
     def _report(self, cls: type[Section], error: ValidationError, failed: set[str], path: Path_) -> set[str]:
         """Report pydantic's errors, a diagnostic for each value. Returns: the fields at fault."""
+        from specrun.spec.messages import say
+
         groups: dict[tuple[str, Path_], list[Any]] = {}
         for item in error.errors(include_url=False):
             name, *rest = item["loc"] or ("",)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import yaml
+
 from specrun.spec.document import Spec
 from specrun.spec.section import NotYet
 from specrun.spec.shape import Field, alternatives, fields, section_of

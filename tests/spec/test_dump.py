@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.errors import SpecError
 from specrun.spec.document import Spec
 from specrun.spec.dump import ALL_IMPACTS, digest, dump, select, walk_fields
@@ -14,7 +15,6 @@ from specrun.spec.impact import IMPACTS, Impact
 from specrun.spec.resolved import load_resolved, origins, raise_for
 from specrun.spec.section import Problem, Section
 from specrun.spec.shape import fields
-
 from tests.spec.specs import FIXTURES, MINIMAL, load, texts
 
 RICH = (FIXTURES / "rich.yaml").read_text(encoding="utf-8")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.errors import UsageError
 from specrun.spec.dump import dump, walk_fields
 from specrun.spec.explain import MEANINGS, document, explain_all, explain_key
@@ -16,7 +17,6 @@ from specrun.spec.impact import IMPACTS
 from specrun.spec.loader import load_node
 from specrun.spec.nodes import Source, plain
 from specrun.spec.yaml_text import yaml_value
-
 from tests.spec.specs import FIXTURES, MINIMAL, load
 
 TEXT = MINIMAL + "preset: balanced\nschedule:\n  batch_size: 16\n  optimizer: {kind: adamw, learning_rate: 5e-4}\n"

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 import specrun.spec
 from specrun.spec.render import render_text, summary
-
 from tests.spec.broken import BROKEN
 from tests.spec.conftest import GOLDEN
 from tests.spec.specs import check

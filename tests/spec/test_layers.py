@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.errors import SpecError, UsageError
 from specrun.spec.assembly import Layer, check_spec, load_spec
 from specrun.spec.document import Spec
@@ -14,7 +15,6 @@ from specrun.spec.dump import dump
 from specrun.spec.layers import merge
 from specrun.spec.nodes import MapNode, Source, Span, of_value, plain
 from specrun.spec.presets import PRESETS, as_mapping
-
 from tests.spec.specs import MINIMAL, check, codes, load, only
 
 SOURCE, SPAN = Source("file", "a.yaml"), Span(1, 1, 1, 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from specrun.spec.assembly import check_bytes
 from specrun.spec.builder import MAX_DEPTH, MAX_NODES
 from specrun.spec.findings import MAX_FINDINGS, Findings

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+
 from specrun.spec.bounds import describe, example
 from specrun.spec.document import Spec
 from specrun.spec.impact import IMPACTS
 from specrun.spec.parts import FAMILIES, kinds, options_class
 from specrun.spec.section import Part, Section
 from specrun.spec.shape import classes_under, fields, known_places, read, walk_classes
-
 from tests.spec.specs import load
 
 CLASSES = {".".join((*path, cls.__module__)): cls for path, cls in walk_classes(Spec)}

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+
 from specrun.spec.diagnostics import errors
 from specrun.spec.dump import dump
 from specrun.spec.parts import options_class
 from specrun.spec.section import Section
-
 from tests.spec.mutations import WAYS, Mutant, keys, mutants
 from tests.spec.specs import MINIMAL, check, load, texts
 

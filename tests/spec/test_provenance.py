@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from specrun.spec.assembly import Layer, load_spec
 
+from specrun.spec.assembly import Layer, load_spec
 from tests.spec.specs import MINIMAL, load
 
 

@@ -9,12 +9,14 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.spec.diagnostics import Diagnostic, errors, ordered
-from specrun.spec.render import render_github, render_json, render_text, summary
+from specrun.spec.render import render_text, summary
+from specrun.spec.renderers.github import render_github
 from specrun.spec.renderers.gitlab import render_gitlab
+from specrun.spec.renderers.json import render_json
 from specrun.spec.renderers.junit import render_junit
 from specrun.spec.renderers.sarif import render_sarif
-
 from tests.spec.specs import MINIMAL, check
 
 FIELDS = ("file", "line", "column", "end_line", "end_column", "path", "code", "severity", "message", "hint")

@@ -8,6 +8,7 @@ import pkgutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.spec import rules
 from specrun.spec.checks import all_rules, parts, problems
 from specrun.spec.gates import Gate, parse_gate
@@ -17,7 +18,6 @@ from specrun.spec.rules.profile import profile_problems
 from specrun.spec.secrets import has_secret, masked
 from specrun.spec.section import Part, Problem
 from specrun.spec.units import Quantity
-
 from tests.spec.specs import MINIMAL, check, codes, load, only
 
 MODULES = [importlib.import_module(f"{rules.__name__}.{m.name}") for m in pkgutil.iter_modules(rules.__path__)]

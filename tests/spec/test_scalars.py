@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.spec.scalars import MAX_DIGITS, resolve
 
 

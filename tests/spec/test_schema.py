@@ -19,7 +19,6 @@ from specrun.spec.document import Spec  # noqa: E402
 from specrun.spec.parts import FAMILIES, kinds  # noqa: E402
 from specrun.spec.schema import build_schema, render_schema, write_schema  # noqa: E402
 from specrun.spec.shape import fields, walk_classes  # noqa: E402
-
 from tests.spec.mutations import mutants  # noqa: E402
 from tests.spec.specs import FIXTURES, MINIMAL, texts  # noqa: E402
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.spec.section import Section, option
 from specrun.spec.units import UNITS, ByteSize, Quantity, parse_byte_size, parse_quantity
 
