@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from specrun.events import Metrics
 from specrun.records.journal import Journal, read_journal
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from specrun.records.lines import encode_line
 from specrun.records.queries import open_records
 from specrun.records.snapshots import current

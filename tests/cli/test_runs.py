@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from specrun.cli.main import run as specrun
 from specrun.cli.tables import clock, figure, plain, table
 from specrun.events import Alert, Artifact, Status, StepRecord

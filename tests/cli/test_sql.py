@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.cli.main import run as specrun
 from specrun.cli.sql import csv_text
 from specrun.events import Metrics

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from specrun.cli.main import run as specrun
 from specrun.events import Metrics
 from specrun.records.journal import Journal, journal_files

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from specrun.events import Metrics, Status
 from specrun.records.journal import Journal, next_attempt
 from specrun.records.run_files import mark_active, run_folder, unmark_active, write_final, write_run

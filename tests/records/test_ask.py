@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from specrun.errors import UsageError
 from specrun.records.queries import Records, open_records
 

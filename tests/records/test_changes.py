@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.errors import StoreError, UsageError
 from specrun.records.changes import remove_run, set_tags
 from specrun.records.paths import safe_join

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from specrun.errors import StoreError
 from specrun.records.check import check
 from specrun.records.queries import open_records

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.errors import StoreError
 from specrun.records.described import describe, flatten, timestamp_us
 

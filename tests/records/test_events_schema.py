@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+
 from specrun.records.encoding import KIND_OF
 from specrun.records.journal import Journal
 from specrun.resources import schema_file

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from specrun.errors import StoreError
 from specrun.events import Metrics, Span, Status
 from specrun.records.changes import set_tags

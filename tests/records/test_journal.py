@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from specrun.errors import StoreError
 from specrun.events import (
     Alert,

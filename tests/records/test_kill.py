@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
+
 from specrun.records.queries import open_records
 from specrun.records.run_files import run_folder
 from specrun.records.snapshots import current, generation_of

@@ -7,6 +7,7 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.records.lines import decode_line, encode_line, flag_non_finite, restore_non_finite
 
 VALUES = st.recursive(

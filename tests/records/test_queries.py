@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from specrun.errors import StoreError, UsageError
 from specrun.events import Alert, Artifact, Example, Label, Metrics, StepRecord
 from specrun.records.queries import open_records

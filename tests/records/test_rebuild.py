@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from specrun.events import Example, Label, Metrics, Span, Status, StepRecord
 from specrun.records.queries import open_records
 from specrun.records.run_files import mark_pending

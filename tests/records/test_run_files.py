@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from specrun.errors import StoreError
 from specrun.records.atomic import atomic_write
 from specrun.records.journal import Journal

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from specrun.errors import StoreError
 from specrun.records.news import find_news
 from specrun.records.queries import open_records
