@@ -41,7 +41,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in COLUMNS}
-        self.points: list[tuple[str, int, int, int, float | None, int | None, float, int]] = []
+        self.points: list[tuple[str, int, int, int, float | None, int | None, int, int]] = []
         self.names: list[str] = []
         self.values: list[float] = []
         self.positions: dict[tuple[str, str], tuple[int, ReadPosition]] = {}
@@ -59,7 +59,7 @@ class Batch:
             records += 1
             first = record.time if first is None or record.time < first else first
             last = record.time if last is None or record.time > last else last
-            self._add(run_id, journal.attempt, record)
+            self._add(run_id, journal.attempt, record, round(record.time * 1_000_000))
         self.positions[run_id, journal.path.name] = (journal.attempt, ReadPosition(end, max(end, size), records, damaged, first, last))
 
     @property
@@ -75,32 +75,30 @@ class Batch:
                 first[run_id] = step
         return first
 
-    def _add(self, run_id: str, attempt: int, record: Record) -> None:
+    def _add(self, run_id: str, attempt: int, record: Record, time_us: int) -> None:
         data = record.data
         if record.kind == "metrics":
             values = data["values"]
-            self.points.append(
-                (run_id, attempt, record.number, data["step"], data.get("epoch"), data.get("tokens"), record.time, len(values))
-            )
+            self.points.append((run_id, attempt, record.number, data["step"], data.get("epoch"), data.get("tokens"), time_us, len(values)))
             self.names.extend(values)
             self.values.extend(values.values())
         elif record.kind in _ROWS:
             table, rows_of = _ROWS[record.kind]
-            self.rows[table].extend((run_id, attempt, record.number, *row) for row in rows_of(data, record.time))
+            self.rows[table].extend((run_id, attempt, record.number, *row) for row in rows_of(data, time_us))
 
 
-_Rows = Callable[[Mapping[str, Any], float], list[tuple[Any, ...]]]
+_Rows = Callable[[Mapping[str, Any], int], list[tuple[Any, ...]]]
 
 
 def _pick(*keys: str) -> _Rows:
     return lambda data, time: [tuple(time if key == "time" else data.get(key) for key in keys)]
 
 
-def _system(data: Mapping[str, Any], time: float) -> list[tuple[Any, ...]]:
+def _system(data: Mapping[str, Any], time: int) -> list[tuple[Any, ...]]:
     return [(time, name, value) for name, value in data["values"].items()]
 
 
-def _example(data: Mapping[str, Any], time: float) -> list[tuple[Any, ...]]:
+def _example(data: Mapping[str, Any], time: int) -> list[tuple[Any, ...]]:
     return [(time, data["step"], data["name"], json.dumps(data["data"], ensure_ascii=False))]
 
 

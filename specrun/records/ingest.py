@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specrun.records.batch import COLUMNS, Batch, ReadPosition
-from specrun.records.columns import arrow_tables
+from specrun.records.columns import Columns, arrow_metrics, metric_columns, table_columns
 from specrun.records.derive import PER_RUN_TABLES, REPEATED, RESUMED, RUNS, SUMMARY, SUPERSEDED
 from specrun.records.described import describe
+from specrun.records.insertion import MANY_ROWS, insert, insert_arrow, select_of
 from specrun.records.journal_reader import journal_files
 from specrun.records.run_files import run_folder
 
@@ -92,23 +93,31 @@ def _batches(store: Path, run_ids: Sequence[str], positions: Positions) -> Itera
 
 def _load(connection: duckdb.DuckDBPyConnection, store: Path, group: Sequence[str], batch: Batch) -> None:
     described = {run_id: describe(run_id, run_folder(store, run_id)) for run_id in group}
-    tables = {name: rows for name, rows in arrow_tables(batch, described).items() if rows.num_rows or name in _SCAFFOLDING}
     first_steps = batch.first_steps()
     touched = [list(group), [first_steps.get(run_id) for run_id in group]]
     connection.execute("CREATE OR REPLACE TEMP TABLE touched AS SELECT unnest(?) AS run_id, unnest(?::BIGINT[]) AS first_step", touched)
     forget = [f"DELETE FROM {table} WHERE run_id IN (SELECT run_id FROM touched)" for table in (*PER_RUN_TABLES, "journals")]  # noqa: S608 - constant names
     connection.execute(";".join((*forget, "DELETE FROM steps WHERE attempt = 0 AND run_id IN (SELECT run_id FROM touched)")))
-    for table, rows in tables.items():
-        connection.register("incoming", rows)
-        if table in _SCAFFOLDING:
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT * FROM incoming")  # noqa: S608 - a constant name
-        else:
-            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")  # noqa: S608 - a constant name
-        connection.unregister("incoming")
+    gained = _insert(connection, batch, table_columns(batch, described))
     if connection.execute(RESUMED).fetchone() != (0,):
         connection.execute(";".join(SUPERSEDED))
     for table, statement in REPEATED.items():
-        if table in tables:
+        if table in gained:
             connection.execute(statement)
     connection.execute(SUMMARY)
     connection.execute(RUNS)
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, batch: Batch, tables: Mapping[str, Columns]) -> set[str]:
+    """Append a batch's rows. Returns the tables that gained some."""
+    gained = {table for table, columns in tables.items() if columns["run_id"]}
+    for table in _SCAFFOLDING:
+        select, parameters = select_of(table, tables[table])
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {select}", parameters)
+    for table in gained - set(_SCAFFOLDING):
+        insert(connection, table, tables[table])
+    if len(batch.values) >= MANY_ROWS:
+        insert_arrow(connection, "metrics", arrow_metrics(batch))
+    elif batch.values:
+        insert(connection, "metrics", metric_columns(batch))
+    return gained | ({"metrics"} if batch.values else set())
