@@ -39,6 +39,14 @@ def parse_override(argument: str, findings: Findings) -> Override | None:
         findings.adopt(found, path=dotted(names), source_line=argument)
     if value is None:
         return None
+    if (
+        isinstance(value, ScalarNode)
+        and value.plain
+        and value.text != text
+        and (isinstance(value.value, str) or value.text != text.strip())
+    ):
+        # A bare text means what it says, with its spaces, # and line breaks: a shell has taken the quotes away already.
+        value = ScalarNode(value.source, value.span, text, text)
     spans = []
     column = 1 + len(path) - len(path.lstrip())
     for name in names:

@@ -163,6 +163,18 @@ def test_an_argument_that_is_no_assignment_is_a_usage_error(argument: str) -> No
         check(MINIMAL, sets=[argument])
 
 
+@pytest.mark.parametrize("text", ["The ", " The", "a # b", "first\nsecond", "The end"])
+def test_a_bare_text_is_taken_as_it_stands(text: str) -> None:
+    spec = load(MINIMAL, sets=[f"task.prompt={text}"]).spec
+    assert spec.task.prompt == text  # type: ignore[attr-defined]
+
+
+def test_a_bare_number_with_something_after_it_is_no_number() -> None:
+    assert codes(MINIMAL, sets=["schedule.batch_size=3 # three"]) == ["wrong-type"]
+    assert load(MINIMAL, sets=["schedule.batch_size= 3 "]).spec.schedule.batch_size == 3
+    assert load(MINIMAL, sets=["seeds=[1, 2] # two"]).spec.seeds == (1, 2)
+
+
 def test_set_without_a_value_sets_null() -> None:
     assert load(MINIMAL + "schedule: {gradient_clip: 1.0}\n", sets=["schedule.gradient_clip="]).spec.schedule.gradient_clip is None
 
