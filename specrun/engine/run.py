@@ -10,6 +10,7 @@ from pathlib import Path
 
 from specrun.engine.gates import judge
 from specrun.engine.history import append_history
+from specrun.engine.labels import rename_run
 from specrun.engine.outcome import RunOutcome, StepOutcome, gather_metrics
 from specrun.engine.prepare import Prepared
 from specrun.engine.running import AlertCodes, actual_costs, artifact_events, make_context, run_step, seal
@@ -46,7 +47,7 @@ def execute_run(
     decisions = [d for d in prepared.decisions if d.step.seed == seed]
     work = _Work(prepared, signals, tally, dict(shared))
     if all(d.action == "cached" for d in decisions):
-        return _cached(work, decisions, seed=seed)
+        return _cached(work, decisions, seed=seed, show=show)
     run_id = _run_id(prepared, decisions)
     error: SpecrunError | None = None
     with RunSession(prepared, run_id=run_id, seed=seed, show=show, shared=shared) as session:
@@ -167,7 +168,7 @@ def _run_id(prepared: Prepared, decisions: Sequence[Decision]) -> str:
     return prepared.workspace.run_of_key(first.key) or prepared.workspace.new_run(prepared.plan.name, first.key)
 
 
-def _cached(work: _Work, decisions: Sequence[Decision], *, seed: int) -> RunOutcome:
+def _cached(work: _Work, decisions: Sequence[Decision], *, seed: int, show: Emit) -> RunOutcome:
     for decision in decisions:
         result = work.prepared.workspace.result(decision.step.kind, decision.step.key)
         assert result is not None
@@ -175,6 +176,8 @@ def _cached(work: _Work, decisions: Sequence[Decision], *, seed: int) -> RunOutc
         work.tally.append(StepOutcome(decision.step.id, "cached", 0.0))
     run_id = work.own[0].run_id
     assert run_id is not None
+    if rename_run(work.prepared.workspace.store, run_id, work.prepared.plan.name):
+        show(Message(f"{run_id} goes by the name {work.prepared.plan.name} now"))
     return _outcome(work, decisions, seed=seed, run_id=run_id, error=None, cached=True)
 
 

@@ -223,3 +223,11 @@ def test_a_report_made_again_shows_what_was_asked_now_and_what_the_training_took
     assert steps["train"].actual["seconds"] > 0
     assert steps["data"].action == "run"
     assert steps["data"].actual["seconds"] > 0
+
+
+def test_a_renamed_experiment_runs_nothing_and_is_listed_under_its_new_name(spec_file, store):
+    for name in ("other", "third", "tiny"):
+        outcome = apply(spec_file, store=store, sets=[f"name={name}"])
+        assert set(actions(outcome).values()) == {"cached"}
+        with open_records(store) as records:
+            assert [run.name for run in records.runs()] == [name]

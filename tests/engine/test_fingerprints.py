@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from specrun.engine import fingerprints
 from specrun.engine.fingerprints import Fingerprints
 from specrun.errors import DataError
