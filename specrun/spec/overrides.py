@@ -39,13 +39,7 @@ def parse_override(argument: str, findings: Findings) -> Override | None:
         findings.adopt(found, path=dotted(names), source_line=argument)
     if value is None:
         return None
-    if (
-        isinstance(value, ScalarNode)
-        and value.plain
-        and value.text != text
-        and (isinstance(value.value, str) or value.text != text.strip())
-    ):
-        # A bare text means what it says, with its spaces, # and line breaks: a shell has taken the quotes away already.
+    if isinstance(value, ScalarNode) and value.plain and _reads_otherwise(value, text):
         value = ScalarNode(value.source, value.span, text, text)
     spans = []
     column = 1 + len(path) - len(path.lstrip())
@@ -53,6 +47,12 @@ def parse_override(argument: str, findings: Findings) -> Override | None:
         spans.append(Span(1, column, 1, column + len(name)))
         column += len(name) + 1
     return Override(argument, value, source, names, tuple(spans))
+
+
+def _reads_otherwise(value: ScalarNode, text: str) -> bool:
+    """Whether YAML took something of a bare text away. It means what it says, with its spaces, # and line breaks: a shell has
+    removed the quotes already."""
+    return value.text != text if isinstance(value.value, str) else value.text != text.strip()
 
 
 def _empty(source: Source, offset: int) -> ScalarNode:
