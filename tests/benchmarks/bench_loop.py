@@ -50,10 +50,11 @@ def _write_data(root: Path) -> None:
 
 
 def _specrun(root: Path, folder: Path) -> dict[str, Any]:
+    from tiny_run import Listener, context, finished
+
     from specrun.events import Metrics
     from specrun.records.journal import Journal
     from specrun.steps.train.run import run
-    from tiny_run import Listener, context, finished
 
     inputs = {kind: finished(kind, root / kind, {"vocab_size": VOCAB}) for kind in ("tokens", "tokenizer")}
     listener = Listener()
@@ -74,11 +75,12 @@ def _losses(root: Path, count: int) -> list[float]:
 
 
 def _state(root: Path) -> tuple[Any, Any, Any]:
+    from tiny_run import hardware
+
     from specrun.plan.resolve import resolve_schedule
     from specrun.runtime.device import open_device
     from specrun.runtime.factory import load_factory
     from specrun.steps.train.run import build_model, new_state
-    from tiny_run import hardware
 
     spec, device = _spec(), open_device(hardware())
     folders = {kind: root / kind for kind in ("tokens", "tokenizer")}
@@ -90,8 +92,9 @@ def _state(root: Path) -> tuple[Any, Any, Any]:
 def _bare(root: Path, count: int, *, own_batches: bool) -> tuple[list[Any], list[float]]:
     """The loop that a person would write. own_batches: random windows, as such a loop has; otherwise specrun's, to compare losses."""
     import torch
-    from specrun.training.token_file import open_tokens
     from torch.nn import functional as F  # noqa: N812 - the field's own name for it
+
+    from specrun.training.token_file import open_tokens
 
     _, task, state = _state(root)
     model, course = state.model, state.learning_rate

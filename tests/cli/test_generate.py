@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from specrun.cli.main import run as specrun
 from specrun.engine.workspace import Workspace
 from specrun.events import Status

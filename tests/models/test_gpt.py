@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from specrun.models.gpt.build import GPT, build
 from specrun.models.gpt.options import Options
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from specrun.errors import SpecrunError
 from specrun.models.gpt.build import build
 from specrun.models.gpt.huggingface import from_transformers, to_transformers, transformers_config

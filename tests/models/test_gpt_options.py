@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
 from specrun.models.gpt.build import build
 from specrun.models.gpt.options import Options
 from specrun.spec.section import Problem

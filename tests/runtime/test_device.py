@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from specrun.errors import SpecrunError
 from specrun.runtime.device import Device, open_device
 from specrun.runtime.factory import load_factory

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from specrun.runtime import hardware
 from specrun.runtime.hardware import Gpu, Machine, probe, resolve
 from specrun.spec.sections.hardware import Hardware

@@ -11,6 +11,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
 from specrun.models.gpt.build import GPT
 from specrun.models.gpt.build import build as build_gpt
 from specrun.models.gpt.options import Options as Gpt
@@ -18,8 +20,6 @@ from specrun.runtime.device import Device
 from specrun.tasks.causal_lm.build import CausalLM, TokenBatch, build
 from specrun.tasks.causal_lm.options import Options
 from specrun.training.token_file import write_tokens
-
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 DEVICE = Device("cpu", torch.device("cpu"), torch.float32)
 LENGTH = 10

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from specrun.errors import StoreError
 from specrun.training import checkpoint_files as cf
 

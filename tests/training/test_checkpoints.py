@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+
 from specrun.errors import SpecrunError
 from specrun.models.gpt.build import GPT, build
 from specrun.models.gpt.options import Options as Gpt

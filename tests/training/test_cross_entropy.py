@@ -6,8 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from specrun.training.cross_entropy import linear_cross_entropy_sum, linear_scores
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
+
+from specrun.training.cross_entropy import linear_cross_entropy_sum, linear_scores
 
 
 def problem(tokens: int, vocab: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.spec.units import parse_quantity as q
 from specrun.training.learning_rates import constant, warmup_cosine, warmup_linear, wsd
 

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F  # noqa: N812 - the field's own name for it
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from specrun.models.gpt.build import GPT, build
 from specrun.models.gpt.options import Options as Gpt
 from specrun.runtime.device import Device
@@ -21,8 +24,6 @@ from specrun.training.loop import TrainState, train_step
 from specrun.training.meters import Meter
 from specrun.training.optimizers.adamw.build import build as build_adamw
 from specrun.training.optimizers.adamw.options import Options as AdamW
-from torch.nn import functional as F  # noqa: N812 - the field's own name for it
-from torch.utils._python_dispatch import TorchDispatchMode
 
 VOCAB, LENGTH = 23, 12
 ADAMW = AdamW(kind="adamw", learning_rate=3e-3, betas=(0.9, 0.95), weight_decay=0.1)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.errors import SpecrunError
 from specrun.runtime.device import Device
 from specrun.training.loop import StepStats

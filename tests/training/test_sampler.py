@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from specrun.errors import DataError
 from specrun.plan.resolve import samples_per_epoch
 from specrun.training.sampler import WindowSampler, mix, permute
