@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from specrun.spec.assembly import check_spec
 
 ROOT = Path(__file__).resolve().parents[2]

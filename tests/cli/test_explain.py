@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from specrun.cli.main import run
 
 SPEC = "version: 1\nname: a\ntask: {kind: causal_lm}\ndata:\n  source: {kind: synthetic}\n  split: {kind: ratio}\nmodel: {kind: gpt}\n"

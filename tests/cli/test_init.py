@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from specrun.cli.main import run
 from specrun.spec.assembly import load_spec
 

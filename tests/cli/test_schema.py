@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from specrun.cli.main import run
 from specrun.spec.schema import DIALECT, render_schema
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from specrun.cli.main import run
 from specrun.errors import UsageError
 from specrun.spec.discovery import find_specs, looks_like_spec
