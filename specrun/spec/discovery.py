@@ -1,4 +1,4 @@
-"""Finds the specs in folders. A YAML file is taken for a spec when it has `version` and `task` or `extends` at its top level."""
+"""Finds the specs in folders. A YAML file is taken for a spec when it has `version` and `task` at its top level, or extends one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from specrun.errors import UsageError
 from specrun.spec.text import MAX_BYTES
 
 _VERSION = re.compile(rb"^(?:version|\"version\"|'version')\s*:", re.MULTILINE)
-_KEY = re.compile(rb"^(?:task|extends|\"task\"|'task')\s*:", re.MULTILINE)
+_TASK = re.compile(rb"^(?:task|\"task\"|'task')\s*:", re.MULTILINE)
+_EXTENDS = re.compile(rb"^extends\s*:[^\r\n]*\.ya?ml\b", re.MULTILINE)
 _SUFFIXES = {".yaml", ".yml"}
 
 
@@ -49,4 +50,4 @@ def looks_like_spec(path: Path) -> bool:
             head = file.read(MAX_BYTES)
     except OSError:
         return True
-    return bool(_VERSION.search(head) and _KEY.search(head))
+    return bool((_VERSION.search(head) and _TASK.search(head)) or _EXTENDS.search(head))

@@ -91,7 +91,7 @@ def _step(lines: Sequence[str]) -> int:
     indents = [indent for line in lines if _content(line) and (indent := indent_of(line))]
     if not indents:
         return 2
-    return max((4, 3, 2), key=lambda step: (sum(indent % step == 0 for indent in indents), step))
+    return max((4, 2, 3), key=lambda step: sum(indent % step == 0 for indent in indents))
 
 
 def _content(line: str) -> bool:

@@ -29,12 +29,11 @@ def parse_override(argument: str, findings: Findings) -> Override | None:
     names = tuple(path.strip().split("."))
     if not equals or not all(names):
         raise UsageError(f"--set {argument!r} is not path=value", code="set-without-value", hint="write --set schedule.batch_size=32")
-    source = Source("set", "--set", (argument,), label="--set")
+    source = Source("set", "--set", split_lines(argument), label="--set")
     offset = len(path) + 1
     # The value is parsed where it stands in the argument: what comes before it is blanked.
-    inner = Source("set", "--set", split_lines(" " * offset + text), label="--set")
     before = Findings()
-    value = load_node(" " * offset + text, inner, before) if text.strip() else _empty(inner, offset)
+    value = load_node(" " * offset + text, source, before) if text.strip() else _empty(source, offset)
     for found in before.ordered():
         findings.adopt(found, path=dotted(names), source_line=argument)
     if value is None:

@@ -108,7 +108,7 @@ def test_folders_are_searched_for_specs(folder: Path, capsys: pytest.CaptureFixt
     (folder / "sub" / ".hidden" / "d.yaml").write_text("version: 1\ntask: 3\n")
     (folder / "sub" / "compose.yaml").write_text("version: 1\nservices: {}\n")
     (folder / "sub" / "notes.txt").write_text(VALID)
-    (folder / "sub" / "child.yaml").write_text("version: 1\nextends: c.yml\n")
+    (folder / "sub" / "child.yaml").write_text("extends: c.yml\n")
     assert find_specs(["."]) == ["bad.yaml", "good.yaml", "sub/c.yml", "sub/child.yaml"]
     assert run(["validate", "sub"]) == 0
     assert capsys.readouterr().out == "2 files are valid\n"

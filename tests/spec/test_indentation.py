@@ -44,6 +44,11 @@ def test_every_line_that_is_moved_is_the_one_that_is_told(number: int, shift: in
     assert found
 
 
+def test_a_short_text_with_two_and_three_spaces_has_two() -> None:
+    (found,) = check("version: 1\ntask:\n  kind: causal_lm\n   prompt: x\n").diagnostics
+    assert (found.line, found.code) == (4, "wrong-indent")
+
+
 def test_four_spaces_a_level_are_as_good_as_two() -> None:
     text = "\n".join(" " * indent_of(line) + line for line in BLOCK)
     assert check(text).loaded is not None

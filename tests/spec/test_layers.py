@@ -148,6 +148,12 @@ def test_a_wrong_value_of_set_points_at_the_value() -> None:
     assert only(MINIMAL, sets=["schedule.batch_size=[1"]).code == "unclosed"
 
 
+def test_what_rules_find_in_a_value_of_set_shows_the_argument() -> None:
+    found = only(MINIMAL, sets=["schedule.checkpoint.metric=validation/los"])
+    assert (found.code, found.file, found.column) == ("not-a-validation-metric", "--set", 28)
+    assert found.source_line == "schedule.checkpoint.metric=validation/los"
+
+
 def test_set_may_index_lists_given_or_default() -> None:
     assert load(MINIMAL, sets=["seeds.0=7"]).spec.seeds == (7,)
     assert load(MINIMAL + "expect: [validation/loss < 3, validation/loss < 4]\n", sets=["expect.1=validation/loss < 5"]).spec.expect == (
