@@ -10,7 +10,7 @@
     ├── DataError               1   the data cannot be read or used
     ├── StoreError              1   the store cannot be read or written
     ├── MissingExtraError       1   an optional integration is not installed
-    └── InterruptedRun          130 or 143, state saved
+    └── InterruptedRun          128 + the signal (130, 138, 143), state saved
 
 Broken invariants are `assert`s, not members of this tree.
 """

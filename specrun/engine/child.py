@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from specrun.engine.running import load_runner
 from specrun.engine.workspace import read_result
 from specrun.errors import SpecrunError
-from specrun.events import Event, Message
+from specrun.events import Alert, Event, Message
 from specrun.plan.step import Step
 from specrun.runtime.hardware import probe, resolve
 from specrun.spec.resolved import load_resolved
@@ -34,11 +35,19 @@ def main() -> int:
 def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], int]:
     kind = next(kind for kind in step_kinds() if kind.kind == request["kind"])
     spec = load_resolved(request["spec"])
+    alerts: list[Alert] = []
+
+    def keep(event: Event) -> None:
+        if isinstance(event, Alert):
+            alerts.append(event)
+        elif isinstance(event, Message):
+            print(event.text, file=sys.stderr)
+
     context = StepContext(
         step=Step(**{**request["step"], "needs": tuple(request["step"]["needs"])}),
         folder=Path(request["folder"]),
         store=Path(request["store"]),
-        emit=_show,
+        emit=keep,
         hardware=resolve(spec.hardware, probe()),
         stop_requested=lambda: None,
         base_folder=lambda _: Path.cwd(),
@@ -50,18 +59,15 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], int]:
     try:
         output = load_runner(kind)(context, spec, inputs)
     except SpecrunError as error:
-        return {"error": {"message": error.message, "code": error.code, "hint": error.hint}}, 1
+        problem = {"message": error.message, "code": error.code, "hint": error.hint, "exit_code": error.exit_code}
+        return {"error": problem}, 1
     return {
         "values": dict(output.values),
         "artifacts": dict(output.artifacts),
         "warnings": list(output.warnings),
         "status": output.status,
+        "alerts": [asdict(alert) for alert in alerts],
     }, 0
-
-
-def _show(event: Event) -> None:
-    if isinstance(event, Message):
-        print(event.text, file=sys.stderr)
 
 
 if __name__ == "__main__":

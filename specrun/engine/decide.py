@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from specrun.engine.workspace import Workspace
 from specrun.plan.compare import Change, reason_to_run
 from specrun.plan.graph import Plan
 from specrun.plan.predict import Forecast
 from specrun.plan.step import Decision, Predicted, Step, StepKind, StepResult
+from specrun.records.run_files import read_final
 from specrun.training.checkpoint_files import latest
+
+_ENDED_WELL = ("completed", "stopped_early")
 
 
 def decide(
@@ -49,7 +52,24 @@ def decide(
             if step.key in retry:
                 reason = "the fallback source stood in last time; the first one is tried again"
             decisions.append(Decision(step, "run", reason + _where(differing, describe), predicted))
-    return tuple(decisions)
+    return tuple(_with_outcomes(decisions, kinds, workspace, forecast))
+
+
+def _with_outcomes(
+    decisions: Sequence[Decision], kinds: Mapping[str, StepKind], workspace: Workspace, forecast: Forecast
+) -> Iterator[Decision]:
+    """A run whose steps are all finished, but whose last attempt was cut off or failed, is described again: that mends its record."""
+    for decision in decisions:
+        step = decision.step
+        own = [d for d in decisions if d.step.seed == step.seed and step.seed is not None]
+        if decision.action == "cached" and kinds[step.kind].describes_run and all(d.action == "cached" for d in own):
+            result = workspace.result(own[0].step.kind, own[0].step.key)
+            final = read_final(workspace.runs / result.run_id) if result is not None and result.run_id is not None else None
+            if final is None or final["status"] not in _ENDED_WELL:
+                predicted = forecast.steps.get(step.kind, Predicted())
+                yield Decision(step, "run", "the run's last attempt did not reach its end", predicted)
+                continue
+        yield decision
 
 
 def _needed(plan: Plan, kinds: Mapping[str, StepKind], results: Mapping[str, StepResult | None]) -> set[str]:

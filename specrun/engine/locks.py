@@ -43,6 +43,15 @@ def wait_for(path: Path, *, on_wait: Callable[[str], None]) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_free(path: Path) -> bool:
+    """Whether nobody holds the lock at this moment."""
+    descriptor = _try(path)
+    if descriptor is None:
+        return False
+    os.close(descriptor)
+    return True
+
+
 def _try(path: Path) -> int | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

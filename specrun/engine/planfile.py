@@ -13,6 +13,8 @@ from specrun.plan.compare import changes
 from specrun.records.atomic import atomic_write
 
 _MARK = "specrun-plan"
+_COST = {"skip": 0, "cached": 0, "resume": 1, "run": 2}
+"""How much work an action is; a plan that would do more than was shown is stale, one that would do less is not."""
 
 
 def write_plan(prepared: Prepared, path: Path) -> None:
@@ -80,7 +82,7 @@ def _refuse_if_stale(path: Path, saved: dict[str, Any], prepared: Prepared) -> N
         elif old["key"] != step.key:
             differing = changes(old["options"], step.options)
             what = f"step {step.id} has changed" + (f": {differing[0]}" if differing else ": its input is another")
-        elif old["action"] in ("cached", "skip") and decision.action in ("run", "resume"):
+        elif _COST[old["action"]] < _COST[decision.action]:
             what = f"step {step.id} was {old['action']} and would now {decision.action}"
         else:
             continue
@@ -96,7 +98,10 @@ def _refuse_if_stale(path: Path, saved: dict[str, Any], prepared: Prepared) -> N
 def _read(path: Path) -> dict[str, Any]:
     try:
         document: dict[str, Any] = json.loads(path.read_bytes())
-        version = document["format_version"]
+        version = int(document["format_version"])
+        if version == 1:
+            _ = document["request"]["source"], document["request"]["folder"], document["request"]["sets"]
+            _ = [(step["id"], step["key"], step["options"], _COST[step["action"]]) for step in document["steps"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f"{path} is not a saved plan: {error}", code="unreadable-plan", hint="make one with: specrun plan SPEC -o FILE"

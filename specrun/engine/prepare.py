@@ -10,7 +10,7 @@ from specrun.engine.decide import decide
 from specrun.engine.facts import gather_facts
 from specrun.engine.fingerprints import Fingerprints
 from specrun.engine.history import read_history
-from specrun.engine.smoke import fresh_smoke_store, smoke_layers
+from specrun.engine.smoke import smoke_layers, smoke_store
 from specrun.engine.workspace import Workspace
 from specrun.errors import SpecError
 from specrun.plan.compiler import compile_plan
@@ -43,7 +43,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A spec on this machine and this store: plan, decisions and predictions. signature: see `training_signature`."""
+    """A spec on this machine and this store: plan, decisions and predictions. signature: see `training_signature`.
+
+    inputs: digests of the local files of each part, by its dotted key, as they were when the plan was first made: an apply
+    works by them to its end, whatever happens to the files meanwhile.
+    """
 
     request: Request
     loaded: LoadedSpec
@@ -53,6 +57,7 @@ class Prepared:
     decisions: tuple[Decision, ...]
     forecast: Forecast
     signature: str
+    inputs: Mapping[str, Mapping[str, str]]
 
     @property
     def kinds(self) -> Mapping[str, StepKind]:
@@ -70,7 +75,7 @@ class Prepared:
 
 def prepare(request: Request) -> Prepared:
     """Load, check and plan. Raises SpecError with every diagnostic, StoreError for a store that cannot be read."""
-    store = fresh_smoke_store(request.store) if request.smoke else request.store
+    store = smoke_store(request.store) if request.smoke else request.store
     loaded = load(request)
     machine = probe()
     problems = [
@@ -94,14 +99,28 @@ def load(request: Request) -> LoadedSpec:
     return checked.loaded
 
 
-def plan_on(request: Request, loaded: LoadedSpec, hardware: ResolvedHardware, workspace: Workspace) -> Prepared:
-    """Compile the plan and decide about each step, from the store as it is now."""
-    spec, kinds = loaded.spec, step_kinds()
+def digests_now(request: Request, loaded: LoadedSpec, workspace: Workspace, path: str, part: Part) -> Mapping[str, str]:
+    """Digests of the local files of one part as they are at this moment."""
+    base = loaded.provenance.base_folder(f"{path}.path")
     fingerprints = Fingerprints(workspace.fingerprint_file)
+    return input_digests(part, base=base, data_root=request.data_root, digest_all=fingerprints.digest_all)
+
+
+def plan_on(
+    request: Request,
+    loaded: LoadedSpec,
+    hardware: ResolvedHardware,
+    workspace: Workspace,
+    inputs: Mapping[str, Mapping[str, str]] | None = None,
+) -> Prepared:
+    """Compile the plan and decide about each step, from the store as it is now. inputs: digests to keep to, see Prepared."""
+    spec, kinds = loaded.spec, step_kinds()
+    known: dict[str, Mapping[str, str]] = dict(inputs or {})
 
     def digest_inputs(path: str, part: Part) -> Mapping[str, str]:
-        base = loaded.provenance.base_folder(f"{path}.path")
-        return input_digests(part, base=base, data_root=request.data_root, digest_all=fingerprints.digest_all)
+        if path not in known:
+            known[path] = digests_now(request, loaded, workspace, path, part)
+        return known[path]
 
     def compiled(variants: Mapping[str, str]) -> Plan:
         return compile_plan(spec, kinds=kinds, digest_inputs=digest_inputs, device=hardware.identity, spec_digest=loaded.digest,
@@ -113,17 +132,18 @@ def plan_on(request: Request, loaded: LoadedSpec, hardware: ResolvedHardware, wo
         variants |= found
         plan = compiled(variants)
     facts = gather_facts(spec, plan, workspace, base_folder=loaded.provenance.base_folder, data_root=request.data_root)
-    signature = training_signature(select(spec, "model", WEIGHTS), spec, facts.vocab_size)
+    signature = training_signature(select(spec, "model", WEIGHTS), spec, facts.vocab_size, threads=hardware.threads,
+                                   precision=hardware.precision.value)  # fmt: skip
     predicted = forecast(spec, facts=facts, history=read_history(workspace.history_file), device=hardware.name, kind=hardware.kind,
                          cores=hardware.threads, signature=signature)  # fmt: skip
     decisions = decide(plan, kinds={kind.kind: kind for kind in kinds}, workspace=workspace, forecast=predicted,
                        describe=loaded.provenance.describe, retry=_to_retry(plan, workspace))  # fmt: skip
-    return Prepared(request, loaded, hardware, workspace, plan, decisions, predicted, signature)
+    return Prepared(request, loaded, hardware, workspace, plan, decisions, predicted, signature, known)
 
 
 def refresh(prepared: Prepared) -> Prepared:
     """The same plan after steps have finished: what they said may have changed the keys of the steps that read them."""
-    return plan_on(prepared.request, prepared.loaded, prepared.hardware, prepared.workspace)
+    return plan_on(prepared.request, prepared.loaded, prepared.hardware, prepared.workspace, prepared.inputs)
 
 
 def without_retries(prepared: Prepared) -> Prepared:

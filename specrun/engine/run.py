@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -17,8 +18,9 @@ from specrun.engine.running import AlertCodes, actual_costs, artifact_events, ma
 from specrun.engine.session import RunSession, utc_now
 from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import Alert, Emit, Message, RunStatus
-from specrun.plan.predict import Past
+from specrun.plan.predict import Past, training_work
 from specrun.plan.step import Decision, StepResult
+from specrun.records.atomic import storage_failure
 from specrun.records.run_files import read_final
 from specrun.runtime.signals import StopNow, StopSignals
 from specrun.steps.contract import StepInput
@@ -43,7 +45,7 @@ class _Work:
 def execute_run(
     prepared: Prepared, *, seed: int, shared: Mapping[str, StepResult], show: Emit, signals: StopSignals, tally: list[StepOutcome]
 ) -> RunOutcome:
-    """Run, resume or find finished the run of one seed. A failure is part of the outcome; a second signal still raises StopNow."""
+    """Run, resume or find finished the run of one seed. Whatever ends it is part of the outcome."""
     decisions = [d for d in prepared.decisions if d.step.seed == seed]
     work = _Work(prepared, signals, tally, dict(shared))
     if all(d.action == "cached" for d in decisions):
@@ -51,23 +53,32 @@ def execute_run(
     run_id = _run_id(prepared, decisions)
     error: SpecrunError | None = None
     with RunSession(prepared, run_id=run_id, seed=seed, show=show, shared=shared) as session:
-        if session.attempt == 1:
-            _record_shared(work, session, shared)
         try:
+            if session.attempt == 1:
+                _record_shared(work, session, shared)
             _do_all(work, session, decisions)
-        except SpecrunError as failure:
-            error = failure
-            if isinstance(failure, InterruptedRun):
-                _end(work, session, "interrupted", failure.message)
-            else:
-                _end(work, session, "failed", f"{failure.code}: {failure.message}")
-        except StopNow:
-            _end(work, session, "interrupted", "stopped at once by a second signal")
-            raise
-        except Exception as failure:
-            _end(work, session, "failed", f"{type(failure).__name__}: {failure}")
-            raise
+        except (Exception, StopNow) as failure:
+            if os.environ.get("SPECRUN_DEBUG"):
+                raise
+            error = as_error(failure, session.folder)
+            status: RunStatus = "interrupted" if isinstance(error, InterruptedRun) else "failed"
+            _end(work, session, status, error.message if status == "interrupted" else f"{error.code}: {error.message}")
+    if session.attempt > 1:
+        rename_run(prepared.workspace.store, run_id, prepared.plan.name)
     return _outcome(work, decisions, seed=seed, run_id=run_id, error=error, cached=False)
+
+
+def as_error(failure: BaseException, folder: Path) -> SpecrunError:
+    """What ended a run, as an error for a person to read."""
+    if isinstance(failure, SpecrunError):
+        return failure
+    if isinstance(failure, StopNow):
+        message = f"stopped at once by signal {failure.number}"
+        return InterruptedRun(message, signal_number=failure.number, hint="apply again goes on from what was saved")
+    if isinstance(failure, OSError):
+        return storage_failure(folder, failure)
+    return SpecrunError(f"{type(failure).__name__}: {failure}", code="internal-error",
+                        hint="this may be a bug in specrun; SPECRUN_DEBUG=1 shows where")  # fmt: skip
 
 
 def _record_shared(work: _Work, session: RunSession, shared: Mapping[str, StepResult]) -> None:
@@ -96,6 +107,9 @@ def _do(work: _Work, session: RunSession, decision: Decision) -> None:
         assert result is not None
         _keep(work, decision, result, seconds=0.0)  # recorded when it ran, with what it took
         return
+    if (number := work.signals.requested()) is not None:
+        raise InterruptedRun(f"signal {number} ended the run before {step.id}", signal_number=number,
+                             hint="apply again goes on from there")  # fmt: skip
     verb = "continued" if decision.action == "resume" else "started"
     session.emit(Message(f"{step.id}: {verb} ({decision.reason})"))
     session.record_step(decision, {})
@@ -150,16 +164,14 @@ def _end(work: _Work, session: RunSession, status: RunStatus, reason: str) -> No
 
 
 def _remember(prepared: Prepared, result: StepResult) -> None:
-    """Add to the history that later predictions learn from."""
-    work = prepared.forecast.flops if result.kind == "train" else 0.0
-    seconds = result.seconds
-    signature = result.key
-    if result.kind == "train":
-        exact = result.values.get("flops")
-        work = float(exact) if exact else (work or 0.0)
-        seconds = float(result.values.get("seconds", seconds))
-        signature = prepared.signature
-    append_history(prepared.workspace.history_file, Past(result.kind, signature, prepared.hardware.name, work or 0.0, seconds))
+    """Add to the history that later predictions learn from: of a training, the work that was really done."""
+    work, seconds, signature = 0.0, result.seconds, result.key
+    forecast = prepared.forecast
+    if result.kind == "train" and forecast.cost is not None and forecast.schedule is not None:
+        steps = int(result.values["steps"])
+        work = training_work(forecast.cost, forecast.schedule, forecast.facts, steps=steps)
+        seconds, signature = float(result.values["seconds"]), prepared.signature
+    append_history(prepared.workspace.history_file, Past(result.kind, signature, prepared.hardware.name, work, seconds))
 
 
 def _run_id(prepared: Prepared, decisions: Sequence[Decision]) -> str:

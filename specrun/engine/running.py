@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from specrun.engine.prepare import Prepared
+from specrun.engine.workspace import file_digest
 from specrun.errors import SpecrunError
 from specrun.events import Alert, Artifact, Emit, Event
 from specrun.plan.step import Step, StepKind, StepResult
@@ -123,12 +123,6 @@ def actual_costs(result: StepResult, folder: Path) -> dict[str, float]:
     return actual
 
 
-def file_digest(path: Path) -> str:
-    """sha256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _run_in_child(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
     request = {
         "kind": kind.kind,
@@ -142,18 +136,22 @@ def _run_in_child(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapp
         "inputs": {name: {"folder": str(item.folder), "result": asdict(item.result)} for name, item in inputs.items()},
     }
     done = subprocess.run(
-        [sys.executable, "-m", "specrun.engine.child"], input=json.dumps(request), capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-m", "specrun.engine.child"], input=json.dumps(request), capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise _child_error(kind, done.stdout, done.stderr, done.returncode)
     answer: dict[str, Any] = json.loads(done.stdout)
+    for alert in answer["alerts"]:
+        context.emit(Alert(**alert))
     return StepOutput(answer["values"], answer["artifacts"], tuple(answer["warnings"]), answer["status"])
 
 
 def _child_error(kind: StepKind, stdout: str, stderr: str, code: int) -> SpecrunError:
     try:
         problem = json.loads(stdout)["error"]
-        return SpecrunError(problem["message"], code=problem["code"], hint=problem["hint"])
+        error = SpecrunError(problem["message"], code=problem["code"], hint=problem["hint"])
+        error.exit_code = int(problem["exit_code"])
+        return error
     except (ValueError, KeyError, TypeError):
         lines = stderr.strip().splitlines()
         how = f"signal {-code}" if code < 0 else f"exit {code}"

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from specrun.engine.locks import hold, is_free
 from specrun.spec.assembly import Layer
 from specrun.spec.document import Spec
 
 _DOCUMENTS = 200
 
-SMOKE_STORE = "smoke"
-"""Folder inside the store that holds the newest smoke run, and nothing that could be mistaken for history."""
+SMOKE_FOLDER = "smoke"
+"""Folder inside the store that holds smoke runs, and nothing that could be mistaken for history."""
 
 
-def fresh_smoke_store(store: Path) -> Path:
-    """An empty place for a smoke run: it is to run every step, so nothing of an earlier one is kept."""
-    folder = store / SMOKE_STORE
-    shutil.rmtree(folder, ignore_errors=True)
-    return folder
+def smoke_store(store: Path) -> Path:
+    """An empty place for a smoke run: it is to run every step, so it sees nothing of an earlier one. Creates nothing."""
+    return store / SMOKE_FOLDER / f"{time.time_ns()}-{os.getpid()}"
+
+
+@contextmanager
+def sole_use(smoke: Path) -> Iterator[None]:
+    """Hold a smoke store while it is worked in, and remove those of smoke runs that have ended."""
+    lock = smoke.with_name(f"{smoke.name}.lock")
+    with hold(lock, what="the smoke run"):
+        for other in smoke.parent.glob("*.lock"):
+            if other != lock and is_free(other):
+                shutil.rmtree(other.with_suffix(""), ignore_errors=True)
+                other.unlink(missing_ok=True)
+        yield
 
 
 def smoke_layers(spec: Spec) -> tuple[Layer, ...]:

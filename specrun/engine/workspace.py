@@ -12,6 +12,7 @@ Owns paths, results and run ids. Journals and the DuckDB snapshot are `records`'
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -23,12 +24,15 @@ from typing import Any
 
 from specrun.errors import StoreError
 from specrun.plan.compare import Earlier
+from specrun.plan.keys import digest
 from specrun.plan.step import Step, StepResult
 from specrun.records.atomic import atomic_write
 
 FORMAT_VERSION = 1
 _KEY_CHARACTERS = 20
 _NEWEST_RESULTS = 300
+_HASHED_BYTES = 4 * 2**20
+"""Larger files are told from damaged ones by their size alone: a plan must stay quick. Checkpoints are verified when loaded."""
 
 
 class Workspace:
@@ -68,20 +72,23 @@ class Workspace:
     def lock_file(self, step: Step) -> Path:
         return self.store / "locks" / f"{_name(step.kind, step.key)}.lock"
 
-    def shared_folder(self, step: Step) -> Path:
-        """Where a shared step's outcome lies once it has finished."""
-        return self.store / "steps" / _name(step.kind, step.key)
-
     def new_shared_folder(self, step: Step) -> Path:
-        """An empty folder to work in, to be put in place by `keep_shared`."""
-        folder = self.store / "steps" / f".{_name(step.kind, step.key)}.{os.getpid()}"
-        shutil.rmtree(folder, ignore_errors=True)
+        """An empty folder to work in, to be put in place by `keep_shared`. The caller holds the step's lock, so what other
+        processes left unfinished under this name is of dead ones, and goes."""
+        name = f".{_name(step.kind, step.key)}"
+        for left in (self.store / "steps").glob(f"{name}.*"):
+            shutil.rmtree(left, ignore_errors=True)
+        folder = self.store / "steps" / f"{name}.{os.getpid()}"
         folder.mkdir(parents=True)
         return folder
 
-    def keep_shared(self, step: Step, folder: Path) -> Path:
-        """Put a finished working folder in its place; an earlier one of the same key gives way."""
-        target = self.shared_folder(step)
+    def keep_shared(self, step: Step, folder: Path, *, variant: str | None = None) -> Path:
+        """Put a finished working folder in its place; an earlier one of the same key and variant gives way.
+
+        Another variant (real data after the fallback's) gets a folder of its own: somebody may be reading the first.
+        """
+        suffix = f"-{digest(variant)[:8]}" if variant else ""
+        target = self.store / "steps" / f"{_name(step.kind, step.key)}{suffix}"
         if target.exists():
             aside = target.with_name(f".{target.name}.old.{os.getpid()}")
             target.rename(aside)
@@ -103,6 +110,7 @@ class Workspace:
         """Record that a step finished. Written last, after everything it names."""
         document = {"version": version, "options": step.options, "inputs": step.inputs, "name": step.label.get("name", ""),
                     "result": asdict(result)}  # fmt: skip
+        document["digest"] = digest(json.loads(json.dumps(document)))
         atomic_write(self.store / "results" / f"{_name(step.kind, step.key)}.json", json.dumps(document, indent=1) + "\n")
 
     def earlier(self, kind: str) -> list[Earlier]:
@@ -146,20 +154,26 @@ class Workspace:
 
     @staticmethod
     def _read_result(path: Path) -> dict[str, Any] | None:
+        """A result as it was written; None for one that is absent or damaged in any bit."""
         try:
             document: dict[str, Any] = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+            found = document.pop("digest")
+            return document if digest(document) == found else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
-        return document
 
     def _is_whole(self, result: StepResult) -> bool:
+        """Whether every file is there at its size; small ones of a run, which may be written again, with their content."""
         folder = self.store / result.folder
         for name, facts in result.artifacts.items():
+            path = folder / name
             try:
-                size = (folder / name).stat().st_size
+                whole = path.stat().st_size == facts["bytes"]
+                if whole and result.run_id is not None and facts["bytes"] <= _HASHED_BYTES:
+                    whole = file_digest(path) == facts["sha256"]
             except OSError:
                 return False
-            if size != facts["bytes"]:
+            if not whole:
                 return False
         return folder.is_dir()
 
@@ -176,6 +190,12 @@ class Workspace:
         if found > FORMAT_VERSION:
             raise StoreError(f"{self.store} has format {found}; this specrun knows up to {FORMAT_VERSION}", code="newer-store",
                              hint="upgrade specrun, or choose another store with --store DIR")  # fmt: skip
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _name(kind: str, key: str) -> str:

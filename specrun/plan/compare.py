@@ -8,12 +8,12 @@ from typing import Any
 
 from specrun.plan.step import Step
 
-_ABSENT = object()
+ABSENT = "(absent)"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One option that differs. old or new is None where the option is absent on that side."""
+    """One option that differs. old or new is ABSENT where the option does not exist on that side."""
 
     path: str
     old: Any
@@ -41,9 +41,9 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...
     left, right = dict(_leaves(old, "")), dict(_leaves(new, ""))
     found = []
     for path in sorted(left.keys() | right.keys()):
-        before, after = left.get(path, _ABSENT), right.get(path, _ABSENT)
+        before, after = left.get(path, ABSENT), right.get(path, ABSENT)
         if before != after:
-            found.append(Change(path, None if before is _ABSENT else before, None if after is _ABSENT else after))
+            found.append(Change(path, before, after))
     return tuple(found)
 
 
@@ -68,7 +68,7 @@ def reason_to_run(
         ), differing
     if before.version != version:
         return f"this specrun's {step.kind} step is version {version}, the earlier result's {before.version}", ()
-    files = sorted(path for path, found in step.inputs.items() if found not in before.inputs.values())
+    files = _changed_files(before.inputs, step.inputs)
     if files:
         return f"its input changed: {', '.join(files[:3])}", ()
     if before.key == step.key:
@@ -76,17 +76,24 @@ def reason_to_run(
     return f"its input changes: {', '.join(changed_parents)}" if changed_parents else "its input changes", ()
 
 
+def _changed_files(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
+    """Files whose content is new or gone, by name; a file that only moved has not changed."""
+    come = [path for path, found in new.items() if found not in old.values()]
+    gone = [path for path, found in old.items() if found not in new.values()]
+    return sorted(path.rpartition(" ")[2] for path in come) or sorted(f"{path.rpartition(' ')[2]} (gone)" for path in gone)
+
+
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and (value or not path):
         for name, inner in value.items():
             yield from _leaves(inner, f"{path}.{name}" if path else str(name))
     else:
-        yield path, value
+        yield path, value if value != {} else "{}"
 
 
 def _show(value: Any) -> str:
     if value is None:
-        return "(absent)"
+        return "none"
     if isinstance(value, float):
         return f"{value:.6g}"
     return str(value)

@@ -82,5 +82,6 @@ def _inputs(spec: Spec, kind: StepKind, digest_inputs: DigestInputs) -> dict[str
     for read in kind.reads:
         part = part_at(spec, read.path)
         if isinstance(part, Part) and hasattr(part, "local_inputs"):
-            inputs.update(digest_inputs(read.path, part))
+            # The part's place goes in: a source and its fallback that change places are another experiment.
+            inputs.update({f"{read.path} {file}": f"{read.path} {digest}" for file, digest in digest_inputs(read.path, part).items()})
     return inputs

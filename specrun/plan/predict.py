@@ -45,7 +45,8 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A step that ran before. signature: equal for equal work on an equal device. work: bytes, or FLOPs for training."""
+    """A step that ran before. signature: for training, see `training_signature`. work: FLOPs of a training, with those of
+    its evaluations; 0 for other kinds, of which only the seconds are used."""
 
     kind: str
     signature: str
@@ -85,10 +86,10 @@ def forecast(spec: Spec, *, facts: Facts, history: Sequence[Past], device: str, 
     return Forecast(facts, schedule, cost, predicted)
 
 
-def training_signature(model: Mapping[str, Any], spec: Spec, vocab_size: int | None) -> str:
-    """Equal for trainings whose optimizer steps cost the same: model, sequence, batch and vocabulary."""
+def training_signature(model: Mapping[str, Any], spec: Spec, vocab_size: int | None, *, threads: int = 0, precision: str = "") -> str:
+    """Equal for trainings whose optimizer steps cost the same: model, sequence, batch, vocabulary, threads, precision."""
     schedule = spec.schedule
-    sizes = [spec.data.sequence_length, schedule.batch_size, schedule.micro_batch_size, vocab_size]
+    sizes = [spec.data.sequence_length, schedule.batch_size, schedule.micro_batch_size, vocab_size, threads, precision]
     return "|".join([*(f"{k}={v}" for k, v in sorted(model.items())), *map(str, sizes)])
 
 
@@ -116,10 +117,7 @@ def _training(
     spec: Spec, cost: ModelCost, schedule: ResolvedSchedule, history: Sequence[Past], *, device: str, kind: str, cores: int, signature: str,
     facts: Facts,
 ) -> Predicted:  # fmt: skip
-    flops = float(cost.flops_per_token) * schedule.total_tokens
-    evaluations = -(-schedule.total_steps // schedule.evaluate_every_steps)
-    # An evaluation is a forward pass: a third of the work of training on the same tokens.
-    flops += cost.flops_per_token / 3 * facts.evaluation_tokens * evaluations
+    flops = training_work(cost, schedule, facts, steps=schedule.total_steps)
     rate, basis = _rate(history, device=device, kind=kind, cores=cores, signature=signature)
     memory = (
         BASE_MEMORY_BYTES
@@ -129,6 +127,15 @@ def _training(
     checkpoint = spec.schedule.checkpoint
     disk = SAVED_BYTES_PER_PARAMETER * cost.parameters * (checkpoint.keep_last + checkpoint.keep_best)
     return Predicted(flops / rate, memory, disk, basis)
+
+
+def training_work(cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, *, steps: int) -> float:
+    """FLOPs of so many optimizer steps with the evaluations that fall into them.
+
+    An evaluation is a forward pass: a third of the work of training on the same tokens.
+    """
+    evaluations = -(-steps // schedule.evaluate_every_steps)
+    return float(cost.flops_per_token) * (steps * schedule.tokens_per_step + facts.evaluation_tokens * evaluations / 3)
 
 
 def _rate(history: Sequence[Past], *, device: str, kind: str, cores: int, signature: str) -> tuple[float, str]:

@@ -68,6 +68,6 @@ def test_the_comparison_is_with_the_result_that_differs_least_then_of_the_same_n
 
 
 def test_a_long_list_of_changes_is_cut_and_counted():
-    reason, found = reason_to_run(step({k: 1 for k in "abcdef"}), version=1, earlier=[before({})], changed_parents=[])
+    reason, found = reason_to_run(step(dict.fromkeys("abcdef", 1)), version=1, earlier=[before({})], changed_parents=[])
     assert reason.endswith("and 2 more")
     assert len(found) == 6
