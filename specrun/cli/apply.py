@@ -13,6 +13,7 @@ from specrun.cli import options
 
 
 def run(
+    context: typer.Context,
     spec: Annotated[
         str, typer.Argument(metavar="SPEC|PLANFILE", help="A spec, a saved plan, or - for standard input.", show_default=False)
     ],
@@ -25,7 +26,8 @@ def run(
 ) -> int:
     """Apply a spec or a saved plan."""
     from specrun.cli import planned
-    from specrun.cli.main import close_output
+    from specrun.cli.output import answer
+    from specrun.cli.progress import progress
     from specrun.cli.summary import summary_lines
     from specrun.engine.execute import execute
     from specrun.engine.planfile import is_plan, prepare_plan
@@ -33,7 +35,9 @@ def run(
     from specrun.errors import UsageError
 
     if is_plan(Path(spec)):
-        if set_ or preset or smoke or data_root:
+        source = context.get_parameter_source("data_root")
+        # The environment's data root holds for every command; the plan has its own.
+        if set_ or preset or smoke or (source is not None and source.name == "COMMANDLINE"):
             raise UsageError(f"{spec} is a saved plan; what it was made with cannot be changed now", code="options-with-plan-file",
                              hint="give the options to plan instead")  # fmt: skip
         prepared = prepare_plan(Path(spec), store=store)
@@ -41,16 +45,12 @@ def run(
         prepared = prepare(Request(spec, store, tuple(set_), preset, data_root, smoke))
     planned.warn(prepared)
     if prepared.changes_anything:
-        print("\n".join([*planned.lines(prepared)[:-1], ""]), file=sys.stderr)
-    from specrun.cli.progress import progress
-
+        print("\n".join([*planned.lines(prepared), ""]), file=sys.stderr)
     with progress(sys.stderr) as show:
         outcome = execute(prepared, show=show)
-    try:
-        print(json.dumps(outcome.as_document(), indent=2) if as_json else "\n".join(summary_lines(outcome)), flush=True)
-    except BrokenPipeError:
-        close_output()  # the exit code still says how it went
+    text = json.dumps(outcome.as_document(), indent=2) if as_json else "\n".join(summary_lines(outcome))
+    exit_code = answer(text, exit_code=outcome.exit_code)
     for run_outcome in outcome.runs:
         if run_outcome.error:
             print(f"{run_outcome.run_id}: {run_outcome.error}", file=sys.stderr)
-    return outcome.exit_code
+    return exit_code

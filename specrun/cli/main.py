@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
+import io
 import os
 import sys
 import traceback
@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from specrun.cli.output import close_output, open_streams
 from specrun.errors import SpecError, SpecrunError
 
 COMMANDS = {
@@ -81,6 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of the console script."""
     # Pydantic would look for plugins among the entry points of every installed package, and import them.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    open_streams()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -91,12 +93,13 @@ def run(arguments: list[str]) -> int:
         # Not `command.main`: it turns a closed standard output into exit 1 before anyone here can see it.
         with command.make_context("specrun", list(arguments)) as context:
             outcome: Any = command.invoke(context)
-        sys.stdout.flush()
-        return outcome if isinstance(outcome, int) else 0
+        return _flushed(outcome if isinstance(outcome, int) else 0)
     except typer.Exit as stop:
-        return stop.exit_code
+        return _flushed(stop.exit_code)
     except CommandLineError as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(file=shown)
+        print(shown.getvalue(), end="", file=sys.stderr)
         return 2
     except SpecError as error:
         from specrun.spec.render import render_text
@@ -109,17 +112,20 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        close_output()
-        return 0
     except Exception as error:  # noqa: BLE001 - the last resort: a bug in specrun, said as such
+        if isinstance(error, BrokenPipeError) and arguments[:1] != ["apply"]:  # apply guards its own answer: this is another pipe
+            close_output()
+            return 0
         if os.environ.get("SPECRUN_DEBUG"):
             traceback.print_exc()
         print(f"internal-error: {type(error).__name__}: {error}\n  this is a bug in specrun; SPECRUN_DEBUG=1 shows where", file=sys.stderr)
         return 1
 
 
-def close_output() -> None:
-    """Let nothing more be written where no one reads: the reader of our output has gone, which is no failure."""
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _flushed(exit_code: int) -> int:
+    """The exit code, once what was printed is out: a reader who has gone by now changes nothing about how it went."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        close_output()
+    return exit_code

@@ -1,0 +1,118 @@
+"""Nobody has to listen: where the streams of a command are closed, it still does its work and says how it went."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from specrun.cli import main as entry
+from specrun.cli.main import run
+from specrun.cli.output import open_streams
+from tests.engine.conftest import TINY, applied_store, store  # noqa: F401 - fixtures
+
+
+@pytest.fixture
+def spec(tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    return str(path)
+
+
+def shell(line: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in which `specrun` is this package. The reader of a pipe is gone before anything is written."""
+    script = f'specrun() {{ sleep 0.2; {sys.executable} -m specrun "$@"; }}; {line}'
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, env=buffered)
+
+
+PIPED = "specrun {command} 2>&1 | head -c 0; exit ${{PIPESTATUS[0]}}"
+CLOSINGS = {
+    "both unread": PIPED,
+    "output closed": "specrun {command} >&-",
+    "all closed": "specrun {command} <&- >&- 2>&-",
+}
+
+
+def test_apply_trains_to_its_end_though_nobody_reads(spec, tmp_path):
+    done = shell(PIPED.format(command=f"apply {spec} --store {tmp_path / 's'}"))
+    assert done.returncode == 0
+    (final,) = (tmp_path / "s" / "runs").glob("*/final.json")
+    assert json.loads(final.read_text())["status"] == "completed"
+
+
+@pytest.mark.parametrize("line", CLOSINGS.values(), ids=CLOSINGS.keys())
+def test_a_gate_that_fails_is_in_the_exit_code_whoever_listens(spec, store, line):  # noqa: F811
+    done = shell(line.format(command=f"apply {spec} --store {store} --set expect='[\"validation/loss < 0.001\"]'"))
+    assert done.returncode == 4, done
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("aply", 2), ("apply {spec} --set modell=1", 3), ("validate {spec} --set model.width=3", 3), ("plan nothing.yaml", 2)],
+)
+def test_other_mistakes_too(spec, command, code):
+    assert shell(PIPED.format(command=command.format(spec=spec))).returncode == code
+
+
+def test_the_plan_is_not_printed_on_standard_output_in_place_of_a_closed_standard_error(spec, tmp_path):
+    done = shell(f"specrun apply {spec} --store {tmp_path / 's'} --json 2>&-")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["exit_code"] == 0
+
+
+def test_an_answer_that_does_not_fit_on_the_disk_is_a_failure_that_says_so(spec, store):  # noqa: F811
+    done = shell(f"specrun apply {spec} --store {store} >/dev/full")
+    assert done.returncode == 1
+    assert done.stderr.startswith("output-not-written: standard output: No space left on device")
+
+
+def test_an_answer_that_does_not_fit_hides_no_failed_gate(spec, store):  # noqa: F811
+    done = shell(f"specrun apply {spec} --store {store} --set expect='[\"validation/loss < 0.001\"]' >/dev/full")
+    assert done.returncode == 4
+
+
+def test_no_file_that_is_opened_later_takes_the_place_of_a_closed_stream(tmp_path):
+    code = (
+        "import os, sys; from specrun.cli.output import open_streams; open_streams();"
+        f"f = open({str(tmp_path / 'record')!r}, 'w'); os.write(1, b'x'); os.write(2, b'x'); print('x'); print('x', file=sys.stderr);"
+        "f.write('record'); sys.exit(min(f.fileno(), 3))"
+    )
+    done = subprocess.run(["bash", "-c", f'{sys.executable} -c "{code}" <&- >&- 2>&-'], check=False)
+    assert done.returncode == 3
+    assert (tmp_path / "record").read_text() == "record"
+
+
+def test_standard_error_stays_what_it_was_for_those_who_listen(capfd, monkeypatch):
+    with io.TextIOWrapper(os.fdopen(os.dup(2), "wb"), encoding="ascii", errors="backslashreplace") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        open_streams()
+        with sys.stderr as opened:
+            print("caf\u00e9", file=opened)
+            assert (opened.encoding, opened.isatty()) == ("ascii", False)
+        monkeypatch.undo()
+    assert capfd.readouterr().err == "caf\\xe9\n"
+
+
+def test_a_broken_pipe_inside_an_apply_is_no_success(monkeypatch, spec, capsys):
+    def broken(path):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("specrun.engine.planfile.is_plan", broken)
+    assert run(["apply", spec]) == 1
+    assert "BrokenPipeError" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_ends_a_listing_quietly(monkeypatch, tmp_path: Path, capsys):
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(entry.sys, "stdout", Gone())
+    assert run(["doctor", "--store", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == ""
