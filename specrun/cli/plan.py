@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from specrun.cli import options
-from specrun.errors import EXIT_CHANGES, EXIT_OK
+from specrun.errors import EXIT_CHANGES, EXIT_OK, UsageError
 
 
 def run(
@@ -26,7 +27,10 @@ def run(
     from specrun.cli import planned
     from specrun.engine.planfile import write_plan
     from specrun.engine.prepare import Request, prepare
+    from specrun.plan.explain import summary
 
+    if output is not None:
+        _refuse_place(output)
     prepared = prepare(Request(spec, store, tuple(set_), preset, data_root))
     planned.warn(prepared)
     if output is not None:
@@ -34,7 +38,27 @@ def run(
     if as_json:
         print(json.dumps(planned.document(prepared), indent=2))
     else:
-        print("\n".join(planned.lines(prepared)))
+        print("\n".join([*planned.lines(prepared), summary(prepared.decisions)]))
         if output is not None:
             print(f"plan saved: {output}; run it with: specrun apply {output}")
     return EXIT_CHANGES if detailed_exitcode and prepared.changes_anything else EXIT_OK
+
+
+def _refuse_place(output: Path) -> None:
+    """Raise UsageError where saving a plan would destroy another file, or cannot work. An empty file holds nothing to lose."""
+    from specrun.engine.planfile import is_plan
+
+    if output.exists():
+        if not is_plan(output) and (not output.is_file() or output.stat().st_size):
+            what = "a folder" if output.is_dir() else "not a saved plan, and would be overwritten"
+            raise UsageError(f"{output} is {what}", code="would-overwrite", hint=f"give a new name, such as -o {_other_name(output)}")
+    elif not output.parent.is_dir():
+        raise UsageError(f"{output.parent} is not a folder, so no plan can be saved in it", code="missing-folder",
+                         hint=f"make it with: mkdir -p {output.parent}; or choose another place for -o")  # fmt: skip
+    if not os.access(output.parent, os.W_OK):
+        raise UsageError(f"{output.parent} cannot be written, so no plan can be saved in it", code="unwritable-folder",
+                         hint=f"choose another place, such as -o {output.name}")  # fmt: skip
+
+
+def _other_name(output: Path) -> Path:
+    return output / "plan.json" if output.is_dir() else output.with_name(f"{output.stem}.plan.json")

@@ -7,19 +7,18 @@ from typing import Any
 
 from specrun.engine.prepare import Prepared
 from specrun.plan import figures
-from specrun.plan.explain import plan_document, plan_lines
+from specrun.plan.explain import plan_document, step_lines
 
 
 def lines(prepared: Prepared) -> list[str]:
-    """The plan as `specrun plan` prints it."""
+    """What would be done, step by step; the sentence that closes a plan is `plan`'s own."""
     hardware = prepared.hardware
     place = (
         f"{hardware.kind} ({hardware.threads} cores, {figures.size(hardware.memory_bytes)}; "
         f"{hardware.precision.value}: {hardware.precision.reason}; {hardware.compilation.value}: {hardware.compilation.reason})"
     )
-    found = plan_lines(name=prepared.plan.name, place=place, decisions=prepared.decisions, forecast=prepared.forecast,
-                       memory_bytes=hardware.memory_bytes)  # fmt: skip
-    return found + [f"warning: {text}" for text in memory_warnings(prepared)]
+    return step_lines(name=prepared.plan.name, place=place, decisions=prepared.decisions, forecast=prepared.forecast,
+                      memory_bytes=hardware.memory_bytes)  # fmt: skip
 
 
 def document(prepared: Prepared) -> dict[str, Any]:
@@ -41,8 +40,10 @@ def memory_warnings(prepared: Prepared) -> list[str]:
 
 
 def warn(prepared: Prepared) -> None:
-    """Show the spec's warnings on standard error."""
+    """Show the spec's warnings on standard error, and those about memory."""
     if prepared.loaded.warnings:
         from specrun.spec.render import render_text
 
         print(render_text(prepared.loaded.warnings), file=sys.stderr)
+    for text in memory_warnings(prepared):
+        print(f"warning: {text}", file=sys.stderr)

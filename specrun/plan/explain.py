@@ -16,6 +16,12 @@ _WIDTH = 118
 
 def plan_lines(*, name: str, place: str, decisions: Sequence[Decision], forecast: Forecast, memory_bytes: int) -> list[str]:
     """The lines that `plan` prints. place: the device with its reasons; memory_bytes: what the device has."""
+    steps = step_lines(name=name, place=place, decisions=decisions, forecast=forecast, memory_bytes=memory_bytes)
+    return [*steps, summary(decisions)]
+
+
+def step_lines(*, name: str, place: str, decisions: Sequence[Decision], forecast: Forecast, memory_bytes: int) -> list[str]:
+    """The plan without its closing sentence: a line for the whole, then those of each step."""
     width = max(len(d.step.id) for d in decisions)
     lines = [f"{name} on {place}"]
     for decision in decisions:
@@ -24,7 +30,6 @@ def plan_lines(*, name: str, place: str, decisions: Sequence[Decision], forecast
         wrapped = [line for text in texts for line in textwrap.wrap(text, max(40, _WIDTH - len(head)))] or [""]
         lines.append(head + wrapped[0])
         lines += [" " * len(head) + line for line in wrapped[1:]]
-    lines.append(summary(decisions))
     return [line.rstrip() for line in lines]
 
 

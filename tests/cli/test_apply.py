@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from specrun.cli.main import run
 
+from specrun.cli.main import run
 from tests.engine.conftest import TINY, applied_store, store  # noqa: F401 - fixtures
 
 
@@ -91,6 +93,57 @@ def test_a_saved_plan_is_applied_and_refused_once_it_is_stale(spec, store, tmp_p
     assert run(["apply", plan, "--store", str(store), "--smoke"]) == 2
 
 
+def test_a_saved_plan_keeps_its_own_data_root_whatever_the_environment_says(spec, store, tmp_path, capsys, monkeypatch):  # noqa: F811
+    plan = str(tmp_path / "plan.json")
+    assert run(["plan", spec, "--store", str(store), "-o", plan]) == 0
+    monkeypatch.setenv("SPECRUN_DATA_ROOT", str(tmp_path))
+    assert run(["apply", plan, "--store", str(store)]) == 0
+    capsys.readouterr()
+    assert run(["apply", plan, "--store", str(store), "--data-root", str(tmp_path)]) == 2
+    assert "options-with-plan-file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["plan"], ["plan", "--json"], ["apply"]])
+def test_a_step_that_will_not_fit_is_warned_of_on_standard_error(command, spec, tmp_path, capsys):
+    small = ["--set", "hardware.memory=64MB", "--store", str(tmp_path / "s")]
+    run([*command, spec, *small])
+    out, err = capsys.readouterr()
+    assert re.search(r"^warning: train is expected to need .* of 64 MB; lower schedule.micro_batch_size$", err, re.MULTILINE)
+    assert "warning:" not in out
+
+
+def test_only_plan_says_that_nothing_was_run(spec, tmp_path, capsys):
+    arguments = [spec, "--store", str(tmp_path / "s")]
+    assert run(["plan", *arguments]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith("Nothing was run.")
+    assert run(["apply", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert "Nothing was run." not in out + err
+    assert "  train      run" in err
+
+
+def test_a_plan_is_saved_over_an_older_plan_and_over_no_other_file(spec, store, tmp_path, capsys):  # noqa: F811
+    plan, empty = tmp_path / "plan.json", tmp_path / "empty"
+    empty.touch()
+    for path in (plan, plan, empty):
+        assert run(["plan", spec, "--store", str(store), "-o", str(path)]) == 0
+    capsys.readouterr()
+    assert run(["plan", spec, "--store", str(store), "-o", spec]) == 2
+    assert f"would-overwrite: {spec} is not a saved plan" in capsys.readouterr().err
+    assert Path(spec).read_text() == TINY
+
+
+@pytest.mark.parametrize(
+    ("place", "code"), [("no/such/plan.json", "missing-folder"), ("", "would-overwrite"), ("file/plan", "missing-folder")]
+)
+def test_a_place_where_no_plan_can_be_saved_is_a_wrong_command_line(spec, store, tmp_path, capsys, place, code):  # noqa: F811
+    (tmp_path / "file").write_text("x")
+    assert run(["plan", spec, "--store", str(store), "-o", str(tmp_path / place)]) == 2
+    out, err = capsys.readouterr()
+    assert err.startswith(f"{code}: ")
+    assert out == ""
+
+
 def test_an_invalid_spec_exits_3_with_the_place(spec, capsys):
     with open(spec, "a") as file:
         file.write("modell: {}\n")
@@ -133,12 +186,6 @@ def test_closed_standard_output_is_no_failure(spec, store):  # noqa: F811
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "Traceback" not in done.stderr
-
-
-def test_doctor_finds_this_installation_usable(tmp_path, capsys):
-    assert run(["doctor", "--store", str(tmp_path / "s"), "--json"]) == 0
-    checks = {check["check"]: check["state"] for check in json.loads(capsys.readouterr().out)["checks"]}
-    assert checks["torch"] == checks["templates"] == checks["store"] == "ok"
 
 
 def test_every_command_has_a_module_and_help(capsys):
