@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -34,9 +35,16 @@ def _machine() -> list[dict[str, Any]]:
     gpus = ", ".join(f"{gpu.name} ({figures.size(gpu.memory_bytes)})" for gpu in machine.gpus)
     return [
         _finding("processor", "ok", f"{machine.processor}, {machine.cores} cores, {figures.size(machine.memory_bytes)} memory"),
-        _finding("CUDA device", "ok" if gpus else "unavailable", gpus or "nvidia-smi not found, or it lists no device"),
+        _finding("CUDA device", "ok" if gpus else "unavailable", gpus or _why_no_gpu()),
         _finding("bfloat16", "ok" if able.value == "yes" else "unavailable", able.reason),
     ]
+
+
+def _why_no_gpu() -> str:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is None:
+        return "nvidia-smi not found, or it lists no device"
+    return f"CUDA_VISIBLE_DEVICES={visible!r} shows none of those that nvidia-smi lists, if it lists any"
 
 
 def _installation() -> list[dict[str, Any]]:
@@ -67,20 +75,30 @@ def _installation() -> list[dict[str, Any]]:
 
 
 def _store(store: Path) -> dict[str, Any]:
+    """Look at the store without making one."""
     from specrun.engine.workspace import Workspace
     from specrun.errors import StoreError
     from specrun.plan import figures
 
-    if not store.exists():
-        free = shutil.disk_usage(store.absolute().parent).free
-        return _finding("store", "ok", f"{store} does not exist yet; {figures.size(free)} free there")
+    standing = _nearest_existing(store.absolute())
+    if not standing.is_dir():
+        return _finding("store", "broken", f"{standing} is not a folder; choose another place with --store DIR")
     try:
         workspace = Workspace(store)
-        workspace.prepare()
     except StoreError as error:
-        return _finding("store", "broken", str(error))
-    runs = sum(1 for path in workspace.runs.iterdir() if path.is_dir())
-    return _finding("store", "ok", f"{store}, {runs} runs, {figures.size(shutil.disk_usage(store).free)} free")
+        return _finding("store", "broken", "; ".join(str(error).split("\n  ")))
+    if not os.access(standing, os.W_OK | os.X_OK):
+        return _finding("store", "broken", f"{standing} cannot be written; choose another place with --store DIR or SPECRUN_STORE")
+    free = f"{figures.size(shutil.disk_usage(standing).free)} free"
+    if standing != store.absolute():
+        return _finding("store", "ok", f"{store} does not exist yet; {free} there")
+    runs = sum(1 for _ in workspace.runs.glob("*/run.json"))
+    return _finding("store", "ok", f"{store}, {runs} run{'' if runs == 1 else 's'}, {free}")
+
+
+def _nearest_existing(path: Path) -> Path:
+    """The path, or the deepest folder above it that is there."""
+    return next(place for place in (path, *path.parents) if place.exists())
 
 
 def _finding(check: str, state: str, detail: str) -> dict[str, Any]:
