@@ -5,12 +5,15 @@ No torch here: plans are made from it. `runtime.device` turns the outcome into t
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import platform
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -18,7 +21,10 @@ from typing import Literal
 from specrun.spec.sections.hardware import Hardware
 
 Precision = Literal["float32", "bfloat16"]
-_GPU_LINE = re.compile(r"^(.+), *(?:(\d+)|\[N/A\]), *(\d+)\.(\d+)\s*$")
+_GPU_LINE = re.compile(r"^(\d+), *([^,]+), *(.+), *(?:(\d+)|\[N/A\]), *(\d+)\.(\d+)\s*$")
+_SLICE_LINE = re.compile(r"^\s+MIG (\S+?\.(\d+)gb\S*)\s+Device\s+\d+:\s+\(UUID: (MIG-[^)]+)\)")
+_WHOLE_LINE = re.compile(r"^GPU \d+:.*\(UUID: (GPU-[^)]+)\)")
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,8 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What was found. cores: logical processors this process may use; instructions: flags of the processor."""
+    """What was found. cores: processors this process may use at once; instructions: flags of the processor; gpus: the visible
+    ones, in the order in which CUDA numbers them."""
 
     processor: str
     cores: int
@@ -123,16 +130,28 @@ def _precision(options: Hardware, machine: Machine, gpu: Gpu | None) -> Choice:
 
 
 def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota()
+    return available if quota is None else max(1, min(available, math.ceil(quota)))
+
+
+def _quota() -> float | None:
+    """Processors' worth of time that the control group grants, version 2 or 1; None where it sets no limit."""
+    for names in (("cpu.max",), *((f"{folder}/cpu.cfs_quota_us", f"{folder}/cpu.cfs_period_us") for folder in ("cpu", "cpu,cpuacct"))):
+        try:
+            quota, period = " ".join((_CGROUP / name).read_text() for name in names).split()
+            if int(quota) > 0 and int(period) > 0:
+                return int(quota) / int(period)
+        except (OSError, ValueError):  # another version's file, or "max"
+            continue
+    return None
 
 
 def _memory_bytes() -> int:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
         try:
-            total = min(total, int(Path(path).read_text()))
+            total = min(total, int((_CGROUP / name).read_text()))
         except (OSError, ValueError):
             continue
     return total
@@ -154,14 +173,50 @@ def _processor() -> tuple[str, frozenset[str]]:
 
 
 def _gpus() -> tuple[Gpu, ...]:
+    """The devices that CUDA would number, as far as that can be known without it."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    # A broken driver prints a sentence instead. "[N/A]" is the memory of a device that shares the machine's.
+    matches = map(_GPU_LINE.match, _nvidia_smi("--query-gpu=index,uuid,name,memory.total,compute_cap", "--format=csv,noheader,nounits"))
+    found = {m[2].strip(): Gpu(m[3].strip(), int(m[4]) * 2**20 if m[4] else _memory_bytes(), (int(m[5]), int(m[6]))) for m in matches if m}
+    if visible is None or not found:
+        return tuple(found.values())
+    if visible.lstrip().startswith("MIG-"):
+        found = _slices(found)
+    chosen = [_named(entry.strip(), list(found)) for entry in visible.split(",")]
+    # As CUDA does: what follows an entry that names no device is not seen, and a device named twice hides them all.
+    seen = [uuid for uuid in itertools.takewhile(lambda uuid: uuid is not None, chosen) if uuid is not None]
+    return tuple(found[uuid] for uuid in seen) if len(set(seen)) == len(seen) else ()
+
+
+def _named(entry: str, uuids: list[str]) -> str | None:
+    """The device that an entry of CUDA_VISIBLE_DEVICES means: by its number, or by the beginning of its UUID."""
+    if entry.isdecimal():
+        return uuids[int(entry)] if int(entry) < len(uuids) else None
+    if not entry.startswith(("GPU-", "MIG-")):
+        return None
+    whole = entry.removeprefix("MIG-").partition("/")[0] if entry.startswith("MIG-GPU-") else entry
+    near = [uuid for uuid in uuids if uuid.startswith(whole)]
+    return near[0] if len(near) == 1 else None
+
+
+def _slices(gpus: Mapping[str, Gpu]) -> dict[str, Gpu]:
+    """The slices that MIG has made of devices, by UUID, with the memory that their profile names; and the devices."""
+    found, parent = dict(gpus), None
+    for line in _nvidia_smi("-L"):
+        if whole := _WHOLE_LINE.match(line):
+            parent = gpus.get(whole[1])
+        elif (part := _SLICE_LINE.match(line)) and parent is not None:
+            found[part[3]] = replace(parent, name=f"{parent.name} MIG {part[1]}", memory_bytes=int(part[2]) * 2**30)
+    return found
+
+
+def _nvidia_smi(*arguments: str) -> list[str]:
+    """What the driver's tool prints; nothing where there is none, or it fails."""
     tool = shutil.which("nvidia-smi")
     if not tool:
-        return ()
-    query = [tool, "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits"]
+        return []
     try:
-        output = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout  # noqa: S603 - a fixed command
+        done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=20, check=True)  # noqa: S603 - a fixed command
     except (OSError, subprocess.SubprocessError):
-        return ()
-    # A broken driver prints a sentence instead. "[N/A]" is the memory of a device that shares the machine's.
-    matches = (_GPU_LINE.match(line) for line in output.splitlines())
-    return tuple(Gpu(m[1].strip(), int(m[2]) * 2**20 if m[2] else _memory_bytes(), (int(m[3]), int(m[4]))) for m in matches if m)
+        return []
+    return done.stdout.splitlines()
