@@ -19,18 +19,12 @@ def seconds(value: float) -> str:
 
 def count(value: float) -> str:
     """A count: 950, 12.3k, 9.96M, 1.24B."""
-    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size * 0.99995:
-            return f"{value / size:.3g}{suffix}"
-    return f"{value:.0f}"
+    return _scaled(value, "", ("k", "M", "B", "T"))
 
 
 def size(value: float) -> str:
     """Bytes: 512 B, 120 MB, 1.3 GB, in powers of ten."""
-    for unit, suffix in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if value >= unit * 0.9995:
-            return f"{value / unit:.3g} {suffix}"
-    return f"{value:.0f} B"
+    return _scaled(value, " B", (" kB", " MB", " GB", " TB"))
 
 
 def rate(value: float) -> str:
@@ -45,3 +39,14 @@ def metric(value: float) -> str:
     if 1e-3 <= abs(value) < 1e5:
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     return f"{value:.2e}"
+
+
+def _scaled(value: float, plain: str, suffixes: tuple[str, ...]) -> str:
+    """Three figures and the suffix of the power of 1000 that keeps them below 1000 once they are rounded."""
+    if abs(round(value)) < 1000:
+        return f"{value:.0f}{plain}"
+    for power, suffix in enumerate(suffixes, start=1):
+        text = f"{value / 1000**power:.3g}"
+        if "e" not in text:
+            return f"{text}{suffix}"
+    return f"{value / 1000 ** len(suffixes):,.0f}{suffixes[-1]}"
