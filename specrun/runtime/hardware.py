@@ -177,21 +177,23 @@ def _gpus() -> tuple[Gpu, ...]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     # A broken driver prints a sentence instead. "[N/A]" is the memory of a device that shares the machine's.
     matches = map(_GPU_LINE.match, _nvidia_smi("--query-gpu=index,uuid,name,memory.total,compute_cap", "--format=csv,noheader,nounits"))
-    found = {m[2].strip(): Gpu(m[3].strip(), int(m[4]) * 2**20 if m[4] else _memory_bytes(), (int(m[5]), int(m[6]))) for m in matches if m}
+    lines = [m for m in matches if m]
+    found = {m[2].strip(): Gpu(m[3].strip(), int(m[4]) * 2**20 if m[4] else _memory_bytes(), (int(m[5]), int(m[6]))) for m in lines}
     if visible is None or not found:
         return tuple(found.values())
     if visible.lstrip().startswith("MIG-"):
         found = _slices(found)
-    chosen = [_named(entry.strip(), list(found)) for entry in visible.split(",")]
+    numbers = {int(m[1]): m[2].strip() for m in lines}
+    chosen = [_named(entry.strip(), list(found), numbers) for entry in visible.split(",")]
     # As CUDA does: what follows an entry that names no device is not seen, and a device named twice hides them all.
     seen = [uuid for uuid in itertools.takewhile(lambda uuid: uuid is not None, chosen) if uuid is not None]
     return tuple(found[uuid] for uuid in seen) if len(set(seen)) == len(seen) else ()
 
 
-def _named(entry: str, uuids: list[str]) -> str | None:
+def _named(entry: str, uuids: list[str], numbers: Mapping[int, str]) -> str | None:
     """The device that an entry of CUDA_VISIBLE_DEVICES means: by its number, or by the beginning of its UUID."""
     if entry.isdecimal():
-        return uuids[int(entry)] if int(entry) < len(uuids) else None
+        return numbers.get(int(entry))
     if not entry.startswith(("GPU-", "MIG-")):
         return None
     whole = entry.removeprefix("MIG-").partition("/")[0] if entry.startswith("MIG-GPU-") else entry

@@ -118,7 +118,7 @@ def test_a_driver_that_does_not_answer_is_no_gpu(driver: Callable[[str], None], 
         ("1,1", ""),  # CUDA refuses a device named twice
         ("GPU-bbbbbbbb-1111", "R"), ("GPU-c,GPU-b", "SR"),
         ("GPU-a", ""), ("GPU-c,GPU-a,GPU-b", "S"),  # the beginning of a UUID counts where it is of one device
-        ("GPU-c,GPU-c", ""), ("GPU-x", ""), ("GPU-b,0", "R"),
+        ("GPU-c,GPU-c", ""), ("GPU-x", ""),
     ],
 )  # fmt: skip
 def test_only_visible_devices_are_seen_and_in_their_order(
@@ -128,6 +128,14 @@ def test_only_visible_devices_are_seen_and_in_their_order(
     assert "".join(gpu.name for gpu in hardware._gpus()) == "PQRS"
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert "".join(gpu.name for gpu in hardware._gpus()) == names
+
+
+def test_a_device_that_cannot_be_read_does_not_give_its_number_to_another(
+    driver: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver(listing("0, GPU-1, P, [Unknown Error], 8.0", *FOUR[1:]))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,3")
+    assert [gpu.name for gpu in hardware._gpus()] == ["Q", "S"]
 
 
 MIG = """\
