@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, pre_tokenizers
+
 from specrun.errors import DataError
 from specrun.events import Event, Progress
 from specrun.sources.document_file import pieces
@@ -28,8 +30,6 @@ from specrun.tokenizers.contract import (
     save_tokenizer,
     train_tokenizer,
 )
-
-from tokenizers import Tokenizer, pre_tokenizers
 
 CORPUS = ["the cat sat on the mat, it's a hat\n\n  the end", "über die Brücke — 日本語 🎉\r\n", "def f(x):\n\treturn x  # 12345\n"] * 4
 valid = st.characters(exclude_categories=["Cs"])
