@@ -1,0 +1,92 @@
+"""The specs that ship: valid, documented, and whole from data to report on two tiny batches."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from specrun.engine.api import apply, compile_plan
+from specrun.spec.assembly import load_spec
+
+from .conftest import ROOT
+
+SPECS = sorted((ROOT / "specs").glob("*.yaml"))
+CONFIGS = ("wikitext-2-v1", "wikitext-103-raw-v1")
+
+
+@pytest.fixture(scope="module")
+def mirror(tmp_path_factory) -> Path:
+    """A folder with the Hub's layout that stands for Salesforce/wikitext, filled with Python's own documentation."""
+    from pydoc_data.topics import topics
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    root = tmp_path_factory.mktemp("mirror")
+    folder = root / "Salesforce" / "wikitext"
+    files = []
+    lines = [line + "\n" for name in sorted(topics) for line in topics[name].splitlines()]
+    for config in CONFIGS:
+        (folder / config).mkdir(parents=True)
+        files.append(f"- config_name: {config}\n  data_files:\n")
+        for number, split in enumerate(("train", "validation", "test")):
+            pq.write_table(pa.table({"text": lines[number * 3000 : (number + 1) * 3000]}), folder / config / f"{split}.parquet")
+            files.append(f"  - {{split: {split}, path: {config}/{split}.parquet}}\n")
+    (folder / "README.md").write_text("---\nconfigs:\n" + "".join(files) + "---\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def text_file(tmp_path_factory) -> Path:
+    from pydoc_data.topics import topics
+
+    path = tmp_path_factory.mktemp("text") / "corpus.txt"
+    path.write_text("".join(topics[name] for name in sorted(topics)))
+    return path
+
+
+def sets_for(spec: Path, text_file: Path) -> list[str]:
+    return [f"data.source.path={text_file}"] if "kind: text" in spec.read_text() else []
+
+
+def test_there_are_specs_and_the_quickstart_is_among_them():
+    assert {"quickstart", "gpt_shakespeare", "gpt_wikitext", "gpt_wikitext103_10m"} <= {path.stem for path in SPECS}
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
+def test_a_shipped_spec_opens_with_its_schema_its_command_its_time_and_its_metric(spec):
+    head = "".join(line for line in spec.read_text().splitlines(keepends=True) if line.startswith("#"))
+    assert head.startswith("# yaml-language-server: $schema=../schemas/experiment.schema.json")
+    assert f"specrun apply specs/{spec.name}" in head
+    assert re.search(r"^# Time: ", head, re.MULTILINE)
+    assert re.search(r"^# Expect: ", head, re.MULTILINE)
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
+def test_a_shipped_spec_is_valid_without_a_warning(spec):
+    assert load_spec(spec).warnings == ()
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
+def test_a_shipped_spec_runs_whole_on_two_tiny_batches(spec, mirror, text_file, tmp_path):
+    outcome = apply(spec, store=tmp_path / "store", sets=sets_for(spec, text_file), data_root=mirror, smoke=True)
+    assert outcome.exit_code == 0, outcome.runs
+    assert {step.action for step in outcome.steps} == {"run"}
+    (run,) = outcome.runs
+    assert {"report.html", "report.md"} <= {path.name for path in (run.folder / "report").iterdir()}
+
+
+def test_the_ten_million_parameter_spec_has_the_sizes_it_promises(mirror):
+    spec = load_spec(ROOT / "specs" / "gpt_wikitext103_10m.yaml").spec
+    assert (spec.model.width, spec.model.num_layers, spec.model.num_heads, spec.data.sequence_length) == (256, 8, 8, 512)
+    assert (spec.schedule.batch_size, spec.schedule.optimizer.learning_rate) == (64, 5e-4)
+    cost = spec.model.cost(vocab_size=spec.data.tokenizer.vocab_size, sequence_length=spec.data.sequence_length)
+    assert cost.parameters - 50257 * 256 == pytest.approx(6.45e6, rel=0.01)
+
+
+def test_a_plan_of_a_shipped_spec_needs_no_data_and_no_network(tmp_path):
+    prepared = compile_plan(ROOT / "specs" / "gpt_wikitext.yaml", store=tmp_path / "store")
+    assert {decision.action for decision in prepared.decisions} == {"run"}
+    assert not (tmp_path / "store").exists()
