@@ -121,7 +121,8 @@ def line_of(event: Event) -> str | None:
         return f"step {event.step:,}: {', '.join(shown)}"
     if isinstance(event, Example) and "text" in event.data:
         text = " ".join(str(event.data["text"]).split())
-        return f'sample: "{text[:_SAMPLE_CHARACTERS]}{"…" if len(text) > _SAMPLE_CHARACTERS else ""}"'
+        what = "sample of the best checkpoint" if event.name.startswith("final") else "sample"
+        return f'{what}: "{text[:_SAMPLE_CHARACTERS]}{"…" if len(text) > _SAMPLE_CHARACTERS else ""}"'
     return None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from specrun.records.rows import ExampleRow
 from specrun.report.curves import spread
 from specrun.report.facts import Facts, mapping, when
 from specrun.report.numbers import MISSING, count, duration, number, plural, size
@@ -51,22 +52,34 @@ def what_ran(facts: Facts) -> tuple[Fact, ...]:
 
 
 def samples(facts: Facts) -> tuple[tuple[Sample, ...], str]:
-    """Generated texts in the order of training, evenly chosen where there are many; and what was left out."""
-    found = [example for example in facts.examples if example.name == "sample"]
-    chosen = spread(range(len(found)), limit=SHOWN_SAMPLES)
-    shown = []
-    for i in chosen:
-        data, step = found[i].data, found[i].step
-        text = str(data.get("text", ""))
-        prompt = str(data.get("prompt") or "")
-        if prompt and text.startswith(prompt):
-            text = text[len(prompt) :]
-        loss = facts.value_at("validation/loss", step)
-        cut = plural(len(text) - SHOWN_CHARACTERS, "more character") if len(text) > SHOWN_CHARACTERS else ""
-        figure = "" if loss is None else f"validation loss {number(loss)}"
-        shown.append(Sample(f"step {count(step)}", figure, prompt, text[:SHOWN_CHARACTERS], cut))
-    note = f"{count(len(shown))} of {plural(len(found), 'sample')}, evenly chosen." if len(shown) < len(found) else ""
+    """What the best checkpoint writes, then the texts of training in its order, evenly chosen where there are many; and
+    what was left out."""
+    best = final_examples(facts)
+    known = [example.data for example in best]
+    found = [e for e in facts.examples if e.name == "sample" and not (e.step == facts.best_step and e.data in known)]
+    chosen = [found[i] for i in spread(range(len(found)), limit=SHOWN_SAMPLES)]
+    shown = [_sample(facts, example, f"best checkpoint, step {count(example.step)}") for example in best]
+    shown += [_sample(facts, example, f"step {count(example.step)}") for example in chosen]
+    left_out = len(chosen) < len(found)
+    note = f"{count(len(chosen))} of {plural(len(found), 'sample')} through training, evenly chosen." if left_out else ""
     return tuple(shown), note
+
+
+def final_examples(facts: Facts) -> list[ExampleRow]:
+    """The samples of the best checkpoint that its newest evaluation recorded, as many as are asked for."""
+    recorded = [e for e in facts.examples if e.step == facts.best_step and (e.name == "final" or e.name.startswith("final-"))]
+    newest = max((i for i, example in enumerate(recorded) if example.name == "final"), default=0)
+    asked = facts.option("schedule", "evaluate", "samples")
+    return recorded[newest:][: asked if isinstance(asked, int) else None]
+
+
+def _sample(facts: Facts, example: ExampleRow, title: str) -> Sample:
+    text, prompt = str(example.data.get("text", "")), str(example.data.get("prompt") or "")
+    if prompt and text.startswith(prompt):
+        text = text[len(prompt) :]
+    loss = facts.value_at("validation/loss", example.step)
+    cut = plural(len(text) - SHOWN_CHARACTERS, "more character") if len(text) > SHOWN_CHARACTERS else ""
+    return Sample(title, "" if loss is None else f"validation loss {number(loss)}", prompt, text[:SHOWN_CHARACTERS], cut)
 
 
 def data_facts(facts: Facts) -> tuple[Fact, ...]:

@@ -121,7 +121,8 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A generated text. figure: the loss at that step. cut: how many characters are left out, as text, or empty."""
+    """A generated text. step: which weights wrote it, in words. figure: the loss at that step. cut: how many characters are
+    left out, as text, or empty."""
 
     step: str
     figure: str

@@ -64,6 +64,7 @@ def test_what_is_worth_a_line_has_one_and_the_rest_has_none():
     assert line_of(Alert("warning", "x", "careful")) == "warning: careful"
     assert line_of(Metrics(4, {"validation/loss": 2.5})) == "step 4: validation/loss 2.5"
     assert line_of(Example(4, "sample", {"text": "a\n b" + "c" * 300})).startswith('sample: "a bccc')
+    assert line_of(Example(4, "final-2", {"text": "a"})) == 'sample of the best checkpoint: "a"'
     for event in (Metrics(4, {"train/loss": 2.5}), Heartbeat(), Status("running"), Example(4, "other", {})):
         assert line_of(event) is None
 

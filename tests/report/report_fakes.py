@@ -68,6 +68,7 @@ TEXTS = (
     "The city was built in 1887 and became the seat of the county in the following year . It was the first of its kind in the state .",
     "The city was founded by settlers from the north , who had been granted land . By 1890 its population had risen to 4 @,@ 200 .",
 )
+FINAL_TEXT = "The city was incorporated in 1891 , and its first mayor took office in the spring of that year ."
 
 
 @dataclass
@@ -207,7 +208,8 @@ def a_run(*, total: int = 1200, every: int = 10, evaluate: int = 100) -> tuple[F
         "gates": gates,
         "best_step": best.step,
     }
-    return FakeRecords(row, document(), ending, series, plan(), [], samples(total), files()), results
+    texts = [*samples(total), ExampleRow(best.step, "final", {"prompt": "The city", "text": FINAL_TEXT})]
+    return FakeRecords(row, document(), ending, series, plan(), [], texts, files()), results
 
 
 def document() -> dict[str, Any]:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.records.rows import ArtifactRow, ExampleRow, StepRow
 from specrun.report import sections
 from specrun.report.facts import Facts, read, when
 from specrun.report.run_view import run_view
-
 from tests.report.report_fakes import RUN_ID, FakeRecords, a_run
 
 Good = tuple[FakeRecords, dict[str, dict[str, Any]]]
@@ -50,7 +50,61 @@ def test_few_of_many_samples_are_shown_and_the_rest_is_counted(good: Good) -> No
     shown, note = sections.samples(facts_of((records, results)))
     assert len(shown) == sections.SHOWN_SAMPLES
     assert (shown[0].step, shown[-1].step) == ("step 1", "step 40")
-    assert note == "8 of 40 samples, evenly chosen."
+    assert note == "8 of 40 samples through training, evenly chosen."
+
+
+def finals(*texts: str, step: int = 900) -> list[ExampleRow]:
+    return [ExampleRow(step, "final" if i == 0 else f"final-{i + 1}", {"prompt": "A", "text": f"A {t}"}) for i, t in enumerate(texts)]
+
+
+def best_of(good: Good, *, step: int = 900, count: int = 2) -> Good:
+    """The run with another best step and another number of samples asked for."""
+    records, results = good
+    results["train"]["best_step"] = records.ending["best_step"] = step
+    records.run_document["spec"] = {**records.run_document["spec"], "schedule": {"evaluate": {"samples": count}}}
+    return records, results
+
+
+def test_the_samples_of_the_best_checkpoint_come_first(good: Good) -> None:
+    records, results = best_of(good)
+    records.texts = [ExampleRow(100, "sample", {"prompt": "A", "text": "A early"}), *finals("best", "second")]
+    records.texts.append(ExampleRow(1000, "sample", {"prompt": "A", "text": "A late"}))
+    shown, note = sections.samples(facts_of((records, results)))
+    assert [(sample.step, sample.text) for sample in shown] == [
+        ("best checkpoint, step 900", " best"),
+        ("best checkpoint, step 900", " second"),
+        ("step 100", " early"),
+        ("step 1,000", " late"),
+    ]
+    assert shown[0].figure.startswith("validation loss ")
+    assert note == ""
+
+
+def test_only_the_newest_samples_of_the_best_checkpoint_are_shown(good: Good) -> None:
+    records, results = best_of(good)
+    records.texts = [*finals("old", "old 2"), *finals("new", "new 2"), *finals("of another checkpoint", step=1200)]
+    assert [sample.text for sample in sections.samples(facts_of((records, results)))[0]] == [" new", " new 2"]
+
+
+@pytest.mark.parametrize(("count", "texts"), [(0, []), (1, [" new"])])
+def test_samples_that_are_no_longer_asked_for_are_not_shown(good: Good, count: int, texts: list[str]) -> None:
+    records, results = best_of(good, count=count)
+    records.texts = finals("new", "old 2")
+    assert [sample.text for sample in sections.samples(facts_of((records, results)))[0]] == texts
+
+
+def test_a_sample_that_training_wrote_too_is_shown_once(good: Good) -> None:
+    records, results = best_of(good)
+    records.texts = [ExampleRow(900, "sample", {"prompt": "A", "text": "A best"}), *finals("best")]
+    assert [sample.step for sample in sections.samples(facts_of((records, results)))[0]] == ["best checkpoint, step 900"]
+
+
+def test_samples_of_the_best_checkpoint_take_no_place_from_those_of_training(good: Good) -> None:
+    records, results = best_of(good)
+    records.texts = [*(ExampleRow(step, "sample", {"prompt": "", "text": f"{step}"}) for step in range(1, 41)), *finals("a", "b")]
+    shown, note = sections.samples(facts_of((records, results)))
+    assert len(shown) == sections.SHOWN_SAMPLES + 2
+    assert note == "8 of 40 samples through training, evenly chosen."
 
 
 def test_a_prompt_is_told_from_what_the_model_wrote(good: Good) -> None:

@@ -12,7 +12,7 @@ import torch
 from tiny_run import Listener, context, finished, hardware, parents, q, spec
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
-from specrun.events import Metrics, Progress
+from specrun.events import Example, Metrics, Progress
 from specrun.runtime.device import open_device
 from specrun.spec.sections.schedule import Evaluate
 from specrun.steps.evaluate.load import load_model
@@ -75,6 +75,28 @@ def test_only_figures_of_the_test_split_are_new_metrics(evaluated: tuple[Any, ..
     assert [m.step for m in recorded] == [trained.values["best_step"]]
     assert set(recorded[0].values) == {name for name in output.values["metrics"] if name.startswith("test/")}
     assert [p.done for p in listener.of(Progress)] == [0, 1, 2]
+
+
+def test_the_best_checkpoint_writes_the_samples_that_training_saw_at_its_step(evaluated: tuple[Any, ...]) -> None:
+    _, trained, _, training, listener = evaluated
+    best = trained.values["best_step"]
+    (final,) = listener.of(Example)
+    (seen,) = [example for example in training.of(Example) if example.step == best]
+    assert (final.step, final.name, seen.name) == (best, "final", "sample")
+    assert final.data == seen.data
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_samples_are_what_the_evaluation_is_asked_for_now(evaluated: tuple[Any, ...], count: int) -> None:
+    root, trained, _, _, _ = evaluated
+    listener = Listener()
+    asked = spec(evaluate=Evaluate(every=q("4 steps"), samples=count), task={"prompt": "abba", "sample_tokens": 3})
+    inputs = {kind: finished(kind, root / kind, {"vocab_size": 9}) for kind in ("tokens", "tokenizer")}
+    run(context(root / "run", listener, kind="evaluate"), asked, inputs | {"train": finished("train", root / "run", trained.values)})
+    finals = list(listener.of(Example))
+    assert [final.name for final in finals] == ["final", "final-2", "final-3"][:count]
+    assert {final.data["prompt"] for final in finals} <= {"abba"}
+    assert all(len(final.data["text"]) <= len("abba") + 3 for final in finals)
 
 
 def test_without_a_test_split_there_is_nothing_new_to_record(tmp_path: Path) -> None:

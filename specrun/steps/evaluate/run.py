@@ -1,4 +1,4 @@
-"""The `evaluate` step: the best checkpoint on whole splits, and the baseline that any model has to beat."""
+"""The `evaluate` step: the best checkpoint on whole splits, what it writes, and the baseline that any model has to beat."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from specrun.events import Metrics, Progress, Span
+from specrun.events import Example, Metrics, Progress, Span
 from specrun.runtime.device import open_device
 from specrun.runtime.factory import load_factory
 from specrun.runtime.protocols import Task
@@ -23,7 +23,7 @@ _COUNT_TOKENS = 2**24
 
 
 def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
-    """Evaluate on the validation split and, where there is one, on the test split."""
+    """Evaluate on the validation split and, where there is one, on the test split; then let the model write its samples."""
     device = open_device(context.hardware)
     train, tokens = inputs["train"], inputs["tokens"]
     vocab_size = int(tokens.values["vocab_size"])
@@ -46,6 +46,8 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
         context.emit(Span("evaluation", context.step.id, time.perf_counter() - started))
         metrics |= found
     context.emit(Progress(context.step.id, len(names), len(names), "split"))
+    for number, data in enumerate(task.examples(model, count=spec.schedule.evaluate.samples), start=1):
+        context.emit(Example(int(train.values["best_step"]), "final" if number == 1 else f"final-{number}", data))
     values = {
         "metrics": metrics,
         "sums": sums,

@@ -6,7 +6,7 @@ from specrun.plan.step import Read, StepKind
 
 STEP = StepKind(
     kind="evaluate",
-    version=1,
+    version=2,
     runner="specrun.steps.evaluate.run:run",
     reads=(Read("task", frozenset({"weights", "eval"})), Read("schedule.evaluate", frozenset({"eval"}))),
     needs=("tokenizer", "tokens", "train"),
