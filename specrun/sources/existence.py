@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,23 @@ def _no_file(pattern: str, base: Path, at: tuple[str | int, ...], severity: str)
         suffix = Path(files[0]).suffix if files else ".txt"
         hint = f"name its files, such as {pattern.rstrip('/')}/*{suffix}"
         return Problem(at, "folder-not-file", f"{pattern!r} is a folder; a text source reads files", hint, severity)
-    return Problem(at, "missing-file", f"{pattern!r} does not exist; looked for {path}", _near(path), severity)
+    return Problem(at, "missing-file", f"{pattern!r} does not exist; looked for {_from_here(path)}", _other_file(path, at), severity)
+
+
+def _other_file(path: Path, at: tuple[str | int, ...]) -> str:
+    """The --set that names another file. Its paths start in the current folder, as the one that is suggested does."""
+    key, near = ".".join(str(name) for name in at if isinstance(name, str)), nearest_existing(path)
+    in_list = isinstance(at[-1], int)
+    if near is None:
+        return f"give another with: --set {shlex.quote(f'{key}=[PATH, ...]') if in_list else f'{key}=PATH'}"
+    there = _from_here(Path(near))
+    return f"did you mean {there}?" + ("" if in_list else f" give it with: --set {shlex.quote(f'{key}={there}')}")
+
+
+def _from_here(path: Path) -> Path:
+    """Where a path leads, without detours: from the current folder if it is below it, else from the root."""
+    there, here = path.resolve(), Path.cwd()
+    return there.relative_to(here) if there.is_relative_to(here) else there
 
 
 def _missing_folder(options: Any, path: tuple[str, ...], base: Path, data_root: Path | None, severity: str) -> Iterator[Problem]:

@@ -183,6 +183,40 @@ def test_a_missing_file_is_pointed_at_with_the_nearest_name(
     assert hint is None or hint in str(found.hint)
 
 
+@pytest.mark.parametrize(
+    ("path", "looked_for", "hint"),
+    [
+        ("../data/no.txt", "data/no.txt", "give another with: --set data.source.path=PATH"),
+        ("../data/corpu s.txt", "data/corpu s.txt", "did you mean data/corpus.txt? give it with: --set data.source.path=data/corpus.txt"),
+        ({"train": "../data/no.txt"}, "data/no.txt", "give another with: --set data.source.path.train=PATH"),
+        (("../data/corpus.txt", "../data/no.txt"), "data/no.txt", "give another with: --set 'data.source.path=[PATH, ...]'"),
+        ("../../out.txt", "{above}/out.txt", "give another with: --set data.source.path=PATH"),
+        ("/no/where.txt", "/no/where.txt", "give another with: --set data.source.path=PATH"),
+    ],
+)
+def test_a_missing_file_is_named_as_one_would_open_it_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: Any, looked_for: str, hint: str
+) -> None:
+    here = tmp_path / "here"
+    (here / "specs").mkdir(parents=True)
+    (here / "data").mkdir()
+    (here / "data" / "corpus.txt").write_text("text")
+    monkeypatch.chdir(here)
+    (found,) = missing(Path("specs"), Text(kind="text", path=path))
+    assert found.code == "missing-file"
+    assert found.message.endswith(f" does not exist; looked for {looked_for.format(above=tmp_path)}")
+    assert found.hint == hint
+
+
+def test_a_missing_file_behind_a_link_is_looked_for_where_the_link_leads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere" / "specs").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "specs").symlink_to(tmp_path / "elsewhere" / "specs")
+    monkeypatch.chdir(tmp_path / "here")
+    (found,) = missing(Path("specs"), Text(kind="text", path="../no.txt"))
+    assert found.message.endswith(f"looked for {tmp_path / 'elsewhere' / 'no.txt'}")
+
+
 def test_with_a_fallback_a_missing_file_is_a_warning_and_a_missing_fallback_an_error(two_files: Path) -> None:
     lost = Text(kind="text", path="no.txt")
     (found,) = missing(two_files, lost, fallback=PythonDocs(kind="python_docs"))
