@@ -179,7 +179,7 @@ class Workspace:
 
     def _check_version(self) -> None:
         try:
-            found = json.loads((self.store / "store.json").read_bytes())["format_version"]
+            found = int(json.loads((self.store / "store.json").read_bytes())["format_version"])
         except FileNotFoundError:
             return
         except NotADirectoryError as error:

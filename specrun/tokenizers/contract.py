@@ -23,7 +23,6 @@ from specrun.spec.section import Part
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
     from tokenizers import Tokenizer
 
 END_OF_TEXT = "<|endoftext|>"

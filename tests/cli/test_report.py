@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from specrun.cli.main import run
 
+from specrun.cli.main import run
 from tests.report.report_fakes import RUN_ID
 from tests.report.report_store import write_store
 

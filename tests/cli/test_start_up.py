@@ -14,7 +14,8 @@ HEAVY = {"torch", "duckdb", "datasets", "optuna", "onnx", "jinja2", "altair", "p
 
 def imported(*arguments: str, more: str = "") -> set[str]:
     """The top-level modules that a command line has loaded by its end."""
-    code = f"import sys\nfrom specrun.cli.main import run\n{more}\nrun(sys.argv[1:])\nprint()\nprint(*{{m.partition('.')[0] for m in sys.modules}})"
+    names = "{m.partition('.')[0] for m in sys.modules}"
+    code = f"import sys\nfrom specrun.cli.main import run\n{more}\nrun(sys.argv[1:])\nprint()\nprint(*{names})"
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split())
 

@@ -189,7 +189,7 @@ def test_parents_come_before_children(spec):
     for step in plan.steps:
         assert set(step.needs) <= seen
         seen.add(step.id)
-    assert [child.id for child in plan.children(plan.step("tokenizer"))][0] == "tokens"
+    assert plan.children(plan.step("tokenizer"))[0].id == "tokens"
     assert plan.parents(plan.step("tokens")) == (plan.step("data"), plan.step("tokenizer"))
     with pytest.raises(KeyError):
         plan.step("nothing")

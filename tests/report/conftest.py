@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from specrun.report.render import html, text
 from specrun.report.run_view import run_view
 from specrun.report.views import RunView
-
 from tests.report.report_fakes import RUN_ID, FakeRecords, a_run
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -13,7 +13,6 @@ from specrun.events import Alert, Artifact, Example, Metrics, Status, StepRecord
 from specrun.plan.step import Step, StepResult
 from specrun.records.journal import Journal
 from specrun.records.run_files import write_final, write_run
-
 from tests.report.report_fakes import RUN_ID, a_run
 
 KEYS = {kind: (kind[0] * 64) for kind in ("data", "tokens", "train", "evaluate", "report")}

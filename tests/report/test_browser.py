@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from specrun.report.render import html
 from specrun.report.run_view import run_view
-
 from tests.report.browser import Browser, browser, executable
 from tests.report.report_fakes import RUN_ID, a_run
 from tests.report.test_page import poisoned

@@ -9,13 +9,13 @@ import xml.etree.ElementTree as ET
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from specrun.report.charts import FRAME, draw, log_ticks, step_ticks
 from specrun.report.drawing import finish
 from specrun.report.facts import read
 from specrun.report.panels import panels
 from specrun.report.theme import DRAWN, PAGE, drawing_rules, page_rules
 from specrun.report.views import Panel, RunView
-
 from tests.report.report_fakes import RUN_ID, a_run, points
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -6,6 +6,7 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.report.curves import Sample, bounds, curve, spread, thin
 
 values = st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), max_size=400)

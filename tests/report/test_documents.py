@@ -12,12 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from specrun.errors import SpecrunError, StoreError
 from specrun.report import render as rendering
 from specrun.report.render import remove_others, render, text
 from specrun.report.run_view import run_view
 from specrun.report.views import RunView
-
 from tests.report.report_fakes import RUN_ID, a_run
 from tests.report.test_page import CANARY, poisoned
 

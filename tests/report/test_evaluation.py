@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.report.evaluation import Sums, baseline, disagreements, evaluation, gain, sums_of
 from specrun.report.facts import read
-
 from tests.report.report_fakes import RUN_ID, FakeRecords
 
 Good = tuple[FakeRecords, dict[str, dict[str, Any]]]

@@ -7,6 +7,7 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.report.markdown import aligned, block, code, inline
 from specrun.report.text import clean
 from specrun.report.views import Column, Row

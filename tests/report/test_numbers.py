@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.report.numbers import MISSING, count, duration, number, percent, plural, rate, short_count, size
 
 

@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow
 from specrun.report.render import html
 from specrun.report.run_view import run_view
 from specrun.report.views import RunView
-
 from tests.report.page_reader import Element, outline, parse
 from tests.report.report_fakes import RUN_ID, FakeRecords, a_run, points
 

@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import pytest
+
 from specrun.report.facts import read
 from specrun.report.panels import panels
 from specrun.report.views import Panel
-
 from tests.report.report_fakes import RUN_ID, FakeRecords, a_run, points
 
 Good = tuple[FakeRecords, dict[str, dict[str, Any]]]

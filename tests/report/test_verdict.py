@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import pytest
+
 from specrun.records.rows import AlertRow
 from specrun.report import verdict
 from specrun.report.facts import Facts, read
-
 from tests.report.report_fakes import RUN_ID, FakeRecords, ended
 
 Good = tuple[FakeRecords, dict[str, dict[str, Any]]]

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from specrun.errors import DataError
 from specrun.training.token_file import Encoded, open_tokens, read_info, splits, token_dtype, write_tokens
 

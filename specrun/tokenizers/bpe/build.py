@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from specrun.events import Emit, Progress
 from specrun.tokenizers.bpe.options import Options
 from specrun.tokenizers.contract import END_OF_TEXT
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 _PROGRESS_TEXTS = 2000
 

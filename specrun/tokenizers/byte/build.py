@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from specrun.events import Emit
 from specrun.tokenizers.byte.options import Options
 from specrun.tokenizers.contract import END_OF_TEXT
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 
 def train(options: Options, documents: Iterable[str], emit: Emit) -> Tokenizer:  # noqa: ARG001 - the contract of a tokenizer

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 from specrun.events import Emit, Progress
 from specrun.tokenizers.char.options import Options
 from specrun.tokenizers.contract import END_OF_TEXT, UNKNOWN, UnknownCharacter
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 _CODE_POINTS = 0x110000
 _PROGRESS_TEXTS = 5000
