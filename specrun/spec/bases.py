@@ -9,7 +9,7 @@ from specrun.spec.findings import Findings
 from specrun.spec.loader import load_bytes
 from specrun.spec.nearest import nearest
 from specrun.spec.nodes import MapNode, Node, Place, ScalarNode, Source, child
-from specrun.spec.reading import neighbours
+from specrun.spec.reading import neighbours, read_start
 
 MAX_CHAIN = 10
 
@@ -68,7 +68,7 @@ def _resolve(text: str, folder: Path, place: Place, findings: Findings) -> Path 
 
 def _load(path: Path, extends: ScalarNode, place: Place, findings: Findings) -> MapNode | None:
     try:
-        data = path.read_bytes()
+        data = read_start(path)
     except (OSError, ValueError) as error:
         near = nearest(path.name, neighbours(path.parent))
         hint = f"did you mean {Path(str(extends.value)).parent / near}?" if near else "name a file that exists"

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from specrun.errors import UsageError
 
 STDIN = "-"
+READ_BYTES = MAX_BYTES + 1
+"""Enough to see that a file is too large."""
 
 
 class Text(NamedTuple):
@@ -22,18 +24,25 @@ class Text(NamedTuple):
 def read_source(source: Path | str) -> Text:
     """Read a spec whole. Raises: UsageError for what cannot be opened, naming the nearest file."""
     if str(source) == STDIN:
-        return Text("<stdin>", sys.stdin.buffer.read(), Path())
+        return Text("<stdin>", sys.stdin.buffer.read(READ_BYTES), Path())
     path = Path(source)
     try:
-        return Text(str(source), path.read_bytes(), path.parent)
+        return Text(str(source), read_start(path), path.parent)
     except OSError as error:
         from specrun.spec.nearest import nearest
+from specrun.spec.text import MAX_BYTES
 
         near = nearest(path.name, neighbours(path.parent))
         hint = f"did you mean {path.parent / near}?" if near else "`specrun init` writes a spec to start from"
         raise UsageError(f"{source}: {error.strerror or error}", code="unreadable-spec", hint=hint) from None
     except ValueError:  # a NUL in the name
         raise UsageError(f"{str(source)!r} is not a path", code="unreadable-spec", hint="name a YAML file") from None
+
+
+def read_start(path: Path) -> bytes:
+    """The bytes of a file, but not many more than a spec may have: an endless file must not fill the memory."""
+    with path.open("rb") as file:
+        return file.read(READ_BYTES)
 
 
 def neighbours(folder: Path) -> list[str]:

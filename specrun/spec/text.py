@@ -25,7 +25,7 @@ def decode(data: bytes, source: Source, findings: Findings) -> str | None:
     start = at(source, 1, 1)
     if len(data) > MAX_BYTES:
         findings.add(
-            start, "file-too-large", f"the file has {len(data):,} bytes; a spec has at most {MAX_BYTES:,}",
+            start, "file-too-large", f"the file has more than the {MAX_BYTES:,} bytes that a spec may have",
             hint="name data files in data.source instead of writing their content here",
         )  # fmt: skip
         return None

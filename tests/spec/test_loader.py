@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specrun.spec.assembly import check_bytes
+from specrun.spec.assembly import check_bytes, check_spec
 from specrun.spec.builder import MAX_DEPTH, MAX_NODES
 from specrun.spec.findings import MAX_FINDINGS, Findings
 from specrun.spec.loader import load_node
@@ -223,3 +223,8 @@ def test_random_yaml_is_answered_with_diagnostics(pieces: list[tuple[str, str]])
     assert checked.loaded is None
     assert checked.diagnostics
     assert all(1 <= d.line <= len(lines) and d.column >= 1 for d in checked.diagnostics if d.file == "a.yaml")
+
+
+def test_an_endless_file_is_too_large_and_not_read_to_its_end() -> None:
+    checked = check_spec("/dev/zero")
+    assert [d.code for d in checked.diagnostics] == ["file-too-large"]
