@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from specrun.errors import UsageError
+from specrun.spec.text import MAX_BYTES
 
 STDIN = "-"
 READ_BYTES = MAX_BYTES + 1
@@ -30,7 +31,6 @@ def read_source(source: Path | str) -> Text:
         return Text(str(source), read_start(path), path.parent)
     except OSError as error:
         from specrun.spec.nearest import nearest
-from specrun.spec.text import MAX_BYTES
 
         near = nearest(path.name, neighbours(path.parent))
         hint = f"did you mean {path.parent / near}?" if near else "`specrun init` writes a spec to start from"
