@@ -42,6 +42,9 @@ def open_streams() -> None:
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115
         return
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal of another encoding shows an escape for a letter it lacks; it ends no command.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.stderr.flush()
     raw = Unheard(sys.stderr.fileno(), "w", closefd=False)
     sys.stderr = io.TextIOWrapper(

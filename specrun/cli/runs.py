@@ -89,10 +89,15 @@ def best(
     metric: Annotated[str, typer.Argument(help="For example validation/loss.", show_default=False)],
     store: Store = DEFAULT_STORE,
     json_: Json = False,
-    goal: Annotated[Goal, typer.Option(help="Which way is better.")] = Goal.minimize,
+    goal: Annotated[
+        Goal | None, typer.Option(help="Which way is better; absent: more accuracy and throughput, less of all else.", show_default=False)
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many runs.")] = 10,
 ) -> None:
     """The runs with the best value of a metric at any step."""
+    if goal is None:
+        goal = Goal.maximize if metric.endswith("/accuracy") or (metric.startswith("throughput/") and "second" in metric) else Goal.minimize
+        goal = Goal.minimize if metric == "throughput/step_seconds" else goal
     with open_records(store) as records:
         found = records.best(metric, goal.value, limit)
     if json_:
@@ -100,7 +105,10 @@ def best(
             {"format_version": 1, "metric": metric, "goal": goal.value, "runs": [{**_summary(row), "value": v} for row, v in found]}
         )
     else:
-        rows = [(place, row.run_id, value, row.status, ", ".join(row.tags)) for place, (row, value) in enumerate(found, start=1)]
+        rows = [
+            (place, row.run_id, value, row.status if row.comparable else f"{row.status}, not comparable", ", ".join(row.tags))
+            for place, (row, value) in enumerate(found, start=1)
+        ]
         print(table(("", "RUN", metric, "STATUS", "TAGS"), rows))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -53,12 +54,17 @@ def existence_problems(loaded: LoadedSpec, data_root: Path | None) -> tuple[Diag
 _WITH_FILES = {"text", "huggingface"}
 
 
+def _colored() -> bool:
+    """Whether standard output is a terminal that wants colours (no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def _render(form: Format, diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> None:
     if form == "text":
         from specrun.spec.render import render_text, summary
 
         if diagnostics:
-            print(render_text(diagnostics, color=sys.stdout.isatty()))
+            print(render_text(diagnostics, color=_colored()))
         print(summary(diagnostics, files))
         return
     renderer: Callable[..., str] = getattr(importlib.import_module(f"specrun.spec.renderers.{form}"), f"render_{form}")

@@ -46,7 +46,7 @@ def decide(
             reason, differing = reason_to_run(
                 step,
                 version=kinds[step.kind].version,
-                earlier=earlier[step.kind],
+                earlier=[e for e in earlier[step.kind] if e.options.get("seed") == step.options.get("seed")],
                 changed_parents=changed or [p.id for p in plan.parents(step)],
             )
             if step.key in retry:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from specrun.engine.gates import judge
 from specrun.engine.history import append_history
-from specrun.engine.labels import rename_run
+from specrun.engine.labels import relabel_run
 from specrun.engine.outcome import RunOutcome, StepOutcome, gather_metrics
 from specrun.engine.prepare import Prepared
 from specrun.engine.running import AlertCodes, actual_costs, artifact_events, make_context, run_step, seal
@@ -64,7 +64,7 @@ def execute_run(
             status: RunStatus = "interrupted" if isinstance(error, InterruptedRun) else "failed"
             _end(work, session, status, error.message if status == "interrupted" else f"{error.code}: {error.message}")
     if session.attempt > 1:
-        rename_run(prepared.workspace.store, run_id, prepared.plan.name)
+        relabel_run(prepared.workspace.store, run_id, prepared.plan.name, prepared.loaded.spec.tags)
     return _outcome(work, decisions, seed=seed, run_id=run_id, error=error, cached=False)
 
 
@@ -77,6 +77,13 @@ def as_error(failure: BaseException, folder: Path) -> SpecrunError:
         return InterruptedRun(message, signal_number=failure.number, hint="apply again goes on from what was saved")
     if isinstance(failure, OSError):
         return storage_failure(folder, failure)
+    said = str(failure).lower()
+    if isinstance(failure, MemoryError) or "out of memory" in said or ("alloc" in said and "memory" in said):
+        return SpecrunError(
+            f"the memory did not suffice: {str(failure).splitlines()[0][:160] if said else 'allocation failed'}",
+            code="out-of-memory",
+            hint="lower schedule.micro_batch_size (the result stays the same), or the model",
+        )
     return SpecrunError(f"{type(failure).__name__}: {failure}", code="internal-error",
                         hint="this may be a bug in specrun; SPECRUN_DEBUG=1 shows where")  # fmt: skip
 
@@ -188,8 +195,9 @@ def _cached(work: _Work, decisions: Sequence[Decision], *, seed: int, show: Emit
         work.tally.append(StepOutcome(decision.step.id, "cached", 0.0))
     run_id = work.own[0].run_id
     assert run_id is not None
-    if rename_run(work.prepared.workspace.store, run_id, work.prepared.plan.name):
-        show(Message(f"{run_id} goes by the name {work.prepared.plan.name} now"))
+    spec = work.prepared.loaded.spec
+    if relabel_run(work.prepared.workspace.store, run_id, spec.name, spec.tags):
+        show(Message(f"{run_id} goes by the name {spec.name} now{', tagged ' + ', '.join(spec.tags) if spec.tags else ''}"))
     return _outcome(work, decisions, seed=seed, run_id=run_id, error=None, cached=True)
 
 
@@ -197,7 +205,7 @@ def _outcome(work: _Work, decisions: Sequence[Decision], *, seed: int, run_id: s
     folder: Path = work.prepared.workspace.runs / run_id
     final = read_final(folder)
     artifacts = {facts["role"]: str(folder / name) for result in work.own for name, facts in result.artifacts.items()}
-    predicted = [d.predicted.seconds for d in decisions if d.action in ("run", "resume") and d.step.kind == "train"]
+    predicted = [d.predicted.seconds for d in decisions if d.action in ("run", "resume") and d.predicted.seconds is not None]
     return RunOutcome(
         run_id=run_id,
         name=work.prepared.plan.name,
@@ -210,6 +218,6 @@ def _outcome(work: _Work, decisions: Sequence[Decision], *, seed: int, run_id: s
         report=next((path for role, path in artifacts.items() if role.startswith("report")), None),
         cached=cached,
         seconds=0.0 if cached else time.time() - work.started,
-        predicted_seconds=predicted[0] if predicted else None,
+        predicted_seconds=sum(predicted) if predicted else None,
         error=error,
     )

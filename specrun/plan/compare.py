@@ -58,6 +58,8 @@ def reason_to_run(
     step: Step, *, version: int, earlier: Sequence[Earlier], changed_parents: Sequence[str]
 ) -> tuple[str, tuple[Change, ...]]:
     """Why a step has to run, in words, and the changes behind it. changed_parents: ids of parents with another key than before."""
+    if any(e.key == step.key for e in earlier):
+        return "its earlier result is gone, damaged or replaced", ()
     before = nearest(step, earlier)
     if before is None:
         return "no earlier result", ()
@@ -71,8 +73,6 @@ def reason_to_run(
     files = _changed_files(before.inputs, step.inputs)
     if files:
         return f"its input changed: {', '.join(files[:3])}", ()
-    if before.key == step.key:
-        return "its earlier result is gone or damaged", ()
     return f"its input changes: {', '.join(changed_parents)}" if changed_parents else "its input changes", ()
 
 

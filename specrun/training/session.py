@@ -28,7 +28,7 @@ SPLIT = "validation"
 class Session:
     """One run, over any number of attempts. folder: of its checkpoints; key: of the train step; producer: its id.
 
-    metrics: of the last evaluation; patience: the tracker of early stopping, where there is one.
+    metrics: of the last evaluation; logged: of the last log interval; patience: the tracker of early stopping, where there is one.
     """
 
     state: TrainState
@@ -41,6 +41,7 @@ class Session:
     best: Best
     patience: Best | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    logged: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     last: CheckpointInfo | None = None
     _meter: Meter = field(default_factory=Meter)
@@ -78,7 +79,8 @@ class Session:
         if info is None:
             return
         facts = load_step(info, self.state)
-        self.metrics, self._meter = dict(facts["metrics"]), Meter.from_json(facts["meter"])
+        self.metrics, self.logged = dict(facts["metrics"]), dict(facts["logged"])
+        self._meter = Meter.from_json(facts["meter"])
         self._watch, self._earlier_seconds = Stopwatch(facts["step_seconds"]), facts["seconds"]
         self._evaluated_step, self.last = facts["evaluated_step"], info
         self.best.restore(facts["best"])
@@ -142,7 +144,8 @@ class Session:
             "throughput/samples_per_second": self.schedule.batch_size / seconds,
             "throughput/step_seconds": seconds,
         }
-        self._record(figures | rates)
+        self.logged = figures | rates
+        self._record(self.logged)
         values = {
             "loss": figures["train/loss"],
             "learning_rate": figures["train/learning_rate"],
@@ -178,6 +181,7 @@ class Session:
         return {
             "meter": self._meter.to_json(),
             "metrics": self.metrics,
+            "logged": self.logged,
             "evaluated_step": self._evaluated_step,
             "best": self.best.to_json(),
             "patience": self.patience.to_json() if self.patience is not None else None,

@@ -14,7 +14,14 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-LONG = ["--set", "schedule.duration=3000 steps", "--set", "schedule.checkpoint.every=20 steps", "--set", "schedule.evaluate.every=500 steps"]
+LONG = [
+    "--set",
+    "schedule.duration=3000 steps",
+    "--set",
+    "schedule.checkpoint.every=20 steps",
+    "--set",
+    "schedule.evaluate.every=500 steps",
+]
 
 
 def command(spec: Path, store: Path, *more: str) -> list[str]:

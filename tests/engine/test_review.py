@@ -106,7 +106,7 @@ def test_an_unexpected_error_of_one_seed_is_recorded_and_the_others_go_on(spec_f
 
     def failing(context, spec, inputs):
         if context.seed == 1:
-            raise RuntimeError("out of memory")
+            raise RuntimeError("boom")
         return real(context, spec, inputs)
 
     monkeypatch.setattr(train, "run", failing)
@@ -200,3 +200,36 @@ def test_modules_in_the_current_folder_are_not_imported(spec_file, store, tmp_pa
     (tmp_path / "folder" / "random.py").write_text("raise SystemExit('imported from the current folder')")
     monkeypatch.chdir(tmp_path / "folder")
     assert apply(spec_file, store=store, sets=["report.title=Z"]).exit_code == 0
+
+
+def test_a_gate_on_a_training_metric_is_judged_by_the_last_logged_figure(spec_file, tmp_path):
+    outcome = apply(spec_file, store=tmp_path / "store", sets=["expect=['train/loss < 100', 'throughput/tokens_per_second > 0']"])
+    assert outcome.exit_code == 0
+    assert outcome.runs[0].metrics["train/loss"] > 0
+
+
+def test_tags_added_to_a_finished_experiment_are_added_to_its_run(spec_file, store):
+    apply(spec_file, store=store, sets=["tags=[baseline]"])
+    outcome = apply(spec_file, store=store, sets=["tags=[baseline, second]"])
+    assert set(actions(outcome).values()) == {"cached"}
+    with open_records(store) as records:
+        assert [run.tags for run in records.runs()] == [("baseline", "second")]
+
+
+def test_an_embedding_smaller_than_the_vocabulary_is_one_clear_error(spec_file, tmp_path):
+    outcome = apply(spec_file, store=tmp_path / "store", sets=["model.vocab_size=3"])
+    assert outcome.runs[0].error.code == "vocabulary-exceeds-model"
+
+
+def test_memory_that_does_not_suffice_is_said_so(tmp_path):
+    from specrun.engine.run import as_error
+
+    said = "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes."
+    assert as_error(RuntimeError(said), tmp_path).code == "out-of-memory"
+    assert as_error(MemoryError(), tmp_path).code == "out-of-memory"
+    assert as_error(RuntimeError("boom"), tmp_path).code == "internal-error"
+
+
+def test_a_new_seed_is_compared_with_no_other_seed(spec_file, store):
+    reasons = {d.step.id: d.reason for d in compile_plan(spec_file, store=store, sets=["seeds=[0, 1]"]).decisions}
+    assert reasons["train[seed=1]"] == "no earlier result"

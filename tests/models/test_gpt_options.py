@@ -29,7 +29,7 @@ def problems(sequence_length: int = 64, **values: Any) -> list[Problem]:
             {"width": 64, "num_heads": 4, "num_kv_heads": 3, "architecture": "llama"},
             "kv-heads-do-not-divide-heads", "model.num_kv_heads", "use one of 1, 2, 4",
         ),
-        ({"width": 64, "num_heads": 4, "architecture": "llama", "bias": True}, "option-without-effect", "model.bias", "set it to false"),
+        ({"width": 64, "num_heads": 4, "architecture": "llama", "bias": False}, "option-without-effect", "model.bias", "remove bias"),
         ({"width": 64, "num_heads": 4, "max_positions": 32}, "sequence-exceeds-positions", "data.sequence_length", "sequence_length 32 or"),
     ],
 )  # fmt: skip

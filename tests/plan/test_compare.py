@@ -53,7 +53,7 @@ def test_without_a_changed_option_the_reason_is_version_then_files_then_parents(
     assert reason_to_run(step(same), version=1, earlier=[before(same)], changed_parents=["tokens"])[0] == "its input changes: tokens"
     assert (
         reason_to_run(step(same, key="old"), version=1, earlier=[before(same)], changed_parents=[])[0]
-        == "its earlier result is gone or damaged"
+        == "its earlier result is gone, damaged or replaced"
     )
     assert reason_to_run(step(same), version=1, earlier=[], changed_parents=[])[0] == "no earlier result"
 

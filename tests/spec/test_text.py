@@ -55,7 +55,7 @@ def test_the_largest_file_is_read_and_one_byte_more_is_not() -> None:
     assert decoded(b"#" * MAX_BYTES)[0] is not None
     result, findings = decoded(b"#" * (MAX_BYTES + 1))
     assert result is None
-    assert "1,000,001 bytes" in findings.ordered()[0].message
+    assert "more than the 1,000,000 bytes" in findings.ordered()[0].message
 
 
 @pytest.mark.parametrize(

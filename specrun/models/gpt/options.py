@@ -92,8 +92,8 @@ class Options(Part):
             yield Problem((*path, "num_kv_heads"), "kv-heads-do-not-divide-heads",
                           f"num_heads {heads} is not a multiple of num_kv_heads {self.kv_heads}",
                           f"use one of {', '.join(str(k) for k in range(1, heads + 1) if heads % k == 0)}")  # fmt: skip
-        if self.architecture == "llama" and "bias" in self.model_fields_set and self.bias:
-            yield Problem((*path, "bias"), "option-without-effect", "llama has no biases", "remove bias, or set it to false")
+        if self.architecture == "llama" and "bias" in self.model_fields_set:
+            yield Problem((*path, "bias"), "option-without-effect", "llama has no biases", "remove bias")
         length = spec.data.sequence_length
         if self.max_positions and self.max_positions < length:
             yield Problem(("data", "sequence_length"), "sequence-exceeds-positions",

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from specrun.errors import InterruptedRun
+from specrun.errors import InterruptedRun, SpecrunError
 from specrun.plan.resolve import ResolvedSchedule, resolve_schedule
 from specrun.runtime.device import Device, open_device
 from specrun.runtime.factory import load_factory
@@ -49,7 +49,14 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
 
 
 def build_model(spec: Spec, *, vocab_size: int, seed: int, device: Device) -> nn.Module:
-    """The network with its initial weights, drawn on the CPU so that they are the same for every device."""
+    """The network with its initial weights, drawn on the CPU so that they are the same for every device.
+
+    Raises: SpecrunError where the embedding has fewer rows than the tokenizer has tokens.
+    """
+    rows = getattr(spec.model, "vocab_size", None)
+    if rows is not None and rows < vocab_size:
+        raise SpecrunError(f"model.vocab_size {rows} is less than the tokenizer's {vocab_size} tokens", code="vocabulary-exceeds-model",
+                           hint=f"use model.vocab_size {vocab_size}, or leave it out")  # fmt: skip
     seed_torch(derive(seed, "weights"))
     model: nn.Module = load_factory(spec.model.factory)(spec.model, vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
     return model.to(device.place).train()
@@ -118,7 +125,7 @@ def outcome(context: StepContext, session: Session) -> StepOutput:
         "peak_memory_bytes": state.device.peak_memory_bytes,
         "stopped_early": session.stopped_early,
         "stop_reason": reason,
-        "metrics": session.metrics,
+        "metrics": {**session.logged, **session.metrics},
         "samples_per_epoch": schedule.samples_per_epoch,
     }
     artifacts = {f"{paths['last']}/model.safetensors": "last_model", f"{paths['best']}/model.safetensors": "best_model"}
