@@ -15,7 +15,7 @@ from specrun.plan.resolve import ResolvedSchedule, resolve_schedule, samples_per
 from specrun.plan.step import Predicted
 from specrun.spec.document import Spec
 
-FLOPS_PER_CORE = 15e9
+FLOPS_PER_CORE = 30e9
 """Rule for a processor without history: float32 operations a second a core that training reaches, not the peak."""
 FLOPS_PER_GPU = 20e12
 """Rule for a CUDA device without history."""

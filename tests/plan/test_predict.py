@@ -28,7 +28,7 @@ def test_without_history_the_time_is_flops_over_the_stated_rate(spec):
     evaluations = -(-schedule.total_steps // schedule.evaluate_every_steps)
     expected = (training + cost.flops_per_token / 3 * 1000 * evaluations) / (2 * FLOPS_PER_CORE)
     assert found.steps["train"].seconds == pytest.approx(expected)
-    assert found.steps["train"].basis.startswith("by rule: 15 GFLOP/s")
+    assert found.steps["train"].basis.startswith("by rule: 30 GFLOP/s")
     assert predict(spec, kind="cuda").steps["train"].seconds == pytest.approx(expected * 2 * FLOPS_PER_CORE / FLOPS_PER_GPU)
 
 
