@@ -34,17 +34,19 @@ def known(spec):
     return forecast(spec, facts=facts, history=(), device="d", kind="cpu", cores=2, signature="s")
 
 
-def check_golden(name: str, text: str) -> None:
+def golden(name: str, text: str) -> str:
+    """The golden text of that name; written again from `text` when asked to."""
     path = GOLDEN / name
     if os.environ.get("SPECRUN_UPDATE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    assert text == path.read_text()
+    return path.read_text()
 
 
 def test_golden_plan_with_every_action(spec):
     lines = plan_lines(name="gpt", place="cpu (2 cores)", decisions=decisions(), forecast=known(spec), memory_bytes=25_000_000_000)
-    check_golden("plan.txt", "\n".join(lines) + "\n")
+    text = "\n".join(lines) + "\n"
+    assert text == golden("plan.txt", text)
 
 
 def test_golden_plan_of_data_that_is_not_known_yet(spec):
@@ -55,7 +57,8 @@ def test_golden_plan_of_data_that_is_not_known_yet(spec):
     )
     rows = [decision(kind, "run", "no earlier result", unknown.steps.get(kind)) for kind in ("data", "tokenizer", "tokens", "train")]
     lines = plan_lines(name="gpt", place="cpu (2 cores)", decisions=rows, forecast=unknown, memory_bytes=25_000_000_000)
-    check_golden("plan_unknown.txt", "\n".join(lines) + "\n")
+    text = "\n".join(lines) + "\n"
+    assert text == golden("plan_unknown.txt", text)
 
 
 def test_no_line_is_wider_than_a_terminal_or_ends_in_a_space(spec):
