@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from specrun.engine.workspace import file_digest
 from specrun.errors import SpecrunError
 from specrun.events import Alert, Artifact, Emit, Event
 from specrun.plan.step import Step, StepKind, StepResult
+from specrun.runtime.threads import let_waiting_threads_sleep
 from specrun.spec.document import Spec
 from specrun.spec.dump import dump
 from specrun.steps.contract import StepContext, StepInput, StepOutput
@@ -57,6 +59,7 @@ def make_context(
 
 def load_runner(kind: StepKind) -> RunStep:
     """Import a kind's `run`. This is where torch and the like are imported."""
+    let_waiting_threads_sleep(os.environ)
     module, _, name = kind.runner.partition(":")
     runner: RunStep = getattr(importlib.import_module(module), name)
     return runner
