@@ -77,7 +77,8 @@ class SpecError(SpecrunError):
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         errors = [d for d in diagnostics if d.severity == "error"]
         first = f"{errors[0].code}: {errors[0].message}" if errors else "invalid"
-        super().__init__(f"{len(errors)} errors, the first: {first}", code="invalid-spec")
+        text = first if len(errors) < 2 else f"{len(errors)} errors, the first: {first}"
+        super().__init__(text, code="invalid-spec")
         self.diagnostics = tuple(diagnostics)
 
 

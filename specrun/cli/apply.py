@@ -26,7 +26,6 @@ def run(
 ) -> int:
     """Apply a spec or a saved plan."""
     from specrun.cli import planned
-    from specrun.cli.output import answer
     from specrun.cli.progress import progress
     from specrun.cli.summary import summary_lines
     from specrun.engine.execute import execute
@@ -48,9 +47,8 @@ def run(
         print("\n".join([*planned.lines(prepared), ""]), file=sys.stderr)
     with progress(sys.stderr) as show:
         outcome = execute(prepared, show=show)
-    text = json.dumps(outcome.as_document(), indent=2) if as_json else "\n".join(summary_lines(outcome))
-    exit_code = answer(text, exit_code=outcome.exit_code)
+    print(json.dumps(outcome.as_document(), indent=2) if as_json else "\n".join(summary_lines(outcome)))
     for run_outcome in outcome.runs:
         if run_outcome.error:
             print(f"{run_outcome.run_id}: {run_outcome.error}", file=sys.stderr)
-    return exit_code
+    return outcome.exit_code

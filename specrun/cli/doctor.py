@@ -17,13 +17,14 @@ _PACKAGES = ("torch", "datasets", "tokenizers", "safetensors", "duckdb", "pyarro
 def run(store: options.Store = options.DEFAULT_STORE, as_json: options.Json = False) -> int:
     """Examine machine, installation and store."""
     findings = [*_machine(), *_installation(), _store(store)]
+    exit_code = 1 if any(finding["state"] == "broken" for finding in findings) else 0
     if as_json:
-        print(json.dumps({"format_version": 1, "checks": findings}, indent=2))
+        print(json.dumps({"format_version": 1, "checks": findings, "exit_code": exit_code}, indent=2, ensure_ascii=False))
     else:
         width = max(len(finding["check"]) for finding in findings)
         for finding in findings:
             print(f"{finding['state']:<11} {finding['check']:<{width}}  {finding['detail']}")
-    return 1 if any(finding["state"] == "broken" for finding in findings) else 0
+    return exit_code
 
 
 def _machine() -> list[dict[str, Any]]:
@@ -77,7 +78,7 @@ def _installation() -> list[dict[str, Any]]:
 def _store(store: Path) -> dict[str, Any]:
     """Look at the store without making one."""
     from specrun.engine.workspace import Workspace
-    from specrun.errors import StoreError
+    from specrun.errors import SpecrunError
     from specrun.plan import figures
 
     standing = _nearest_existing(store.absolute())
@@ -85,7 +86,7 @@ def _store(store: Path) -> dict[str, Any]:
         return _finding("store", "broken", f"{standing} is not a folder; choose another place with --store DIR")
     try:
         workspace = Workspace(store)
-    except StoreError as error:
+    except SpecrunError as error:
         return _finding("store", "broken", "; ".join(str(error).split("\n  ")))
     if not os.access(standing, os.W_OK | os.X_OK):
         return _finding("store", "broken", f"{standing} cannot be written; choose another place with --store DIR or SPECRUN_STORE")

@@ -35,19 +35,23 @@ def run(
     planned.warn(prepared)
     if output is not None:
         write_plan(prepared, output)
+    exit_code = EXIT_CHANGES if detailed_exitcode and prepared.changes_anything else EXIT_OK
     if as_json:
-        print(json.dumps(planned.document(prepared), indent=2))
+        print(json.dumps({**planned.document(prepared), "exit_code": exit_code}, indent=2, ensure_ascii=False))
     else:
         print("\n".join([*planned.lines(prepared), summary(prepared.decisions)]))
         if output is not None:
             print(f"plan saved: {output}; run it with: specrun apply {output}")
-    return EXIT_CHANGES if detailed_exitcode and prepared.changes_anything else EXIT_OK
+    return exit_code
 
 
 def _refuse_place(output: Path) -> None:
     """Raise UsageError where saving a plan would destroy another file, or cannot work. An empty file holds nothing to lose."""
     from specrun.engine.planfile import is_plan
 
+    if str(output) == "-":
+        raise UsageError("-o -: a plan is saved to a file that apply can read again", code="plan-to-standard-output",
+                         hint="name a file, such as -o plan.json; --json prints the plan for other programs")  # fmt: skip
     if output.exists():
         if not is_plan(output) and (not output.is_file() or output.stat().st_size):
             what = "a folder" if output.is_dir() else "not a saved plan, and would be overwritten"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,13 +13,16 @@ from typing import Annotated, Literal
 import typer
 
 from specrun.cli.options import DataRoot, Json, Preset, Set
+from specrun.errors import EXIT_OK
 from specrun.spec.assembly import LoadedSpec, check_spec
 from specrun.spec.diagnostics import Diagnostic, errors, ordered
-from specrun.spec.discovery import find_specs
+from specrun.spec.discovery import SPEC_KEYS, find_specs
+from specrun.spec.renderers.json import document
 from specrun.spec.resolved import find_problems
 
 Format = Literal["text", "json", "github", "gitlab", "sarif", "junit"]
 _INVALID = 3
+_NAMED = 5
 
 
 def run(
@@ -27,10 +31,10 @@ def run(
     sets: Set = [],  # noqa: B006 - typer copies the default
     preset: Preset = None,
     data_root: DataRoot = None,
-    json: Json = False,
+    as_json: Json = False,
 ) -> int:
     """Check specs and print what is wrong with them; exit 3 where something is."""
-    files = find_specs(paths)
+    files, skipped = find_specs(paths)
     found: list[Diagnostic] = []
     for file in files:
         checked = check_spec(file, sets=sets, preset=preset)
@@ -39,8 +43,21 @@ def run(
             found += existence_problems(checked.loaded, data_root)
     diagnostics = ordered(found)
     names = ["<stdin>" if file == "-" else file for file in files]
-    _render("json" if json else form, diagnostics, names)
-    return _INVALID if errors(diagnostics) else 0
+    exit_code = _INVALID if errors(diagnostics) else EXIT_OK
+    if skipped:
+        print(_skipped_line(skipped), file=sys.stderr)
+    if as_json or form == "json":
+        answer = {**document(diagnostics), "files": names, "skipped": skipped, "exit_code": exit_code}
+        print(json.dumps(answer, indent=2, ensure_ascii=False))
+    else:
+        _render(form, diagnostics, names)
+    return exit_code
+
+
+def _skipped_line(skipped: Sequence[str]) -> str:
+    shown = ", ".join(skipped[:_NAMED]) + (f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else "")
+    one = len(skipped) == 1
+    return f"skipped {len(skipped)} YAML file{'' if one else 's'} without {SPEC_KEYS}: {shown}; name {'it' if one else 'one'} to check it"
 
 
 def existence_problems(loaded: LoadedSpec, data_root: Path | None) -> tuple[Diagnostic, ...]:

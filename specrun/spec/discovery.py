@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from specrun.errors import UsageError
 from specrun.spec.text import MAX_BYTES
@@ -14,32 +15,45 @@ _VERSION = re.compile(rb"^(?:version|\"version\"|'version')\s*:", re.MULTILINE)
 _TASK = re.compile(rb"^(?:task|\"task\"|'task')\s*:", re.MULTILINE)
 _EXTENDS = re.compile(rb"^extends\s*:[^\r\n]*\.ya?ml\b", re.MULTILINE)
 _SUFFIXES = {".yaml", ".yml"}
+SPEC_KEYS = "version and task, or extends, at the top level"
+"""What a YAML file in a searched folder must have to be taken for a spec, in words."""
 
 
-def find_specs(paths: Sequence[str]) -> list[str]:
-    """The files to check, in order, each once. Files that are named are taken as they are; folders are searched.
+class Search(NamedTuple):
+    """What was found. files: to check, in order, each once; skipped: YAML files in searched folders that are no specs."""
+
+    files: list[str]
+    skipped: list[str]
+
+
+def find_specs(paths: Sequence[str]) -> Search:
+    """The files to check. Files that are named are taken as they are; folders are searched.
 
     Hidden folders are left out, links to folders are not followed. Raises: UsageError for a folder without a spec.
     """
     found: dict[str, None] = {}
+    others: dict[str, None] = {}
     for path in paths:
         if path != "-" and Path(path).is_dir():
-            inside = list(_search(path))
-            if not inside:
-                raise UsageError(f"{path}: no spec in this folder", code="no-spec-found",
-                                 hint="specs are .yaml files with version and task; name a file to check it whatever it holds")  # fmt: skip
-            found |= dict.fromkeys(inside)
+            inside = dict.fromkeys(_yaml_files(path))
+            specs = [name for name in inside if looks_like_spec(Path(name))]
+            if not specs:
+                count = f"; {len(inside)} other YAML file{'s' if len(inside) > 1 else ''}" if inside else ""
+                raise UsageError(f"{path}: no spec in this folder{count}", code="no-spec-found",
+                                 hint=f"specs are .yaml files with {SPEC_KEYS}; name a file to check it whatever it holds")  # fmt: skip
+            found |= dict.fromkeys(specs)
+            others |= inside
         else:
             found[path] = None
-    return list(found)
+    return Search(list(found), [name for name in others if name not in found])
 
 
-def _search(folder: str) -> Iterator[str]:
+def _yaml_files(folder: str) -> Iterator[str]:
     for root, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(root) / name
-            if path.suffix in _SUFFIXES and not name.startswith(".") and looks_like_spec(path):
+            if path.suffix in _SUFFIXES and not name.startswith("."):
                 yield str(path)
 
 

@@ -189,7 +189,7 @@ def test_closed_standard_output_is_no_failure(spec, store):  # noqa: F811
 
 
 def test_every_command_has_a_module_and_help(capsys):
-    from specrun.cli.main import COMMANDS
+    from specrun.cli.commands import COMMANDS
 
     for name in COMMANDS:
         assert run([name, "--help"]) == 0

@@ -135,7 +135,7 @@ def test_the_prompt_may_come_from_standard_input(store: Path, capsys: pytest.Cap
         (("tony-1234", "--prompt", "a"), 2, ("unknown-run", "tiny-1234")),
         (("tiny-1234", "--prompt", "aZb"), 1, ("unknown-character", "'Z' (U+005A)")),
         (("tiny-1234", "--prompt", ""), 2, ("empty-prompt", "--prompt")),
-        (("tiny-1234",), 2, ("Missing option", "--prompt")),
+        (("tiny-1234",), 2, ("missing option", "--prompt")),
         (("tiny-1234", "--prompt", "a", "--tokens", "0"), 2, ("--tokens", "greater than or equal to 1")),
         (("tiny-1234", "--prompt", "a", "--temperature", "-1"), 2, ("--temperature", "greater than or equal to 0")),
     ],

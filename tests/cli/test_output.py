@@ -7,11 +7,9 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-from specrun.cli import main as entry
 from specrun.cli.main import run
 from specrun.cli.output import open_streams
 from tests.engine.conftest import TINY, applied_store, store  # noqa: F401 - fixtures
@@ -26,7 +24,7 @@ def spec(tmp_path):
 
 def shell(line: str) -> subprocess.CompletedProcess[str]:
     """Run a line of bash in which `specrun` is this package. The reader of a pipe is gone before anything is written."""
-    script = f'specrun() {{ sleep 0.2; {sys.executable} -m specrun "$@"; }}; {line}'
+    script = f'specrun() {{ {sys.executable} -m specrun "$@"; }}; {line}'
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, env=buffered)
 
@@ -99,7 +97,7 @@ def test_standard_error_stays_what_it_was_for_those_who_listen(capfd, monkeypatc
     assert capfd.readouterr().err == "caf\\xe9\n"
 
 
-def test_a_broken_pipe_inside_an_apply_is_no_success(monkeypatch, spec, capsys):
+def test_a_broken_pipe_that_is_not_our_output_is_no_success(monkeypatch, spec, capsys):
     def broken(path):
         raise BrokenPipeError(32, "Broken pipe")
 
@@ -108,11 +106,31 @@ def test_a_broken_pipe_inside_an_apply_is_no_success(monkeypatch, spec, capsys):
     assert "BrokenPipeError" in capsys.readouterr().err
 
 
-def test_a_reader_that_has_seen_enough_ends_a_listing_quietly(monkeypatch, tmp_path: Path, capsys):
-    class Gone(io.StringIO):
-        def write(self, text: str) -> int:
-            raise BrokenPipeError(32, "Broken pipe")
+WITH_AND_WITHOUT_BUFFERS = ["specrun", "PYTHONUNBUFFERED=1 specrun"]
+ANSWERS = {
+    "--help": 0,
+    "validate {spec} --set model.width=3": 3,
+    "plan {spec} --store {folder}/s --detailed-exitcode": 6,
+    "runs list --store {folder}/s": 0,
+    "sql --json x --store {folder}/none": 1,
+}
 
-    monkeypatch.setattr(entry.sys, "stdout", Gone())
-    assert run(["doctor", "--store", str(tmp_path)]) == 0
-    assert capsys.readouterr().err == ""
+
+@pytest.mark.parametrize("call", WITH_AND_WITHOUT_BUFFERS)
+@pytest.mark.parametrize(("command", "code"), ANSWERS.items(), ids=ANSWERS)
+def test_a_reader_who_has_gone_changes_no_exit_code(spec, tmp_path, command, code, call):
+    line = command.format(spec=spec, folder=tmp_path)
+    done = shell(f"{call} {line} | head -c 0; exit ${{PIPESTATUS[0]}}".replace("=1 specrun", "=1; export PYTHONUNBUFFERED; specrun"))
+    assert done.returncode == code
+    assert "internal-error" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("call", WITH_AND_WITHOUT_BUFFERS)
+@pytest.mark.parametrize(("command", "code"), ANSWERS.items(), ids=ANSWERS)
+def test_an_answer_that_was_lost_is_no_success_and_hides_no_failure(spec, tmp_path, command, code, call):
+    line = command.format(spec=spec, folder=tmp_path)
+    done = shell(f"{call} {line} >/dev/full".replace("=1 specrun", "=1; export PYTHONUNBUFFERED; specrun"))
+    assert done.returncode == {0: 1, 6: 1}.get(code, code)
+    assert ("output-not-written: standard output: No space left on device" in done.stderr) == (code in (0, 6))
+    assert "internal-error" not in done.stderr

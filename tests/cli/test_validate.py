@@ -109,15 +109,39 @@ def test_folders_are_searched_for_specs(folder: Path, capsys: pytest.CaptureFixt
     (folder / "sub" / "compose.yaml").write_text("version: 1\nservices: {}\n")
     (folder / "sub" / "notes.txt").write_text(VALID)
     (folder / "sub" / "child.yaml").write_text("extends: c.yml\n")
-    assert find_specs(["."]) == ["bad.yaml", "good.yaml", "sub/c.yml", "sub/child.yaml"]
+    assert find_specs(["."]).files == ["bad.yaml", "good.yaml", "sub/c.yml", "sub/child.yaml"]
     assert run(["validate", "sub"]) == 0
     assert capsys.readouterr().out == "2 files are valid\n"
-    assert find_specs(["sub", "sub/c.yml", "sub"]) == ["sub/c.yml", "sub/child.yaml"]
+    assert find_specs(["sub", "sub/c.yml", "sub"]).files == ["sub/c.yml", "sub/child.yaml"]
 
 
-def test_a_folder_without_a_spec_is_a_usage_error(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no spec in this folder"):
+@pytest.mark.parametrize(("count", "said"), [(0, ""), (1, "; 1 other YAML file"), (2, "; 2 other YAML files")])
+def test_a_folder_without_a_spec_is_a_usage_error(tmp_path: Path, count: int, said: str) -> None:
+    for number in range(count):
+        (tmp_path / f"{number}.yaml").write_text("services: {}\n")
+    with pytest.raises(UsageError) as caught:
         find_specs([str(tmp_path)])
+    assert caught.value.message == f"{tmp_path}: no spec in this folder{said}"
+
+
+def test_what_a_searched_folder_holds_besides_specs_is_said_to_be_skipped(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mistyped = VALID.replace("task:", "tsak:")
+    for name in ("mistyped", "named"):
+        (folder / f"{name}.yaml").write_text(mistyped)
+    run(["validate", ".", "named.yaml", "--json"])
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert (document["files"], document["skipped"]) == (["bad.yaml", "good.yaml", "named.yaml"], ["mistyped.yaml"])
+    assert err == (
+        "skipped 1 YAML file without version and task, or extends, at the top level: mistyped.yaml; name it to check it\n"
+    )  # fmt: skip
+
+
+def test_a_long_list_of_skipped_files_is_cut_short(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(7):
+        (folder / f"n{number}.yaml").write_text("a: 1\n")
+    run(["validate", "."])
+    assert ": n0.yaml, n1.yaml, n2.yaml, n3.yaml, n4.yaml and 2 more; name one to check it\n" in capsys.readouterr().err
 
 
 def test_a_file_that_cannot_be_read_counts_as_a_spec(tmp_path: Path) -> None:
