@@ -1,6 +1,8 @@
 """specrun: one YAML file becomes a trained, recorded, compared, reported and deployable model.
 
-    outcome = specrun.apply("specs/quickstart.yaml")
+    spec = specrun.load_spec("specs/quickstart.yaml", sets=["seeds=[0, 1]"])
+    plan = specrun.compile_plan(spec)
+    outcome = specrun.apply(plan)
     with specrun.open_records(".specrun") as records:
         records.runs()
 
@@ -14,19 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from specrun.engine.api import apply, compile_plan
-    from specrun.engine.outcome import Outcome, RunOutcome
+    from specrun.engine.outcome import Outcome, Run
+    from specrun.engine.plan import Plan
     from specrun.errors import SpecError, SpecrunError
-    from specrun.plan.graph import Plan
     from specrun.records.queries import open_records
-    from specrun.spec.assembly import load_spec
+    from specrun.spec.assembly import LoadedSpec, load_spec
     from specrun.spec.document import Spec
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "LoadedSpec": "specrun.spec.assembly",
     "Outcome": "specrun.engine.outcome",
-    "Plan": "specrun.plan.graph",
-    "RunOutcome": "specrun.engine.outcome",
+    "Plan": "specrun.engine.plan",
+    "Run": "specrun.engine.outcome",
     "Spec": "specrun.spec.document",
     "SpecError": "specrun.errors",
     "SpecrunError": "specrun.errors",
@@ -37,9 +40,10 @@ _HOMES = {
 }
 
 __all__ = [
+    "LoadedSpec",
     "Outcome",
     "Plan",
-    "RunOutcome",
+    "Run",
     "Spec",
     "SpecError",
     "SpecrunError",

@@ -27,10 +27,11 @@ def run(
     """Apply a spec or a saved plan."""
     from specrun.cli import planned
     from specrun.cli.progress import progress
-    from specrun.cli.summary import summary_lines
     from specrun.engine.execute import execute
+    from specrun.engine.plan import Request
     from specrun.engine.planfile import is_plan, prepare_plan
-    from specrun.engine.prepare import Request, prepare
+    from specrun.engine.prepare import prepare
+    from specrun.engine.summary import summary_lines
     from specrun.errors import UsageError
 
     if is_plan(Path(spec)):
@@ -44,7 +45,7 @@ def run(
         prepared = prepare(Request(spec, store, tuple(set_), preset, data_root, smoke))
     planned.warn(prepared)
     if prepared.changes_anything:
-        print("\n".join([*planned.lines(prepared), ""]), file=sys.stderr)
+        print("\n".join([*prepared.lines(), ""]), file=sys.stderr)
     with progress(sys.stderr) as show:
         outcome = execute(prepared, show=show)
     print(json.dumps(outcome.as_document(), indent=2) if as_json else "\n".join(summary_lines(outcome)))

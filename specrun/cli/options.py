@@ -7,8 +7,13 @@ from typing import Annotated
 
 import typer
 
-Store = Annotated[Path, typer.Option("--store", envvar="SPECRUN_STORE", help="Folder of records and results.", show_default=True)]
-DEFAULT_STORE = Path(".specrun")
+from specrun.records.place import DEFAULT_STORE, store_of
+
+__all__ = ["DEFAULT_STORE", "DataRoot", "Json", "Preset", "Set", "SpecPath", "Store"]
+
+Store = Annotated[
+    Path, typer.Option("--store", envvar="SPECRUN_STORE", parser=store_of, metavar="DIR", help="Folder of records and results.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output; everything else on standard error.")]
 Set = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Override one value of the spec; repeatable.")]
 Preset = Annotated[str | None, typer.Option("--preset", help="Fill what is left out: fast, balanced or quality.")]

@@ -25,9 +25,9 @@ def run(
 ) -> int:
     """Plan a spec."""
     from specrun.cli import planned
+    from specrun.engine.plan import Request
     from specrun.engine.planfile import write_plan
-    from specrun.engine.prepare import Request, prepare
-    from specrun.plan.explain import summary
+    from specrun.engine.prepare import prepare
 
     if output is not None:
         _refuse_place(output)
@@ -37,9 +37,9 @@ def run(
         write_plan(prepared, output)
     exit_code = EXIT_CHANGES if detailed_exitcode and prepared.changes_anything else EXIT_OK
     if as_json:
-        print(json.dumps({**planned.document(prepared), "exit_code": exit_code}, indent=2, ensure_ascii=False))
+        print(json.dumps({**prepared.as_document(), "exit_code": exit_code}, indent=2, ensure_ascii=False))
     else:
-        print("\n".join([*planned.lines(prepared), summary(prepared.decisions)]))
+        print(prepared)
         if output is not None:
             print(f"plan saved: {output}; run it with: specrun apply {output}")
     return exit_code

@@ -2,43 +2,85 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from specrun.engine.execute import execute
 from specrun.engine.outcome import Outcome
-from specrun.engine.prepare import Prepared, Request, prepare
+from specrun.engine.plan import Plan, Request
+from specrun.engine.prepare import prepare
+from specrun.errors import SpecError, UsageError
 from specrun.events import Emit, Event
+from specrun.records.place import DEFAULT_STORE, store_of
+from specrun.spec.assembly import LoadedSpec, check_value
+from specrun.spec.document import Spec
+from specrun.spec.dump import dump
 
-DEFAULT_STORE = Path(".specrun")
+Source = str | os.PathLike[str] | LoadedSpec | Spec
+"""What can be planned: the path of a spec, what `load_spec` returns, or its `.spec` alone.
+
+A `Spec` is values without their file: relative paths in it start from the current folder.
+"""
 
 
 def compile_plan(
-    source: Path | str,
+    source: Source,
     *,
-    store: Path | str = DEFAULT_STORE,
+    store: os.PathLike[str] | str = DEFAULT_STORE,
     sets: Sequence[str] = (),
     preset: str | None = None,
-    data_root: Path | str | None = None,
+    data_root: os.PathLike[str] | str | None = None,
     smoke: bool = False,
-) -> Prepared:
-    """What apply would do: steps with decisions, predictions, hardware. Raises SpecError with every diagnostic."""
-    return prepare(Request(str(source), Path(store), tuple(sets), preset, Path(data_root) if data_root else None, smoke))
+) -> Plan:
+    """What apply would do: steps with decisions, predictions, hardware. sets, preset: for a path; a loaded spec has its own.
+
+    Raises: SpecError with every diagnostic; UsageError for what is no spec.
+    """
+    found = _source(source)
+    if not isinstance(found, str) and (sets or preset):
+        raise UsageError("sets and preset cannot be laid over a spec that is loaded", code="options-with-loaded-spec",
+                         hint="give them to load_spec, or give the path")  # fmt: skip
+    root = Path(data_root) if data_root else None
+    return prepare(Request(found, store_of(os.fspath(store)), tuple(sets), preset, root, smoke))
 
 
 def apply(
-    source: Path | str,
+    source: Source | Plan,
     *,
-    store: Path | str = DEFAULT_STORE,
+    store: os.PathLike[str] | str = DEFAULT_STORE,
     sets: Sequence[str] = (),
     preset: str | None = None,
-    data_root: Path | str | None = None,
+    data_root: os.PathLike[str] | str | None = None,
     smoke: bool = False,
     show: Emit | None = None,
 ) -> Outcome:
-    """Plan and run. show: called with every event as it happens. A run's failure is in the outcome, not raised."""
-    prepared = compile_plan(source, store=store, sets=sets, preset=preset, data_root=data_root, smoke=smoke)
-    return execute(prepared, show=show or _silent)
+    """Plan and run, or run a plan, which has its store and options. show: called with every event as it happens.
+
+    A run's failure is in the outcome, not raised.
+    """
+    if isinstance(source, Plan):
+        if sets or preset or data_root or smoke or Path(store) != DEFAULT_STORE:
+            raise UsageError("a plan has its store and options; they cannot be changed now", code="options-with-plan",
+                             hint="give them to compile_plan")  # fmt: skip
+        plan = source
+    else:
+        plan = compile_plan(source, store=store, sets=sets, preset=preset, data_root=data_root, smoke=smoke)
+    return execute(plan, show=show or _silent)
+
+
+def _source(source: Source) -> str | LoadedSpec:
+    if isinstance(source, LoadedSpec):
+        return source
+    if isinstance(source, Spec):
+        checked = check_value(dump(source), "<Spec>")
+        if checked.loaded is None:
+            raise SpecError(checked.diagnostics)
+        return checked.loaded
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    raise UsageError(f"a {type(source).__name__} is no spec", code="not-a-spec",
+                     hint="give the path of a spec, or what load_spec returns")  # fmt: skip
 
 
 def _silent(event: Event) -> None:

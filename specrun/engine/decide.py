@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from specrun.engine.workspace import Workspace
 from specrun.plan.compare import Change, reason_to_run
-from specrun.plan.graph import Plan
+from specrun.plan.graph import StepGraph
 from specrun.plan.predict import Forecast
 from specrun.plan.step import Decision, Predicted, Step, StepKind, StepResult
 from specrun.records.run_files import read_final
@@ -16,7 +16,7 @@ _ENDED_WELL = ("completed", "stopped_early")
 
 
 def decide(
-    plan: Plan,
+    plan: StepGraph,
     *,
     kinds: Mapping[str, StepKind],
     workspace: Workspace,
@@ -72,7 +72,7 @@ def _with_outcomes(
         yield decision
 
 
-def _needed(plan: Plan, kinds: Mapping[str, StepKind], results: Mapping[str, StepResult | None]) -> set[str]:
+def _needed(plan: StepGraph, kinds: Mapping[str, StepKind], results: Mapping[str, StepResult | None]) -> set[str]:
     """Ids that must have a result: what a run itself consists of, and what an unfinished needed step reads."""
     needed: set[str] = set()
     for step in reversed(plan.steps):

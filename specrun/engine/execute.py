@@ -8,8 +8,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from specrun.engine.locks import hold
-from specrun.engine.outcome import Outcome, RunOutcome, StepOutcome
-from specrun.engine.prepare import Prepared, refresh
+from specrun.engine.outcome import Outcome, Run, StepOutcome
+from specrun.engine.plan import Plan
+from specrun.engine.prepare import refresh
 from specrun.engine.run import execute_run
 from specrun.engine.shared import run_shared
 from specrun.engine.smoke import sole_use
@@ -20,7 +21,7 @@ from specrun.records.atomic import storage_failure
 from specrun.runtime.signals import StopNow, StopSignals
 
 
-def execute(prepared: Prepared, *, show: Emit) -> Outcome:
+def execute(prepared: Plan, *, show: Emit) -> Outcome:
     """Do what the plan says. Raises SpecrunError for a shared step's failure; a run's own failure is part of the outcome."""
     signals = StopSignals()
     try:
@@ -34,7 +35,7 @@ def execute(prepared: Prepared, *, show: Emit) -> Outcome:
         raise storage_failure(prepared.workspace.store, error) from error
 
 
-def _execute(prepared: Prepared, held: ExitStack, signals: StopSignals, show: Emit) -> Outcome:
+def _execute(prepared: Plan, held: ExitStack, signals: StopSignals, show: Emit) -> Outcome:
     if prepared.request.smoke:
         held.enter_context(sole_use(prepared.workspace.store))
     works = prepared.changes_anything
@@ -56,7 +57,7 @@ def _execute(prepared: Prepared, held: ExitStack, signals: StopSignals, show: Em
     return Outcome(tuple(runs), tuple(tally))
 
 
-def merge_records(prepared: Prepared, *, show: Emit) -> None:
+def merge_records(prepared: Plan, *, show: Emit) -> None:
     """Bring the DuckDB snapshot up to date, in a process of its own: this one has trained and must not import duckdb.
 
     The journals are the truth; a snapshot that cannot be written is a warning, and made up for by whoever reads next.
@@ -70,7 +71,7 @@ def merge_records(prepared: Prepared, *, show: Emit) -> None:
         )
 
 
-def _lock_runs(prepared: Prepared, held: ExitStack, keys: frozenset[str]) -> frozenset[str]:
+def _lock_runs(prepared: Plan, held: ExitStack, keys: frozenset[str]) -> frozenset[str]:
     """Hold the first step of each run that is worked on, whether that step runs or not: it stands for the run's folder.
 
     A second apply of the same spec so ends at once instead of training twice. keys: of those held already.
@@ -80,14 +81,14 @@ def _lock_runs(prepared: Prepared, held: ExitStack, keys: frozenset[str]) -> fro
         decisions = [d for d in prepared.decisions if d.step.seed == seed]
         if any(d.action in ("run", "resume") for d in decisions) and decisions[0].step.key not in taken:
             step = decisions[0].step
-            held.enter_context(hold(prepared.workspace.lock_file(step), what=f"{prepared.plan.name} (seed {seed})"))
+            held.enter_context(hold(prepared.workspace.lock_file(step), what=f"{prepared.name} (seed {seed})"))
             taken.add(step.key)
     return frozenset(taken)
 
 
 def _run_seeds(
-    prepared: Prepared, shared: dict[str, StepResult], *, signals: StopSignals, show: Emit, tally: list[StepOutcome]
-) -> list[RunOutcome]:
+    prepared: Plan, shared: dict[str, StepResult], *, signals: StopSignals, show: Emit, tally: list[StepOutcome]
+) -> list[Run]:
     runs = []
     for seed in prepared.loaded.spec.seeds:
         run = execute_run(prepared, seed=seed, shared=shared, show=show, signals=signals, tally=tally)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from specrun.engine.workspace import Workspace
-from specrun.plan.graph import Plan
+from specrun.plan.graph import StepGraph
 from specrun.plan.predict import BYTES_PER_TOKEN, Facts
 from specrun.spec.document import Spec
 
 
-def gather_facts(spec: Spec, plan: Plan, workspace: Workspace, *, base_folder: Callable[[str], Path], data_root: Path | None) -> Facts:
+def gather_facts(spec: Spec, plan: StepGraph, workspace: Workspace, *, base_folder: Callable[[str], Path], data_root: Path | None) -> Facts:
     """The best available figures of the training data for a prediction."""
     results = {step.kind: workspace.result(step.kind, step.key) for step in plan.steps if step.seed is None}
     tokens = results.get("tokens")

@@ -22,7 +22,7 @@ class StepOutcome:
 
 
 @dataclass(frozen=True, slots=True)
-class RunOutcome:
+class Run:
     """A run. artifacts: role -> path; report: of the run, None where no report was made. error: what ended it, or None."""
 
     run_id: str
@@ -48,7 +48,7 @@ class RunOutcome:
 class Outcome:
     """All of an apply."""
 
-    runs: tuple[RunOutcome, ...]
+    runs: tuple[Run, ...]
     steps: tuple[StepOutcome, ...]
 
     @property
@@ -82,7 +82,7 @@ def gather_metrics(values: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return metrics
 
 
-def _run_document(run: RunOutcome) -> dict[str, Any]:
+def _run_document(run: Run) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "name": run.name,

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from specrun import __version__
-from specrun.engine.prepare import Prepared, Request, prepare
+from specrun.engine.plan import Plan, Request
+from specrun.engine.prepare import prepare
 from specrun.errors import SpecError, StalePlanError, UsageError
 from specrun.plan.compare import changes
 from specrun.records.atomic import atomic_write
@@ -17,11 +18,12 @@ _COST = {"skip": 0, "cached": 0, "resume": 1, "run": 2}
 """How much work an action is; a plan that would do more than was shown is stale, one that would do less is not."""
 
 
-def write_plan(prepared: Prepared, path: Path) -> None:
-    """Save a plan. Raises UsageError for a plan of standard input, which could not be read again."""
+def write_plan(prepared: Plan, path: Path) -> None:
+    """Save a plan. Raises UsageError for a plan of standard input or of a loaded spec, which could not be read again."""
     request = prepared.request
-    if request.source == "-":
-        raise UsageError("a plan of standard input cannot be saved", code="plan-of-standard-input", hint="write the spec to a file first")
+    if not isinstance(request.source, str) or request.source == "-":
+        what = "standard input" if request.source == "-" else "a spec in memory"
+        raise UsageError(f"a plan of {what} cannot be saved", code="plan-without-file", hint="write the spec to a file first")
     document = {
         "format": _MARK,
         "format_version": 1,
@@ -48,7 +50,7 @@ def is_plan(path: Path) -> bool:
         return False
 
 
-def prepare_plan(path: Path, *, store: Path) -> Prepared:
+def prepare_plan(path: Path, *, store: Path) -> Plan:
     """Plan again from a saved plan's command line. Raises StalePlanError where the outcome differs from what was saved."""
     saved = _read(path)
     asked = saved["request"]
@@ -73,7 +75,7 @@ def prepare_plan(path: Path, *, store: Path) -> Prepared:
     return prepared
 
 
-def _refuse_if_stale(path: Path, saved: dict[str, Any], prepared: Prepared) -> None:
+def _refuse_if_stale(path: Path, saved: dict[str, Any], prepared: Plan) -> None:
     before = {step["id"]: step for step in saved["steps"]}
     for decision in prepared.decisions:
         step, old = decision.step, before.get(decision.step.id)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 from specrun.engine.decide import decide
 from specrun.engine.facts import gather_facts
 from specrun.engine.fingerprints import Fingerprints
 from specrun.engine.history import read_history
+from specrun.engine.plan import Plan, Request
 from specrun.engine.smoke import smoke_layers, smoke_store
 from specrun.engine.workspace import Workspace
 from specrun.errors import SpecError
-from specrun.plan.compiler import compile_plan
-from specrun.plan.graph import Plan
-from specrun.plan.predict import Forecast, forecast, training_signature
-from specrun.plan.step import WEIGHTS, Decision, StepKind
+from specrun.plan.compiler import compile_steps
+from specrun.plan.graph import StepGraph
+from specrun.plan.predict import forecast, training_signature
+from specrun.plan.step import WEIGHTS
 from specrun.runtime.hardware import ResolvedHardware, probe, resolve
 from specrun.sources.existence import missing_inputs
 from specrun.sources.inputs import input_digests
-from specrun.spec.assembly import LoadedSpec, check_bytes
+from specrun.spec.assembly import Checked, LoadedSpec, check_bytes, relaid
 from specrun.spec.dump import select
 from specrun.spec.reading import read_source
 from specrun.spec.resolved import raise_for
@@ -29,51 +29,7 @@ from specrun.spec.section import Part
 from specrun.steps.registry import step_kinds
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the command line asked for. source: path of the spec, or - for standard input."""
-
-    source: str
-    store: Path
-    sets: tuple[str, ...] = ()
-    preset: str | None = None
-    data_root: Path | None = None
-    smoke: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A spec on this machine and this store: plan, decisions and predictions. signature: see `training_signature`.
-
-    inputs: digests of the local files of each part, by its dotted key, as they were when the plan was first made: an apply
-    works by them to its end, whatever happens to the files meanwhile.
-    """
-
-    request: Request
-    loaded: LoadedSpec
-    hardware: ResolvedHardware
-    workspace: Workspace
-    plan: Plan
-    decisions: tuple[Decision, ...]
-    forecast: Forecast
-    signature: str
-    inputs: Mapping[str, Mapping[str, str]]
-
-    @property
-    def kinds(self) -> Mapping[str, StepKind]:
-        return {kind.kind: kind for kind in step_kinds()}
-
-    def decision(self, id: str) -> Decision:
-        """The decision about a step. Raises KeyError for an id the plan does not have."""
-        return {decision.step.id: decision for decision in self.decisions}[id]
-
-    @property
-    def changes_anything(self) -> bool:
-        """Whether apply would do work."""
-        return any(decision.action in ("run", "resume") for decision in self.decisions)
-
-
-def prepare(request: Request) -> Prepared:
+def prepare(request: Request) -> Plan:
     """Load, check and plan. Raises SpecError with every diagnostic, StoreError for a store that cannot be read."""
     store = smoke_store(request.store) if request.smoke else request.store
     loaded = load(request)
@@ -89,11 +45,17 @@ def prepare(request: Request) -> Prepared:
 
 def load(request: Request) -> LoadedSpec:
     """The spec that was asked for, shrunk for a smoke run. Standard input is read once. Raises SpecError with every diagnostic."""
+    if isinstance(request.source, LoadedSpec):
+        return _valid(relaid(request.source, smoke_layers(request.source.spec))) if request.smoke else request.source
     name, data, folder = read_source(request.source)
     checked = check_bytes(data, name, folder=folder, sets=request.sets, preset=request.preset)
     if checked.loaded is not None and request.smoke:
         layers = smoke_layers(checked.loaded.spec)
         checked = check_bytes(data, name, folder=folder, sets=request.sets, preset=request.preset, layers=layers)
+    return _valid(checked)
+
+
+def _valid(checked: Checked) -> LoadedSpec:
     if checked.loaded is None:
         raise SpecError(checked.diagnostics)
     return checked.loaded
@@ -112,8 +74,8 @@ def plan_on(
     hardware: ResolvedHardware,
     workspace: Workspace,
     inputs: Mapping[str, Mapping[str, str]] | None = None,
-) -> Prepared:
-    """Compile the plan and decide about each step, from the store as it is now. inputs: digests to keep to, see Prepared."""
+) -> Plan:
+    """Compile the plan and decide about each step, from the store as it is now. inputs: digests to keep to, see Plan."""
     spec, kinds = loaded.spec, step_kinds()
     known: dict[str, Mapping[str, str]] = dict(inputs or {})
 
@@ -122,42 +84,42 @@ def plan_on(
             known[path] = digests_now(request, loaded, workspace, path, part)
         return known[path]
 
-    def compiled(variants: Mapping[str, str]) -> Plan:
-        return compile_plan(spec, kinds=kinds, digest_inputs=digest_inputs, device=hardware.identity, spec_digest=loaded.digest,
-                            variants=variants)  # fmt: skip
+    def compiled(variants: Mapping[str, str]) -> StepGraph:
+        return compile_steps(spec, kinds=kinds, digest_inputs=digest_inputs, device=hardware.identity, spec_digest=loaded.digest,
+                             variants=variants)  # fmt: skip
 
     variants: dict[str, str] = {}
-    plan = compiled(variants)
-    while found := {key: variant for key, variant in _variants(plan, workspace).items() if key not in variants}:
+    graph = compiled(variants)
+    while found := {key: variant for key, variant in _variants(graph, workspace).items() if key not in variants}:
         variants |= found
-        plan = compiled(variants)
-    facts = gather_facts(spec, plan, workspace, base_folder=loaded.provenance.base_folder, data_root=request.data_root)
+        graph = compiled(variants)
+    facts = gather_facts(spec, graph, workspace, base_folder=loaded.provenance.base_folder, data_root=request.data_root)
     signature = training_signature(select(spec, "model", WEIGHTS), spec, facts.vocab_size, threads=hardware.threads,
                                    precision=hardware.precision.value)  # fmt: skip
     predicted = forecast(spec, facts=facts, history=read_history(workspace.history_file), device=hardware.name, kind=hardware.kind,
                          cores=hardware.threads, signature=signature)  # fmt: skip
-    decisions = decide(plan, kinds={kind.kind: kind for kind in kinds}, workspace=workspace, forecast=predicted,
-                       describe=loaded.provenance.describe, retry=_to_retry(plan, workspace))  # fmt: skip
-    return Prepared(request, loaded, hardware, workspace, plan, decisions, predicted, signature, known)
+    decisions = decide(graph, kinds={kind.kind: kind for kind in kinds}, workspace=workspace, forecast=predicted,
+                       describe=loaded.provenance.describe, retry=_to_retry(graph, workspace))  # fmt: skip
+    return Plan(request, loaded, hardware, workspace, graph, decisions, predicted, signature, known)
 
 
-def refresh(prepared: Prepared) -> Prepared:
+def refresh(prepared: Plan) -> Plan:
     """The same plan after steps have finished: what they said may have changed the keys of the steps that read them."""
     return plan_on(prepared.request, prepared.loaded, prepared.hardware, prepared.workspace, prepared.inputs)
 
 
-def without_retries(prepared: Prepared) -> Prepared:
+def without_retries(prepared: Plan) -> Plan:
     """The decisions with every finished result taken as it is, for steps after the first source has just been tried."""
-    decisions = decide(prepared.plan, kinds=prepared.kinds, workspace=prepared.workspace, forecast=prepared.forecast,
+    decisions = decide(prepared.graph, kinds=prepared.kinds, workspace=prepared.workspace, forecast=prepared.forecast,
                        describe=prepared.loaded.provenance.describe)  # fmt: skip
     return replace(prepared, decisions=decisions)
 
 
-def _variants(plan: Plan, workspace: Workspace) -> dict[str, str]:
-    results = (workspace.result(step.kind, step.key) for step in plan.steps)
+def _variants(graph: StepGraph, workspace: Workspace) -> dict[str, str]:
+    results = (workspace.result(step.kind, step.key) for step in graph.steps)
     return {result.key: result.values["variant"] for result in results if result is not None and result.values.get("variant")}
 
 
-def _to_retry(plan: Plan, workspace: Workspace) -> frozenset[str]:
-    results = (workspace.result(step.kind, step.key) for step in plan.steps if step.seed is None)
+def _to_retry(graph: StepGraph, workspace: Workspace) -> frozenset[str]:
+    results = (workspace.result(step.kind, step.key) for step in graph.steps if step.seed is None)
     return frozenset(result.key for result in results if result is not None and result.values.get("fallback_used"))

@@ -12,8 +12,8 @@ from pathlib import Path
 from specrun.engine.gates import judge
 from specrun.engine.history import append_history
 from specrun.engine.labels import relabel_run
-from specrun.engine.outcome import RunOutcome, StepOutcome, gather_metrics
-from specrun.engine.prepare import Prepared
+from specrun.engine.outcome import Run, StepOutcome, gather_metrics
+from specrun.engine.plan import Plan
 from specrun.engine.running import AlertCodes, actual_costs, artifact_events, make_context, run_step, seal
 from specrun.engine.session import RunSession, utc_now
 from specrun.errors import InterruptedRun, SpecrunError
@@ -30,7 +30,7 @@ from specrun.steps.contract import StepInput
 class _Work:
     """A run in the making: what is given, and what has been gathered so far. results: by step kind, shared ones first."""
 
-    prepared: Prepared
+    prepared: Plan
     signals: StopSignals
     tally: list[StepOutcome]
     results: dict[str, StepResult]
@@ -43,8 +43,8 @@ class _Work:
 
 
 def execute_run(
-    prepared: Prepared, *, seed: int, shared: Mapping[str, StepResult], show: Emit, signals: StopSignals, tally: list[StepOutcome]
-) -> RunOutcome:
+    prepared: Plan, *, seed: int, shared: Mapping[str, StepResult], show: Emit, signals: StopSignals, tally: list[StepOutcome]
+) -> Run:
     """Run, resume or find finished the run of one seed. Whatever ends it is part of the outcome."""
     decisions = [d for d in prepared.decisions if d.step.seed == seed]
     work = _Work(prepared, signals, tally, dict(shared))
@@ -64,7 +64,7 @@ def execute_run(
             status: RunStatus = "interrupted" if isinstance(error, InterruptedRun) else "failed"
             _end(work, session, status, error.message if status == "interrupted" else f"{error.code}: {error.message}")
     if session.attempt > 1:
-        relabel_run(prepared.workspace.store, run_id, prepared.plan.name, prepared.loaded.spec.tags)
+        relabel_run(prepared.workspace.store, run_id, prepared.name, prepared.loaded.spec.tags)
     return _outcome(work, decisions, seed=seed, run_id=run_id, error=error, cached=False)
 
 
@@ -170,7 +170,7 @@ def _end(work: _Work, session: RunSession, status: RunStatus, reason: str) -> No
         session.finish(status, reason, metrics=work.metrics)
 
 
-def _remember(prepared: Prepared, result: StepResult) -> None:
+def _remember(prepared: Plan, result: StepResult) -> None:
     """Add to the history that later predictions learn from: of a training, the work that was really done."""
     work, seconds, signature = 0.0, result.seconds, result.key
     forecast = prepared.forecast
@@ -181,13 +181,13 @@ def _remember(prepared: Prepared, result: StepResult) -> None:
     append_history(prepared.workspace.history_file, Past(result.kind, signature, prepared.hardware.name, work, seconds))
 
 
-def _run_id(prepared: Prepared, decisions: Sequence[Decision]) -> str:
+def _run_id(prepared: Plan, decisions: Sequence[Decision]) -> str:
     """The run that this lineage belongs to: the one its first step was started in, else a new one."""
     first = decisions[0].step
-    return prepared.workspace.run_of_key(first.key) or prepared.workspace.new_run(prepared.plan.name, first.key)
+    return prepared.workspace.run_of_key(first.key) or prepared.workspace.new_run(prepared.name, first.key)
 
 
-def _cached(work: _Work, decisions: Sequence[Decision], *, seed: int, show: Emit) -> RunOutcome:
+def _cached(work: _Work, decisions: Sequence[Decision], *, seed: int, show: Emit) -> Run:
     for decision in decisions:
         result = work.prepared.workspace.result(decision.step.kind, decision.step.key)
         assert result is not None
@@ -201,14 +201,14 @@ def _cached(work: _Work, decisions: Sequence[Decision], *, seed: int, show: Emit
     return _outcome(work, decisions, seed=seed, run_id=run_id, error=None, cached=True)
 
 
-def _outcome(work: _Work, decisions: Sequence[Decision], *, seed: int, run_id: str, error: SpecrunError | None, cached: bool) -> RunOutcome:
+def _outcome(work: _Work, decisions: Sequence[Decision], *, seed: int, run_id: str, error: SpecrunError | None, cached: bool) -> Run:
     folder: Path = work.prepared.workspace.runs / run_id
     final = read_final(folder)
     artifacts = {facts["role"]: str(folder / name) for result in work.own for name, facts in result.artifacts.items()}
     predicted = [d.predicted.seconds for d in decisions if d.action in ("run", "resume") and d.predicted.seconds is not None]
-    return RunOutcome(
+    return Run(
         run_id=run_id,
-        name=work.prepared.plan.name,
+        name=work.prepared.name,
         seed=seed,
         status=final["status"] if final else "failed",
         folder=folder,

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from specrun.engine.prepare import Prepared
+from specrun.engine.plan import Plan
 from specrun.engine.workspace import file_digest
 from specrun.errors import SpecrunError
 from specrun.events import Alert, Artifact, Emit, Event
@@ -34,7 +34,7 @@ def run_step(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapping[s
 
 
 def make_context(
-    prepared: Prepared,
+    prepared: Plan,
     step: Step,
     folder: Path,
     *,

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from specrun.engine.environment import git_state, packages, python_version
+from specrun.engine.experiment import experiment_digest
 from specrun.engine.gates import GateOutcome
-from specrun.engine.prepare import Prepared
+from specrun.engine.plan import Plan
 from specrun.events import Alert, Emit, Event, RunStatus, Status, StepRecord
 from specrun.plan.step import Decision, Predicted, Step, StepResult
 from specrun.records.journal import Journal
@@ -28,7 +29,7 @@ from specrun.spec.resolved import origins
 class RunSession:
     """A context manager. `emit` records and shows; `finish` writes the outcome once."""
 
-    def __init__(self, prepared: Prepared, *, run_id: str, seed: int, show: Emit, shared: Mapping[str, StepResult]) -> None:
+    def __init__(self, prepared: Plan, *, run_id: str, seed: int, show: Emit, shared: Mapping[str, StepResult]) -> None:
         self.run_id = run_id
         self.seed = seed
         self.folder: Path = prepared.workspace.runs / run_id
@@ -100,10 +101,12 @@ class RunSession:
         loaded = self._prepared.loaded
         spec = dump(loaded.spec)
         first = read_run(self.folder) or {}
-        return {} if first.get("spec") == spec else {"spec": spec, "provenance": origins(loaded)}
+        if first.get("spec") == spec:
+            return {}
+        return {"spec": spec, "provenance": origins(loaded), "experiment": experiment_digest(loaded.spec, first.get("data") or {})}
 
 
-def run_document(prepared: Prepared, *, run_id: str, seed: int, shared: Mapping[str, StepResult]) -> dict[str, Any]:
+def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str, StepResult]) -> dict[str, Any]:
     """What run.json holds: everything needed to say later what was run, and to run it again."""
     loaded, hardware = prepared.loaded, prepared.hardware
     git = git_state(Path.cwd())
@@ -118,6 +121,7 @@ def run_document(prepared: Prepared, *, run_id: str, seed: int, shared: Mapping[
         "started_at": utc_now(),
         "spec": dump(loaded.spec),
         "spec_digest": loaded.digest,
+        "experiment": experiment_digest(loaded.spec, data),
         "spec_file": loaded.file,
         "provenance": origins(loaded),
         "plan": [_planned(d) for d in prepared.decisions if d.step.seed in (None, seed)],

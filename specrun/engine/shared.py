@@ -9,7 +9,8 @@ from dataclasses import replace
 from specrun.engine.history import append_history
 from specrun.engine.locks import wait_for
 from specrun.engine.outcome import StepOutcome
-from specrun.engine.prepare import Prepared, digests_now, refresh, without_retries
+from specrun.engine.plan import Plan
+from specrun.engine.prepare import digests_now, refresh, without_retries
 from specrun.engine.running import AlertCodes, make_context, run_step, seal
 from specrun.engine.session import utc_now
 from specrun.errors import DataError
@@ -23,7 +24,7 @@ Taken = dict[str, Decision]
 """By step id, the decision that was carried out."""
 
 
-def run_shared(prepared: Prepared, *, show: Emit, tally: list[StepOutcome]) -> tuple[Prepared, dict[str, StepResult], Taken]:
+def run_shared(prepared: Plan, *, show: Emit, tally: list[StepOutcome]) -> tuple[Plan, dict[str, StepResult], Taken]:
     """Run what has to run. Returns the plan as it is afterwards, the results by step kind, and what was done about each."""
     shared: dict[str, StepResult] = {}
     taken: Taken = {}
@@ -43,7 +44,7 @@ def run_shared(prepared: Prepared, *, show: Emit, tally: list[StepOutcome]) -> t
 
 
 def _run_one(
-    prepared: Prepared, kind: StepKind, decision: Decision, shared: dict[str, StepResult], show: Emit
+    prepared: Plan, kind: StepKind, decision: Decision, shared: dict[str, StepResult], show: Emit
 ) -> tuple[StepResult, Decision]:
     """Run a shared step, unless another apply has finished it while this one waited for the lock."""
     step, workspace = decision.step, prepared.workspace
@@ -69,7 +70,7 @@ def _run_one(
         return result, decision
 
 
-def _refuse_changed_inputs(prepared: Prepared, kind: StepKind, step: Step) -> None:
+def _refuse_changed_inputs(prepared: Plan, kind: StepKind, step: Step) -> None:
     """A result must hold what its key says: files that were edited while they were read make it worthless."""
     for read in kind.reads:
         before = prepared.inputs.get(read.path)

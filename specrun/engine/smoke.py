@@ -10,17 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from specrun.engine.locks import hold, is_free
+from specrun.records.place import SMOKE_FOLDER, check_place
 from specrun.spec.assembly import Layer
 from specrun.spec.document import Spec
 
 _DOCUMENTS = 200
 
-SMOKE_FOLDER = "smoke"
-"""Folder inside the store that holds smoke runs, and nothing that could be mistaken for history."""
-
 
 def smoke_store(store: Path) -> Path:
-    """An empty place for a smoke run: it is to run every step, so it sees nothing of an earlier one. Creates nothing."""
+    """An empty place for a smoke run: it is to run every step, so it sees nothing of an earlier one. Creates nothing.
+
+    Raises UsageError for a store that is none.
+    """
+    check_place(store)
     return store / SMOKE_FOLDER / f"{time.time_ns()}-{os.getpid()}"
 
 

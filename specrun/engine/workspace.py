@@ -27,6 +27,7 @@ from specrun.plan.compare import Earlier
 from specrun.plan.keys import digest
 from specrun.plan.step import Step, StepResult
 from specrun.records.atomic import atomic_write
+from specrun.records.place import check_place
 
 FORMAT_VERSION = 1
 _KEY_CHARACTERS = 20
@@ -178,12 +179,11 @@ class Workspace:
         return folder.is_dir()
 
     def _check_version(self) -> None:
+        check_place(self.store)
         try:
             found = int(json.loads((self.store / "store.json").read_bytes())["format_version"])
         except FileNotFoundError:
             return
-        except NotADirectoryError as error:
-            raise StoreError(f"{self.store} is not a folder", code="store-not-a-folder", hint="choose another with --store DIR") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{self.store / 'store.json'} cannot be read: {error}", code="unreadable-store",
                              hint="restore the file, or choose another store with --store DIR") from error  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from specrun.plan.graph import Plan
+from specrun.plan.graph import StepGraph
 from specrun.plan.keys import effective_key, step_key
 from specrun.plan.step import Step, StepKind
 from specrun.spec.document import Spec
@@ -16,7 +16,7 @@ DigestInputs = Callable[[str, Part], Mapping[str, str]]
 """(dotted key of a part, the part) -> digest of each local file that its result depends on."""
 
 
-def compile_plan(
+def compile_steps(
     spec: Spec,
     *,
     kinds: Sequence[StepKind],
@@ -24,7 +24,7 @@ def compile_plan(
     device: Mapping[str, str],
     spec_digest: str,
     variants: Mapping[str, str] | None = None,
-) -> Plan:
+) -> StepGraph:
     """Make the plan. kinds: parents first. device: what of the resolved hardware can change results.
 
     variants: by key, what finished results said that their keys could not foresee; it enters the children's keys.
@@ -39,7 +39,7 @@ def compile_plan(
             parents = [effective_key(step.key, known.get(step.key)) for need in needs for step in steps if step.id == need]
             key = step_key(kind=kind.kind, version=kind.version, options=options, inputs=inputs, parents=parents)
             steps.append(Step(_id(kind, spec, seed), kind.kind, key, needs, options, inputs, {"name": spec.name}, seed))
-    return Plan(spec.name, spec_digest, tuple(steps))
+    return StepGraph(spec.name, spec_digest, tuple(steps))
 
 
 def part_at(spec: Spec, path: str) -> Any:

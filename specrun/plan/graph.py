@@ -8,7 +8,7 @@ from specrun.plan.step import Step
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StepGraph:
     """Steps in an order in which each can run. spec_digest: of the resolved spec the plan was made from."""
 
     name: str

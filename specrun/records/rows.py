@@ -9,7 +9,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run as lists show it. metrics: the last value of each metric; best: the value at the best step of the run."""
+    """A run as lists show it. duration_s: wall time of all its attempts; metrics: the last value of each metric, or what the
+    run's end reported for it; experiment: the same for runs that differ by seed alone."""
 
     run_id: str
     name: str
@@ -24,6 +25,25 @@ class RunRow:
     tags: tuple[str, ...]
     comparable: bool
     metrics: Mapping[str, float]
+    experiment: str = ""
+    smoke: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A metric over seeds. standard_deviation: of the sample (n - 1); None where n is 1, or a value is not finite."""
+
+    mean: float
+    standard_deviation: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Why runs in one ranking may not be compared. code: stable, named after the pattern."""
+
+    code: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

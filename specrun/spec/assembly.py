@@ -25,10 +25,10 @@ from specrun.spec.validation import Validation
 if TYPE_CHECKING:
     from specrun.spec.overrides import Override
 
-__all__ = ["Checked", "Layer", "LoadedSpec", "check_bytes", "check_spec", "check_value", "load_spec"]
+__all__ = ["Checked", "Layer", "LoadedSpec", "check_bytes", "check_spec", "check_value", "load_spec", "relaid"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class LoadedSpec:
     """A valid spec. file: as it was named; digest: sha256 of the resolved values; warnings: what is legal but worth knowing."""
 
@@ -37,6 +37,9 @@ class LoadedSpec:
     warnings: tuple[Diagnostic, ...]
     file: str
     digest: str
+
+    def __repr__(self) -> str:
+        return f"<LoadedSpec {self.spec.name} from {self.file}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,11 @@ def check_value(document: Mapping[str, Any], name: str) -> Checked:
     root = of_value(document, Source("file", name), Span(1, 1, 1, 2))
     assert isinstance(root, MapNode)
     return _check(Stack((root,)), name, Findings(), rules=False)
+
+
+def relaid(loaded: LoadedSpec, layers: Sequence[Layer]) -> Checked:
+    """Check a spec again with layers laid over it; what it was made of stays where it was written."""
+    return _check(Stack((loaded.provenance.root,), layers=tuple(layers)), loaded.file, Findings())
 
 
 def _check(stack: Stack, name: str, findings: Findings, *, rules: bool = True, whole: bool = True) -> Checked:

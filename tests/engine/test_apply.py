@@ -8,7 +8,7 @@ import pytest
 
 from specrun.engine.api import apply, compile_plan
 from specrun.engine.workspace import Workspace
-from specrun.errors import LockedError, SpecError, StoreError
+from specrun.errors import LockedError, SpecError, StoreError, UsageError
 from specrun.events import Metrics, Progress
 from specrun.records.queries import open_records
 
@@ -155,7 +155,7 @@ def test_two_applies_of_one_spec_end_with_exit_5_for_the_second(spec_file, store
     sets = ["schedule.optimizer.learning_rate=3e-2"]
     prepared = compile_plan(spec_file, store=store, sets=sets)
     workspace = Workspace(store)
-    with hold(workspace.lock_file(prepared.plan.step("train")), what="the first"), pytest.raises(LockedError) as caught:
+    with hold(workspace.lock_file(prepared.graph.step("train")), what="the first"), pytest.raises(LockedError) as caught:
         apply(spec_file, store=store, sets=sets)
     assert caught.value.exit_code == 5
     assert apply(spec_file, store=store).exit_code == 0
@@ -169,7 +169,7 @@ def test_a_store_of_a_newer_format_is_refused(spec_file, store):
 
 def test_a_store_that_is_a_file_is_refused(spec_file, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(UsageError) as caught:
         apply(spec_file, store=tmp_path / "file")
     assert caught.value.hint
 

@@ -80,9 +80,9 @@ def test_a_fallback_that_is_used_is_warned_of_recorded_and_makes_the_run_not_com
 def test_a_run_on_the_fallback_shares_no_key_with_a_run_on_the_first_source(spec_file, tmp_path):
     store = tmp_path / "store"
     sets = [UNREACHABLE, FALLBACK]
-    before = {s.id: s.key for s in compile_plan(spec_file, store=store, sets=sets).plan.steps}
+    before = {s.id: s.key for s in compile_plan(spec_file, store=store, sets=sets).graph.steps}
     apply(spec_file, store=store, sets=sets)
-    after = {s.id: s.key for s in compile_plan(spec_file, store=store, sets=sets).plan.steps}
+    after = {s.id: s.key for s in compile_plan(spec_file, store=store, sets=sets).graph.steps}
     assert before["data"] == after["data"]
     assert all(before[id] != after[id] for id in ("tokenizer", "tokens", "train", "evaluate"))
 

@@ -24,7 +24,7 @@ def saved(spec_file, store, tmp_path):
 def test_a_saved_plan_is_executed_as_it_was_made(saved, store):
     prepared = prepare_plan(saved, store=store)
     document = json.loads(saved.read_text())
-    assert [(step["id"], step["key"]) for step in document["steps"]] == [(s.id, s.key) for s in prepared.plan.steps]
+    assert [(step["id"], step["key"]) for step in document["steps"]] == [(s.id, s.key) for s in prepared.graph.steps]
     assert execute(prepared, show=lambda event: None).exit_code == 0
 
 

@@ -64,13 +64,13 @@ def test_a_file_that_is_edited_after_it_was_read_changes_nothing_of_the_run_and_
         outcome = execute(before, show=lambda event: None)
     assert outcome.exit_code == 0
     assert ran(planned(spec, store=tmp_path / "store")) == ["data", "tokenizer", "tokens", "train", "evaluate", "report"]
-    for step in before.plan.steps:
+    for step in before.graph.steps:
         assert Workspace(tmp_path / "store").result(step.kind, step.key) is not None
 
 
 def test_a_run_is_locked_while_only_its_report_is_written(spec_file, store):
     prepared = compile_plan(spec_file, store=store)
-    with hold(Workspace(store).lock_file(prepared.plan.step("train")), what="another apply"), pytest.raises(LockedError):
+    with hold(Workspace(store).lock_file(prepared.graph.step("train")), what="another apply"), pytest.raises(LockedError):
         apply(spec_file, store=store, sets=["report.title=Another"])
 
 
@@ -131,7 +131,7 @@ def test_source_and_fallback_that_change_places_are_another_experiment(on_text, 
 
     def key(source, fallback):
         sets = [f"data.source.path={source}", f"data.fallback={{kind: text, path: {fallback}}}"]
-        return compile_plan(spec, store=tmp_path / "store", sets=sets).plan.step("data").key
+        return compile_plan(spec, store=tmp_path / "store", sets=sets).graph.step("data").key
 
     corpus, other = str(tmp_path / "corpus.txt"), str(tmp_path / "other.txt")
     assert key(corpus, other) != key(other, corpus)

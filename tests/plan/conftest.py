@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from specrun.plan.compiler import compile_plan
-from specrun.plan.graph import Plan
+from specrun.plan.compiler import compile_steps
+from specrun.plan.graph import StepGraph
 from specrun.runtime.hardware import Machine, resolve
 from specrun.spec.assembly import check_bytes
 from specrun.spec.document import Spec
@@ -46,10 +46,10 @@ def spec_of(document: dict) -> Spec:
     return checked.loaded.spec
 
 
-def plan_of(spec: Spec, *, digests: dict[str, str] | None = None, variants: dict[str, str] | None = None) -> Plan:
+def plan_of(spec: Spec, *, digests: dict[str, str] | None = None, variants: dict[str, str] | None = None) -> StepGraph:
     """The plan on a small CPU. digests: what the local inputs of each part are said to hold."""
     identity = resolve(spec.hardware, MACHINE).identity
-    return compile_plan(spec, kinds=step_kinds(), digest_inputs=lambda path, part: digests or {}, device=identity, spec_digest="d",
+    return compile_steps(spec, kinds=step_kinds(), digest_inputs=lambda path, part: digests or {}, device=identity, spec_digest="d",
                         variants=variants)  # fmt: skip
 
 

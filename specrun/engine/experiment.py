@@ -1,0 +1,22 @@
+"""What makes runs one experiment: they differ by seed alone, so that a mean over them means something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from specrun.plan.keys import digest
+from specrun.spec.document import Spec
+from specrun.spec.dump import dump
+from specrun.spec.impact import Impact
+
+_RESULTS: frozenset[Impact] = frozenset({"weights", "extend", "eval"})
+"""Classes of fields that change what is measured; names, reports and hardware do not."""
+
+
+def experiment_digest(spec: Spec, data: Mapping[str, Any]) -> str:
+    """sha256 of what decides a run's figures apart from its seed. data: what the data step found, with a digest a split."""
+    settings = dump(spec, _RESULTS)
+    settings.pop("seeds", None)
+    contents = {name: split.get("sha256") for name, split in sorted(data.get("splits", {}).items())}
+    return digest({"settings": settings, "contents": contents})

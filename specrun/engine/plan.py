@@ -1,0 +1,94 @@
+"""The plan of one spec on this machine and this store: what was asked, what would be done, and how it reads."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from specrun.engine.workspace import Workspace
+from specrun.plan import figures
+from specrun.plan.explain import plan_document, step_lines, summary
+from specrun.plan.graph import StepGraph
+from specrun.plan.predict import Forecast
+from specrun.plan.step import Decision, StepKind
+from specrun.runtime.hardware import ResolvedHardware
+from specrun.spec.assembly import LoadedSpec
+from specrun.steps.registry import step_kinds
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for. source: path of the spec, - for standard input, or a spec that is loaded already."""
+
+    source: str | LoadedSpec
+    store: Path
+    sets: tuple[str, ...] = ()
+    preset: str | None = None
+    data_root: Path | None = None
+    smoke: bool = False
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Plan:
+    """Steps with what would be done about each, predictions, hardware. signature: see `training_signature`.
+
+    inputs: digests of the local files of each part, by its dotted key, as they were when the plan was first made: an apply
+    works by them to its end, whatever happens to the files meanwhile.
+    """
+
+    request: Request
+    loaded: LoadedSpec
+    hardware: ResolvedHardware
+    workspace: Workspace
+    graph: StepGraph
+    decisions: tuple[Decision, ...]
+    forecast: Forecast
+    signature: str
+    inputs: Mapping[str, Mapping[str, str]]
+
+    @property
+    def name(self) -> str:
+        """The experiment's."""
+        return self.graph.name
+
+    @property
+    def kinds(self) -> Mapping[str, StepKind]:
+        return {kind.kind: kind for kind in step_kinds()}
+
+    def decision(self, id: str) -> Decision:
+        """The decision about a step. Raises KeyError for an id the plan does not have."""
+        return {decision.step.id: decision for decision in self.decisions}[id]
+
+    @property
+    def changes_anything(self) -> bool:
+        """Whether apply would do work."""
+        return any(decision.action in ("run", "resume") for decision in self.decisions)
+
+    def lines(self) -> list[str]:
+        """What would be done, step by step; without the sentence that closes a plan."""
+        machine = self.hardware
+        place = (
+            f"{machine.kind} ({machine.threads} cores, {figures.size(machine.memory_bytes)}; "
+            f"{machine.precision.value}: {machine.precision.reason}; {machine.compilation.value}: {machine.compilation.reason})"
+        )
+        return step_lines(name=self.name, place=place, decisions=self.decisions, forecast=self.forecast,
+                          memory_bytes=machine.memory_bytes)  # fmt: skip
+
+    def as_document(self) -> dict[str, Any]:
+        """The `plan --json` document."""
+        machine = self.hardware
+        device = {"kind": machine.kind, "name": machine.name, "precision": machine.precision.value, "reasons": list(machine.reasons),
+                  "memory_bytes": machine.memory_bytes, "threads": machine.threads}  # fmt: skip
+        return plan_document(spec_digest=self.loaded.digest, decisions=self.decisions, forecast=self.forecast, device=device)
+
+    def __str__(self) -> str:
+        return "\n".join([*self.lines(), summary(self.decisions)])
+
+    def __repr__(self) -> str:
+        return f"<Plan {self.name}: {summary(self.decisions)}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"

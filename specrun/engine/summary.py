@@ -1,0 +1,60 @@
+"""What apply says at the end: a line a run, its gates, where the report is, and the spread over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from specrun.engine.outcome import Outcome, Run
+from specrun.errors import InterruptedRun
+from specrun.plan import figures
+from specrun.records.seeds import ENDED_WELL, spread
+
+_HEADLINE = ("test/loss", "test/perplexity", "test/bits_per_byte", "validation/loss", "validation/perplexity", "validation/bits_per_byte")
+_SHOWN = 3
+
+
+def summary_lines(outcome: Outcome) -> list[str]:
+    """The closing lines of an apply."""
+    lines: list[str] = []
+    for run in outcome.runs:
+        lines.append(_run_line(run))
+        if run.error and run.status in ENDED_WELL:
+            lines.append(f"  {_after_the_end(run.error)}")
+        lines += [f"  gate failed: {gate.sentence}" for gate in run.failed_gates]
+        if run.report:
+            lines.append(f"  report: {run.report}")
+    return [*lines, *_spread_lines(outcome.runs)]
+
+
+def _run_line(run: Run) -> str:
+    metrics = [f"{name} {figures.metric(run.metrics[name])}" for name in _shown(run)]
+    tail = f": {', '.join(metrics)}" if metrics else ""
+    if run.cached:
+        return f"{run.run_id} is finished already, nothing was run{tail}"
+    expected = f" (predicted ~{figures.seconds(run.predicted_seconds)})" if run.predicted_seconds is not None else ""
+    return f"{run.run_id} {run.status.replace('_', ' ')} in {figures.seconds(run.seconds)}{expected}{tail}"
+
+
+def _after_the_end(error: Exception) -> str:
+    """What went wrong once the run's outcome stood: it is the report's matter, not the training's."""
+    how = "was interrupted" if isinstance(error, InterruptedRun) else "failed"
+    return f"its report {how}; apply again writes it, and trains nothing again"
+
+
+def _spread_lines(runs: Sequence[Run]) -> list[str]:
+    """Mean and sample standard deviation of the main metrics over the seeds whose runs reached their end."""
+    done = [run for run in runs if run.status in ENDED_WELL]
+    if len(done) < 2:
+        return []
+    shared = [name for name in _shown(done[0]) if all(name in run.metrics for run in done)]
+    left_out = f" ({len(runs) - len(done)} of {len(runs)} did not end)" if len(done) < len(runs) else ""
+    parts = []
+    for name in shared:
+        found = spread(run.metrics[name] for run in done)
+        deviation = figures.metric(found.standard_deviation) if found.standard_deviation is not None else "?"
+        parts.append(f"{name} {figures.metric(found.mean)} ± {deviation}")
+    return [f"{len(done)} seeds, mean ± standard deviation{left_out}: {', '.join(parts)}"] if parts else []
+
+
+def _shown(run: Run) -> list[str]:
+    return [name for name in _HEADLINE if name in run.metrics][:_SHOWN]

@@ -1,0 +1,83 @@
+"""Owns which paths can be a store, and where the stores of smoke runs lie. Standard library only; changes nothing.
+
+What a person mistook (a file, a folder of something else) is a UsageError, exit 2; what the machine refuses is a StoreError, exit 1.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from specrun.errors import StoreError, UsageError
+
+__all__ = ["DEFAULT_STORE", "SMOKE_FOLDER", "check_place", "smoke_stores", "store_of"]
+
+DEFAULT_STORE = Path(".specrun")
+"""Where records go when nobody says: a folder in the current one."""
+
+SMOKE_FOLDER = "smoke"
+"""Folder inside a store that holds the stores of smoke runs, and nothing that could be mistaken for history."""
+
+_MARKS = {"store.json", "CURRENT", "active", "fingerprints.json", SMOKE_FOLDER}
+"""Any of these makes a folder a store; so do runs in `runs/`."""
+
+_LAYOUT = {"steps", "results", "runs", "run-keys", "locks", "active", "merge.lock"}
+"""A folder with some of these and nothing else is a store whose making was cut short."""
+
+_OF_NO_ACCOUNT = {".gitignore", ".gitkeep", ".DS_Store", "lost+found"}
+_ELSEWHERE = "choose another folder with --store DIR or SPECRUN_STORE, such as --store .specrun"
+_SHOWN = 3
+
+
+def store_of(text: str | Path) -> Path:
+    """The store that an option names. Raises UsageError `bad-store` for an empty text, which would mean the current folder."""
+    if not str(text).strip():
+        raise UsageError("--store is empty", code="bad-store", hint="name a folder, such as --store .specrun; for this folder: --store .")
+    return Path(text)
+
+
+def check_place(store: Path) -> None:
+    """See that a path is a store, an empty folder, or nothing yet.
+
+    Raises UsageError `store-not-a-folder`, `not-a-store`, `bad-store`; StoreError `store-not-readable`.
+    """
+    try:
+        names = sorted(os.listdir(store))
+    except FileNotFoundError:
+        if store.is_symlink():
+            raise UsageError(f"{store} is a link to nothing", code="store-not-a-folder", hint=_ELSEWHERE) from None
+        return
+    except NotADirectoryError:
+        file = next((place for place in (store, *store.parents) if place.exists()), store)
+        raise UsageError(f"{file} is a file, not a folder, so it is no store", code="store-not-a-folder", hint=_ELSEWHERE) from None
+    except (ValueError, OSError) as error:
+        raise _refusal(store, error) from error
+    if set(names) - _OF_NO_ACCOUNT and not _is_store(store, names):
+        what = ", ".join(name for name in names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+        raise UsageError(
+            f"{store} is not a store; it holds {what}", code="not-a-store", hint=f"{_ELSEWHERE}; a new or empty folder becomes a store"
+        )
+
+
+def smoke_stores(store: Path) -> list[Path]:
+    """The stores of smoke runs inside a store, oldest first."""
+    return sorted(path for path in (store / SMOKE_FOLDER).glob("*") if path.is_dir() and not path.is_symlink())
+
+
+def _is_store(store: Path, names: Iterable[str]) -> bool:
+    if not _MARKS.isdisjoint(names) or _LAYOUT.issuperset(names):
+        return True
+    return any(True for pattern in ("run.json", "events-*.jsonl", "final.json") for _ in (store / "runs").glob(f"*/{pattern}"))
+
+
+def _refusal(store: Path, error: OSError | ValueError) -> StoreError | UsageError:
+    if isinstance(error, ValueError) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+        why = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
+        return UsageError(f"{str(store)[:80]!r} cannot be a folder: {why}", code="bad-store", hint=_ELSEWHERE)
+    return StoreError(
+        f"{store} cannot be read: {(error.strerror or str(error)).lower()}",
+        code="store-not-readable",
+        hint=f"make it readable with: chmod u+rwx {store}; or {_ELSEWHERE}",
+    )
