@@ -4,11 +4,12 @@
 
 CREATE TABLE meta (key VARCHAR, value VARCHAR);
 
--- One row a run. status: as recorded; a reader shows a run whose process is gone as crashed.
+-- One row a run. status: as recorded; a reader shows a run whose process is gone as crashed. duration_s: wall time of all its
+-- attempts. experiment: the same for runs that differ by seed alone.
 CREATE TABLE runs (
     run_id VARCHAR, name VARCHAR, status VARCHAR, reason VARCHAR, task VARCHAR, seed BIGINT, attempts INTEGER,
     started_at TIMESTAMP, finished_at TIMESTAMP, duration_s DOUBLE, tags VARCHAR[], comparable BOOLEAN, smoke BOOLEAN,
-    parent VARCHAR, spec_digest VARCHAR
+    parent VARCHAR, spec_digest VARCHAR, experiment VARCHAR
 );
 
 -- The resolved spec, flattened: one row a value, as JSON text without the quotes of strings.

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from specrun.cli.options import DEFAULT_STORE, Json, Store
+from specrun.cli.run_choice import RUN_HELP, choose
 from specrun.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from specrun.training.generation import Sampling
 
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.", show_default=False)]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help=RUN_HELP, show_default=False)]
 Prompt = Annotated[str, typer.Option("--prompt", metavar="TEXT", help="Text to go on from; - reads standard input.", show_default=False)]
 Tokens = Annotated[int, typer.Option("--tokens", min=1, max=1_000_000, help="Most tokens to write.")]
 Temperature = Annotated[float, typer.Option("--temperature", min=0.0, max=100.0, help="0 takes the likeliest token; 1 draws as trained.")]
@@ -82,7 +83,7 @@ def find_model(store: Path, run: str, which: Which) -> Trained:
 
     workspace = Workspace(store)
     with open_records(store) as records:
-        run_id = records.run(run).run_id
+        run_id = choose(records, run).run_id
         document = records.document(run_id)
     if document["task"] != "causal_lm":
         raise UsageError(

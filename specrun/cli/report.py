@@ -10,9 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from specrun.cli.options import DEFAULT_STORE, Json, Store
+from specrun.cli.run_choice import RUN_HELP, choose
 from specrun.errors import StoreError, UsageError
 
-RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help="A run's id, or the beginning of it; absent means the newest.")]
+RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help=f"{RUN_HELP} Absent means the newest of all.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to; absent means the run's own.", show_default=False)]
 Formats = Annotated[str | None, typer.Option("--format", help="html, md or both with a comma; absent means what the run was asked for.")]
 
@@ -31,7 +32,7 @@ def run(run: RunId = None, output: Output = None, format_: Formats = None, store
                 raise StoreError(f"{store} holds no runs yet", code="no-runs", hint="train one first: specrun apply SPEC")
             run_id = newest[0].run_id
         else:
-            run_id = records.run(run).run_id
+            run_id = choose(records, run).run_id
         results = _results(store, {step.kind: step.key for step in records.steps(run_id)})
         earlier = results.get("report", {})
         view = run_view(records, run_id, results=results, title=earlier.get("title"))

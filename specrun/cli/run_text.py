@@ -13,7 +13,7 @@ __all__ = ["show_text"]
 
 def show_text(run: Mapping[str, Any]) -> str:
     """A run on a page: state, setting, metrics, steps, warnings, artifacts."""
-    return "\n".join([*_head(run), *_metrics(run), *_steps(run), *_alerts(run), *_artifacts(run)])
+    return "\n".join([*_head(run), *_metrics(run), *_seeds(run), *_steps(run), *_alerts(run), *_artifacts(run)])
 
 
 def _head(run: Mapping[str, Any]) -> Iterator[str]:
@@ -59,6 +59,16 @@ def _metrics(run: Mapping[str, Any]) -> Iterator[str]:
     if rows:
         yield ""
         yield table(("METRIC", "LAST", "MIN", "AT STEP", "MAX", "AT STEP"), rows)
+
+
+def _seeds(run: Mapping[str, Any]) -> Iterator[str]:
+    """What the seeds of the same experiment say together; nothing for a single one."""
+    if len(run["seeds"]) > 1:
+        measured = {name: spread for name, spread in run["over_seeds"].items() if name.startswith(("train/loss", "validation/", "test/"))}
+        rows = [(name, spread["mean"], spread["standard_deviation"]) for name, spread in measured.items()]
+        yield ""
+        yield plain(f"{len(run['seeds'])} seeds of this: " + ", ".join(f"{other['run_id']} ({other['seed']})" for other in run["seeds"]))
+        yield table(("METRIC", "MEAN", "STANDARD DEVIATION"), rows)
 
 
 def _steps(run: Mapping[str, Any]) -> Iterator[str]:

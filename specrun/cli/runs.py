@@ -6,23 +6,33 @@ import json
 import sys
 from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
 from specrun.cli.options import DEFAULT_STORE, Json, Store
+from specrun.cli.run_choice import RUN_HELP, choose, choose_only
+from specrun.cli.run_table import best_table, runs_table
 from specrun.cli.run_text import show_text
-from specrun.cli.tables import clock, figure, plain, table
+from specrun.cli.tables import plain
 from specrun.errors import UsageError
+from specrun.events import RunStatus
 from specrun.records.changes import remove_run, set_tags
 from specrun.records.lines import flag_non_finite
+from specrun.records.place import check_place, smoke_stores
 from specrun.records.queries import open_records
-from specrun.records.rows import RunRow
+from specrun.records.rows import RunRow, Spread
 from specrun.records.run_files import is_alive
+from specrun.records.seeds import metric_spreads
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False, help="List, show, tag or remove recorded runs.")
 
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or the beginning of it.", show_default=False)]
+RunId = Annotated[str, typer.Argument(metavar="RUN", help=RUN_HELP, show_default=False)]
+Name = Annotated[str | None, typer.Option(metavar="NAME", help="Only runs of this name.")]
+Status = Annotated[str | None, typer.Option(metavar="STATUS", help=f"Only runs with this status: {', '.join(get_args(RunStatus))}.")]
+Tag = Annotated[str | None, typer.Option(metavar="TAG", help="Only runs with this tag.")]
+Task = Annotated[str | None, typer.Option(metavar="TASK", help="Only runs of this kind of task.")]
 
 
 class Goal(StrEnum):
@@ -36,36 +46,55 @@ class Goal(StrEnum):
 def list_(
     store: Store = DEFAULT_STORE,
     json_: Json = False,
-    name: Annotated[str | None, typer.Option(help="Only runs of this name.")] = None,
-    status: Annotated[str | None, typer.Option(help="Only runs with this status.")] = None,
-    tag: Annotated[str | None, typer.Option(help="Only runs with this tag.")] = None,
-    task: Annotated[str | None, typer.Option(help="Only runs of this kind of task.")] = None,
+    name: Name = None,
+    status: Status = None,
+    tag: Tag = None,
+    task: Task = None,
     smoke: Annotated[bool, typer.Option("--smoke", help="Smoke runs instead of real ones.")] = False,
-    order: Annotated[str | None, typer.Option(help="started_at (newest first), name, duration or status.")] = None,
+    metrics: Annotated[
+        list[str] | None, typer.Option("--metric", metavar="METRIC", help="A metric to show; repeatable.", show_default=False)
+    ] = None,
+    order: Annotated[str | None, typer.Option(metavar="ORDER", help="started_at (newest first), name, duration or status.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many runs.")] = 50,
 ) -> None:
-    """List runs, newest first."""
-    rows: list[RunRow] = []
-    if (store / "runs").is_dir():
-        with open_records(store) as records:
-            rows = records.runs(name=name, status=status, tag=tag, task=task, smoke=smoke, order=order, limit=limit + 1)
-    shown = rows[:limit]
+    """List runs, newest first. TIME is the wall time of all attempts."""
+    check_place(store)
+    found: list[tuple[RunRow, Path]] = []
+    for place in [store, *reversed(smoke_stores(store))] if smoke else [store]:
+        if (place / "runs").is_dir():
+            with open_records(place) as records:
+                for metric in metrics or ():
+                    records.require_metric(metric)
+                rows = records.runs(name=name, status=status, tag=tag, task=task, smoke=smoke, order=order, limit=limit + 1)
+            found += [(row, place) for row in rows]
+    shown = found[:limit]
     if json_:
-        _print_json({"format_version": 1, "runs": [_summary(row) for row in shown]})
+        documents = [{**_summary(row), **({"store": str(place)} if smoke else {})} for row, place in shown]
+        _print_json({"format_version": 1, "runs": documents})
     elif shown:
-        print(table(("RUN", "STATUS", "STARTED", "TIME", "TASK", "TAGS", "METRICS"), [_line(row) for row in shown]))
+        places = [str(place) for _, place in shown] if smoke else None
+        print(runs_table([row for row, _ in shown], metrics=metrics, places=places))
     else:
-        print(f"no runs yet in {store}" if not any((name, status, tag, task, smoke)) else f"no such runs in {store}")
-    if len(rows) > limit:
+        print(_nothing(store, smoke=smoke, filtered=any((name, status, tag, task))))
+    if len(found) > limit:
         print(f"the first {limit} runs; --limit shows more", file=sys.stderr)
+
+
+def _nothing(store: Path, *, smoke: bool, filtered: bool) -> str:
+    if filtered:
+        return f"no such runs in {store}"
+    if smoke:
+        return f"no smoke runs in {store}"
+    return f"no runs yet in {store}" + ("; --smoke lists its smoke runs" if smoke_stores(store) else "")
 
 
 @app.command()
 def show(run: RunId, store: Store = DEFAULT_STORE, json_: Json = False) -> None:
     """Show what one run was, did and gave."""
     with open_records(store) as records:
-        row = records.run(run)
+        row = choose(records, run)
         run_id = row.run_id
+        seeds = records.experiment(row)
         document: dict[str, Any] = {
             "format_version": 1,
             **_summary(row),
@@ -73,6 +102,8 @@ def show(run: RunId, store: Store = DEFAULT_STORE, json_: Json = False) -> None:
             "steps": [asdict(step) for step in records.steps(run_id)],
             "alerts": [asdict(alert) for alert in records.alerts(run_id)],
             "artifacts": [asdict(artifact) for artifact in records.artifacts(run_id)],
+            "seeds": [{"run_id": other.run_id, "seed": other.seed} for other in seeds],
+            "over_seeds": {name: asdict(value) for name, value in metric_spreads(seeds).items()},
             "params": records.params(run_id),
             "document": records.document(run_id),
             "final": records.final(run_id),
@@ -92,24 +123,40 @@ def best(
     goal: Annotated[
         Goal | None, typer.Option(help="Which way is better; absent: more accuracy and throughput, less of all else.", show_default=False)
     ] = None,
+    name: Name = None,
+    status: Status = None,
+    tag: Tag = None,
+    task: Task = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many runs.")] = 10,
 ) -> None:
-    """The runs with the best value of a metric at any step."""
-    if goal is None:
-        goal = Goal.maximize if metric.endswith("/accuracy") or (metric.startswith("throughput/") and "second" in metric) else Goal.minimize
-        goal = Goal.minimize if metric == "throughput/step_seconds" else goal
+    """The runs with the best value of a metric at any step, and its mean over the seeds of each.
+
+    Warns where the runs are not comparable by it: several tasks, data sets, or, for a figure a token, tokenizers.
+    """
+    way: Literal["minimize", "maximize"] = (goal or _goal(metric)).value
     with open_records(store) as records:
-        found = records.best(metric, goal.value, limit)
+        found = records.best(metric, way, limit, name=name, status=status, tag=tag, task=task)
+        over_seeds = records.over_seeds(metric, way, [row.experiment for row, _ in found])
+        cautions = records.cautions(metric, [row.run_id for row, _ in found])
+    for caution in cautions:
+        print(f"warning: {caution.code}: {caution.message}", file=sys.stderr)
     if json_:
-        _print_json(
-            {"format_version": 1, "metric": metric, "goal": goal.value, "runs": [{**_summary(row), "value": v} for row, v in found]}
-        )
+        runs = [{**_summary(row), "value": value, "over_seeds": _spread(over_seeds.get(row.experiment))} for row, value in found]
+        warnings = [asdict(caution) for caution in cautions]
+        _print_json({"format_version": 1, "metric": metric, "goal": way, "runs": runs, "warnings": warnings})
+    elif found:
+        print(best_table(found, metric, over_seeds))
     else:
-        rows = [
-            (place, row.run_id, value, row.status if row.comparable else f"{row.status}, not comparable", ", ".join(row.tags))
-            for place, (row, value) in enumerate(found, start=1)
-        ]
-        print(table(("", "RUN", metric, "STATUS", "TAGS"), rows))
+        print(f"no such runs in {store}")
+
+
+def _goal(metric: str) -> Goal:
+    more = metric.endswith("/accuracy") or (metric.startswith("throughput/") and metric != "throughput/step_seconds" and "second" in metric)
+    return Goal.maximize if more else Goal.minimize
+
+
+def _spread(spread: Spread | None) -> dict[str, Any] | None:
+    return None if spread is None else asdict(spread)
 
 
 @app.command()
@@ -122,7 +169,7 @@ def tag(
 ) -> None:
     """Add tags to a run, or take some away."""
     with open_records(store) as records:
-        row = records.run(run)
+        row = choose(records, run)
     absent = sorted(set(remove or ()) - set(row.tags))
     if absent:
         hint = f"its tags: {', '.join(row.tags)}" if row.tags else "it has no tags"
@@ -138,14 +185,16 @@ def tag(
 
 @app.command()
 def remove(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, or their beginnings.", show_default=False)],
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Ids, their beginnings, or names that one run has.", show_default=False)
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     store: Store = DEFAULT_STORE,
     json_: Json = False,
 ) -> None:
     """Delete runs: their records, checkpoints and reports. Results that several runs share stay."""
     with open_records(store) as records:
-        found = sorted({records.run(run).run_id for run in runs})
+        found = sorted({choose_only(records, run).run_id for run in runs})
     living = [run_id for run_id in found if is_alive(store, run_id)]
     if living:
         raise UsageError(f"{', '.join(living)}: still running", code="run-is-alive", hint="stop its process first; nothing was removed")
@@ -165,27 +214,6 @@ def remove(
 
 def _summary(row: RunRow) -> dict[str, Any]:
     return {**asdict(row), "tags": list(row.tags), "metrics": dict(row.metrics)}
-
-
-def _line(row: RunRow) -> tuple[str, ...]:
-    return (
-        row.run_id,
-        row.status,
-        row.started_at[:16].replace("T", " "),
-        clock(row.duration_s),
-        row.task,
-        ", ".join(row.tags),
-        ", ".join(f"{name} {figure(row.metrics[name])}" for name in _headline(row)),
-    )
-
-
-def _headline(row: RunRow) -> list[str]:
-    """At most two metrics that say how good a run is: what it was tested on, else validated, else trained."""
-    for split in ("test/", "validation/", "train/loss"):
-        names = sorted(name for name in row.metrics if name.startswith(split))
-        if names:
-            return sorted(names, key=lambda name: (not name.endswith(("/loss", "/perplexity", "/accuracy")), name))[:2]
-    return []
 
 
 def _print_json(document: dict[str, Any]) -> None:

@@ -3,22 +3,55 @@
 from __future__ import annotations
 
 import math
+import shutil
+import sys
+import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["clock", "figure", "plain", "table"]
+__all__ = ["cells", "clock", "figure", "plain", "table", "terminal_width", "trimmed"]
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Columns aligned by spaces, numbers to the right; no trailing spaces."""
     texts = [[plain(figure(cell) if isinstance(cell, float) else "" if cell is None else str(cell)) for cell in row] for row in rows]
-    widths = [max([len(name), *(len(row[place]) for row in texts)]) for place, name in enumerate(columns)]
+    widths = [max([cells(name), *(cells(row[place]) for row in texts)]) for place, name in enumerate(columns)]
     right = [bool(rows) and all(cell is None or (isinstance(cell, int | float) and not isinstance(cell, bool)) for cell in column)
              for column in (zip(*rows, strict=True) if rows else [[]] * len(columns))]  # fmt: skip
 
-    def line(cells: Sequence[str]) -> str:
-        return "  ".join(cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(cells, widths, right, strict=True)).rstrip()
+    def line(row: Sequence[str]) -> str:
+        blanks = [" " * (width - cells(cell)) for cell, width in zip(row, widths, strict=True)]
+        return "  ".join(b + cell if r else cell + b for cell, b, r in zip(row, blanks, right, strict=True)).rstrip()
 
     return "\n".join(line(row) for row in ([plain(name) for name in columns], *texts))
+
+
+def trimmed(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, width: int | None, spare: Sequence[str]
+) -> tuple[str, tuple[str, ...]]:
+    """A table of at most `width` cells, and the columns left out for it: those of `spare`, the first of them first.
+
+    width: None for no bound. A table that is too wide without them all stays so.
+    """
+    left_out: list[str] = []
+    while True:
+        kept = [place for place, name in enumerate(columns) if name not in left_out]
+        text = table([columns[place] for place in kept], [[row[place] for place in kept] for row in rows])
+        further = next((name for name in spare if name in columns and name not in left_out), None)
+        if width is None or further is None or max(map(cells, text.splitlines())) <= width:
+            return text, tuple(left_out)
+        left_out.append(further)
+
+
+def terminal_width() -> int | None:
+    """Cells of the terminal that standard output is; None where it is none, and nothing has to fit."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def cells(text: str) -> int:
+    """Cells of a terminal that a text takes: two for a wide sign, none for an accent that is set over another."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
 
 
 def plain(text: str) -> str:

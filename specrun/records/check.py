@@ -11,6 +11,7 @@ from specrun.errors import StoreError
 from specrun.records import store as duck
 from specrun.records.ingest import Positions, read_positions
 from specrun.records.journal_reader import CORRUPT, JournalFile, journal_files, read_journal
+from specrun.records.place import check_place
 from specrun.records.run_files import is_alive, read_final, read_run, run_folder
 from specrun.records.snapshots import Listing, current, list_runs, no_store
 
@@ -30,6 +31,7 @@ class Finding:
 
 def check(store: Path) -> list[Finding]:
     """Everything found, the snapshot first, then run by run. Raises StoreError when there is no store, or a newer one."""
+    check_place(store)
     if not store.is_dir():
         raise no_store(store)
     listing = list_runs(store)

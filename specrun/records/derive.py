@@ -61,10 +61,12 @@ SELECT d.run_id, coalesce(label.name, d.name), coalesce(d.final_status, state.st
     coalesce(d.final_reason, state.reason, ''), d.task, d.seed, coalesce(clock.attempts, 0),
     coalesce(d.started_at, clock.began),
     coalesce(d.finished_at, CASE WHEN coalesce(state.status, 'running') <> 'running' THEN clock.ended END),
-    coalesce(d.final_duration_s, clock.seconds, 0), coalesce(label.tags, d.tags), d.comparable, d.smoke, d.parent, d.spec_digest
+    greatest(coalesce(d.final_duration_s, 0), coalesce(clock.seconds, 0)), coalesce(label.tags, d.tags), d.comparable, d.smoke, d.parent,
+    d.spec_digest, d.experiment
 FROM described AS d
 LEFT JOIN state ON state.run_id = d.run_id LEFT JOIN label ON label.run_id = d.run_id LEFT JOIN clock ON clock.run_id = d.run_id
 """
+"""The end knows what the steps took; the journals span all of it, the report and starting too, unless a copy lacks some of them."""
 
 SUPERSEDED = tuple(_SUPERSEDED.format(table=table, touched=_TOUCHED) for table in ("metrics", "examples", "spans"))
 """Needed where a touched run was resumed."""

@@ -51,6 +51,8 @@ def describe(run_id: str, folder: Path) -> Described:
         "smoke": document.get("smoke", False),
         "parent": document.get("parent"),
         "spec_digest": document.get("spec_digest"),
+        # What a later attempt asked otherwise of the evaluation makes it another experiment.
+        "experiment": final.get("experiment") or document.get("experiment") or document.get("spec_digest"),
         "final_status": final.get("status"),
         "final_reason": final.get("reason"),
         "finished_at": timestamp_us(final.get("finished_at")),

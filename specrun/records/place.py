@@ -6,7 +6,6 @@ What a person mistook (a file, a folder of something else) is a UsageError, exit
 from __future__ import annotations
 
 import errno
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def check_place(store: Path) -> None:
     Raises UsageError `store-not-a-folder`, `not-a-store`, `bad-store`; StoreError `store-not-readable`.
     """
     try:
-        names = sorted(os.listdir(store))
+        names = sorted(path.name for path in store.iterdir())
     except FileNotFoundError:
         if store.is_symlink():
             raise UsageError(f"{store} is a link to nothing", code="store-not-a-folder", hint=_ELSEWHERE) from None

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from specrun.errors import StoreError, UsageError
-from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, RunRow, StepRow, SummaryRow
+from specrun.events import RunStatus
+from specrun.records.cautions import cautions
+from specrun.records.rows import AlertRow, ArtifactRow, Caution, ExampleRow, Point, RunRow, Spread, StepRow, SummaryRow
 from specrun.records.run_files import read_final, read_run, run_folder
+from specrun.records.seeds import ENDED_WELL, one_a_seed, spread
 
 if TYPE_CHECKING:
     import duckdb
 
 __all__ = ["Records", "open_records"]
 
-_RUN_COLUMNS = "run_id, name, status, reason, task, seed, attempts, started_at, finished_at, duration_s, tags, comparable"
+_RUN_COLUMNS = (
+    "run_id, name, status, reason, task, seed, attempts, started_at, finished_at, duration_s, tags, comparable, experiment, smoke"
+)
 _ISO = "strftime(time, '%Y-%m-%dT%H:%M:%S.%gZ')"
 """As `_iso` writes it; for many rows DuckDB is faster at it than Python."""
 
@@ -39,7 +45,7 @@ def open_records(store: Path, *, merge_first: bool = True) -> Iterator[Records]:
 
 
 class Records:
-    """Answers about runs. Run ids are whole ids, as `run` gives them for a unique beginning."""
+    """Answers about runs. Run ids are whole ids, as `run` gives them for a name or a unique beginning."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, store: Path) -> None:
         self._connection = connection
@@ -56,29 +62,36 @@ class Records:
         order: str | None = None,
         limit: int | None = None,
     ) -> list[RunRow]:
-        """Runs that meet every condition, newest first, or by `order`: started_at, name, duration, status."""
-        conditions: dict[str, Any] = {
-            "name = ?": name,
-            "status = ?": status,
-            "list_contains(tags, ?)": tag,
-            "task = ?": task,
-            "smoke = ?": smoke,
-        }
-        asked = {condition: value for condition, value in conditions.items() if value is not None}
-        where = " AND ".join(asked) or "true"
-        return self._runs(f"WHERE {where} ORDER BY {_order(order)}, run_id LIMIT ?", [*asked.values(), limit])
+        """Runs that meet every condition, newest first, or by `order`: started_at, name, duration, status.
 
-    def run(self, run_id: str) -> RunRow:
-        """One run, by its id or a beginning of it that no other has. Raises UsageError `unknown-run` or `ambiguous-run`."""
-        known = [row[0] for row in self._rows("SELECT run_id FROM runs ORDER BY run_id")]
-        found = [run_id] if run_id in known else [other for other in known if run_id and other.startswith(run_id)]
+        Raises UsageError `unknown-status`, `unknown-order`.
+        """
+        where, values = _conditions(name=name, status=status, tag=tag, task=task, smoke=smoke)
+        return self._runs(f"WHERE {where} ORDER BY {_order(order)}, run_id LIMIT ?", [*values, limit])
+
+    def run(self, run: str) -> RunRow:
+        """One run: by its id; by a name, the newest of that name; by a beginning that no other id has.
+
+        Raises UsageError `unknown-run` or `ambiguous-run`.
+        """
+        names: dict[str, str] = dict(self._rows("SELECT run_id, name FROM runs ORDER BY run_id"))
+        found = [run] if run in names else self.named(run)[:1] or [other for other in names if run and other.startswith(run)]
         if len(found) > 1:
-            raise UsageError(f"{len(found)} runs begin with {run_id!r}", code="ambiguous-run", hint=f"name one of: {_some(found)}")
+            raise UsageError(f"{len(found)} runs begin with {run!r}", code="ambiguous-run", hint=f"name one of: {_some(found)}")
         if not found:
-            near = difflib.get_close_matches(run_id, known, n=3, cutoff=0.4) or known[-3:]
-            hint = f"nearest: {_some(near)}; `specrun runs list` shows all {len(known)}" if known else f"{self.store} holds no runs yet"
-            raise UsageError(f"no run {run_id!r} in {self.store}", code="unknown-run", hint=hint)
+            known = sorted({*names, *names.values()})
+            near = difflib.get_close_matches(run, known, n=3, cutoff=0.4) or list(names)[-3:]
+            hint = f"nearest: {_some(near)}; `specrun runs list` shows all {len(names)}" if names else f"{self.store} holds no runs yet"
+            raise UsageError(f"no run {run!r} in {self.store}", code="unknown-run", hint=hint)
         return self._runs("WHERE run_id = ?", [found[0]])[0]
+
+    def named(self, name: str) -> list[str]:
+        """Ids of the runs of a name, newest first."""
+        return [row[0] for row in self._rows("SELECT run_id FROM runs WHERE name = ? ORDER BY started_at DESC, run_id", [name])]
+
+    def experiment(self, run: RunRow) -> list[RunRow]:
+        """The runs that differ from one by seed alone and that ended well, one a seed, the newest; in order of seeds."""
+        return one_a_seed(self._runs("WHERE experiment = ? AND smoke = ? ORDER BY started_at DESC, run_id", [run.experiment, run.smoke]))
 
     def document(self, run_id: str) -> dict[str, Any]:
         """run.json: what was asked, planned and found at the start."""
@@ -139,28 +152,67 @@ class Records:
         """The resolved spec, flattened: dotted path -> text."""
         return dict(self._rows("SELECT path, value FROM params WHERE run_id = ? ORDER BY path", [run_id]))
 
-    def best(self, metric: str, goal: Literal["minimize", "maximize"], limit: int = 10) -> list[tuple[RunRow, float]]:
+    def best(
+        self,
+        metric: str,
+        goal: Literal["minimize", "maximize"],
+        limit: int = 10,
+        *,
+        name: str | None = None,
+        status: str | None = None,
+        tag: str | None = None,
+        task: str | None = None,
+    ) -> list[tuple[RunRow, float]]:
         """The runs with the best value of a metric at any step, best first, each with that value; smoke runs apart.
 
-        Raises UsageError `unknown-metric`, naming the nearest, when no run has it.
+        Raises UsageError `unknown-metric`, naming the nearest, when no run has it; `unknown-status`.
         """
         value = "coalesce(minimum, final)" if goal == "minimize" else "coalesce(maximum, final)"
         direction = "ASC" if goal == "minimize" else "DESC"
+        where, values = _conditions(name=name, status=status, tag=tag, task=task, smoke=False)
         rows = self._rows(
-            f"SELECT s.run_id, {value} AS best FROM run_summary AS s JOIN runs AS r ON r.run_id = s.run_id"  # noqa: S608 - no text from outside
-            f" WHERE s.metric = ? AND NOT r.smoke AND isfinite({value}) ORDER BY best {direction}, s.run_id LIMIT ?",
-            [metric, limit],
+            f"SELECT s.run_id, {value} AS best FROM run_summary AS s JOIN (SELECT run_id FROM runs WHERE {where}) USING (run_id)"  # noqa: S608 - no text from outside
+            f" WHERE s.metric = ? AND isfinite({value}) ORDER BY best {direction}, s.run_id LIMIT ?",
+            [*values, metric, limit],
         )
         if not rows:
-            self._require_metric(metric)
+            self.require_metric(metric)
         found = {run.run_id: run for run in self._runs("WHERE run_id IN (SELECT unnest(?))", [[run_id for run_id, _ in rows]])}
         return [(found[run_id], best) for run_id, best in rows]
+
+    def over_seeds(self, metric: str, goal: Literal["minimize", "maximize"], experiments: Sequence[str]) -> dict[str, Spread]:
+        """By experiment, the best values of a metric at any step, over the seeds that ended well: of each the newest run."""
+        value = "coalesce(minimum, final)" if goal == "minimize" else "coalesce(maximum, final)"
+        rows = self._rows(
+            f"SELECT r.experiment, arg_max({value}, (r.started_at, r.run_id)) FROM run_summary AS s JOIN runs AS r USING (run_id)"  # noqa: S608 - no text from outside
+            f" WHERE s.metric = ? AND NOT r.smoke AND isfinite({value}) AND list_contains(?, r.status)"
+            " AND r.experiment IN (SELECT unnest(?)) GROUP BY r.experiment, r.seed ORDER BY r.experiment, r.seed",
+            [metric, list(ENDED_WELL), list(experiments)],
+        )
+        return {name: spread(value for _, value in group) for name, group in itertools.groupby(rows, key=lambda row: str(row[0]))}
+
+    def cautions(self, metric: str, run_ids: Sequence[str]) -> list[Caution]:
+        """Why these runs may not be ranked together by a metric; empty where they may."""
+        rows = self._rows(
+            "SELECT DISTINCT run_id, kind, key FROM steps WHERE kind IN ('data', 'tokenizer') AND run_id IN (SELECT unnest(?))"
+            " UNION ALL SELECT run_id, 'task', task FROM runs WHERE run_id IN (SELECT unnest(?))",
+            [list(run_ids), list(run_ids)],
+        )
+        return cautions(metric, rows)
 
     def sql(self, query: str, limit: int | None = None) -> tuple[list[str], list[tuple[Any, ...]]]:
         """The answer to one SELECT: column names and rows, at most `limit`. Raises UsageError for anything else."""
         from specrun.records.ask import ask
 
         return ask(self._connection, query, limit)
+
+    def require_metric(self, metric: str) -> None:
+        """Raise UsageError `unknown-metric`, naming the nearest, when no run has recorded a metric."""
+        known = [row[0] for row in self._rows("SELECT DISTINCT metric FROM run_summary ORDER BY metric")]
+        if metric not in known:
+            near = difflib.get_close_matches(metric, known, n=3, cutoff=0.4) or known[:5]
+            hint = f"nearest: {_some(near)}" if near else "no run has recorded a metric yet"
+            raise UsageError(f"no run has recorded {metric!r}", code="unknown-metric", hint=hint)
 
     def _runs(self, clause: str, values: Sequence[Any]) -> list[RunRow]:
         rows = self._rows(f"SELECT {_RUN_COLUMNS} FROM runs {clause}", values)  # noqa: S608 - clauses of this class, values bound
@@ -172,13 +224,6 @@ class Records:
         ):
             metrics[run_id][metric] = value
         return [_run_row(row, metrics[row[0]]) for row in rows]
-
-    def _require_metric(self, metric: str) -> None:
-        known = [row[0] for row in self._rows("SELECT DISTINCT metric FROM run_summary ORDER BY metric")]
-        if metric not in known:
-            near = difflib.get_close_matches(metric, known, n=3, cutoff=0.4) or known[:5]
-            hint = f"nearest: {_some(near)}" if near else "no run has recorded a metric yet"
-            raise UsageError(f"no run has recorded {metric!r}", code="unknown-metric", hint=hint)
 
     def _rows(self, query: str, values: Sequence[Any] | dict[str, Any] = ()) -> list[tuple[Any, ...]]:
         from specrun.records.store import Error
@@ -192,22 +237,31 @@ class Records:
 
 
 def _run_row(row: tuple[Any, ...], metrics: dict[str, float]) -> RunRow:
-    run_id, name, status, reason, task, seed, attempts, started_at, finished_at, duration_s, tags, comparable = row
+    values = dict(zip(_RUN_COLUMNS.split(", "), row, strict=True))
+    finished_at = values["finished_at"]
     return RunRow(
-        run_id=run_id,
-        name=name,
-        status=status,
-        reason=reason,
-        task=task,
-        seed=seed,
-        attempts=attempts,
-        started_at=_iso(started_at),
-        finished_at=None if finished_at is None else _iso(finished_at),
-        duration_s=duration_s,
-        tags=tuple(tags),
-        comparable=comparable,
-        metrics=metrics,
+        **{
+            **values,
+            "started_at": _iso(values["started_at"]),
+            "finished_at": None if finished_at is None else _iso(finished_at),
+            "tags": tuple(values["tags"]),
+            "experiment": values["experiment"] or "",
+            "metrics": metrics,
+        }
     )
+
+
+def _conditions(*, name: str | None, status: str | None, tag: str | None, task: str | None, smoke: bool | None) -> tuple[str, list[Any]]:
+    """A WHERE clause of the conditions that were given, and its values."""
+    if status is not None and status not in get_args(RunStatus):
+        near = difflib.get_close_matches(status, get_args(RunStatus), n=1)
+        hint = (f"did you mean {near[0]}? " if near else "") + f"one of: {', '.join(get_args(RunStatus))}"
+        raise UsageError(f"no run can have the status {status!r}", code="unknown-status", hint=hint)
+    conditions = {
+        "name = ?": name, "status = ?": status, "list_contains(tags, ?)": tag, "task = ?": task, "smoke = ?": smoke,
+    }  # fmt: skip
+    asked = {condition: value for condition, value in conditions.items() if value is not None}
+    return " AND ".join(asked) or "true", list(asked.values())
 
 
 def _order(order: str | None) -> str:

@@ -14,6 +14,7 @@ from specrun.errors import StoreError
 from specrun.records import store as duck
 from specrun.records.ingest import ALL_TABLES, drop_scaffolding, ingest
 from specrun.records.news import NO_NEWS, News, find_news
+from specrun.records.place import check_place
 from specrun.records.run_files import is_alive
 from specrun.records.snapshots import Listing, current, list_runs, no_store
 
@@ -29,6 +30,7 @@ _ATTEMPTS = 5
 @contextlib.contextmanager
 def open_view(store: Path, *, merge_first: bool = True) -> Iterator[duck.Connection]:
     """A connection that can read the records and nothing else. Raises StoreError when there is no store, or a newer one."""
+    check_place(store)
     if not store.is_dir():
         raise no_store(store)
     with duck.connect() as connection:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from specrun.errors import StoreError
 from specrun.records.atomic import atomic_write, storage_failure, sync_folder
+from specrun.records.place import check_place
 
 __all__ = ["Listing", "current", "generation_of", "list_runs", "merge_lock", "no_store", "publish", "remove_markers", "scratch_file"]
 
@@ -107,10 +108,9 @@ def publish(store: Path, scratch: Path) -> Path:
 @contextlib.contextmanager
 def merge_lock(store: Path) -> Iterator[bool]:
     """Hold the lock of the one process that merges; gives False at once when another holds it or the store is read-only."""
+    check_place(store)
     if not store.is_dir():
-        raise StoreError(
-            f"there is no store at {store}", code="no-store", hint="run `specrun apply SPEC` first, or name one with --store DIR"
-        )
+        raise no_store(store)
     try:
         descriptor = os.open(store / "merge.lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError:

@@ -38,7 +38,7 @@ __all__ = [
     "use_cores",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 STORAGE_VERSION = "v1.5.0"
 """The form of the file: what every duckdb of the supported range opens."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from specrun.cli.main import run as specrun
-from specrun.cli.tables import clock, figure, plain, table
+from specrun.cli.tables import cells, clock, figure, plain, table
 from specrun.events import Alert, Artifact, Status, StepRecord
 from specrun.records.journal import Journal
 from specrun.records.run_files import mark_active, unmark_active, write_final, write_run
@@ -31,7 +32,7 @@ def call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Call:
     return run
 
 
-def make_run(store: Path, run_id: str, *, loss: float, alive: bool = False, **description: Any) -> None:
+def make_run(store: Path, run_id: str, *, loss: float, alive: bool = False, status: str = "completed", **description: Any) -> None:
     folder = store / "runs" / run_id
     folder.mkdir(parents=True)
     document = {
@@ -62,7 +63,7 @@ def make_run(store: Path, run_id: str, *, loss: float, alive: bool = False, **de
         journal.emit(StepRecord("train", "train", "9e12ab", "run", "new", {"seconds": 660}, {"seconds": 652}))
     if not alive:
         gates = [{"expression": "test/perplexity < 60", "passed": True, "value": 58.3}]
-        final = {"status": "completed", "reason": "", "finished_at": "2026-01-02T03:15:00Z", "duration_s": 652.0, "gates": gates}
+        final = {"status": status, "reason": "", "finished_at": "2026-01-02T03:15:00Z", "duration_s": 652.0, "gates": gates}
         write_final(folder, {**final, "metrics": {"test/loss": loss, "test/perplexity": 58.3}})
         unmark_active(store, run_id)
 
@@ -125,6 +126,120 @@ def test_an_unknown_run_names_the_nearest_and_exits_2(tmp_path: Path, call: Call
     assert (code, out) == (2, "")
     assert err.startswith("unknown-run: no run 'gtp-0001'")
     assert "nearest: gpt-0001" in err
+
+
+def test_a_name_means_its_newest_run_and_says_which(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "gpt-0001", loss=1.5)
+    assert call("runs", "show", "gpt")[2] == ""
+    make_run(tmp_path, "gpt-0002", loss=1.5, started_at="2026-01-04T00:00:00Z")
+    make_run(tmp_path, "gpt-0003", loss=1.5, started_at="2026-01-03T00:00:00Z")
+    code, out, err = call("runs", "show", "gpt")
+    assert (code, out.split()[0]) == (0, "gpt-0002")
+    assert err == "gpt is the name of 3 runs; this is the newest, gpt-0002\n"
+    assert call("runs", "tag", "gpt", "a")[1] == "gpt-0002: a\n"
+    assert call("runs", "show", "gpt-000")[0] == 2
+
+
+def test_an_id_is_itself_even_where_it_is_a_name_too(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "gpt", loss=1.5, name="other")
+    make_run(tmp_path, "gpt-0002", loss=1.5, started_at="2026-01-04T00:00:00Z")
+    code, out, err = call("runs", "show", "gpt")
+    assert (code, out.split()[0], err) == (0, "gpt", "")
+
+
+def test_a_name_of_several_runs_removes_none_and_lists_them(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "gpt-0001", loss=1.5)
+    make_run(tmp_path, "gpt-0002", loss=1.5, started_at="2026-01-04T00:00:00Z")
+    code, out, err = call("runs", "remove", "gpt", "--yes")
+    assert (code, out) == (2, "")
+    assert err.startswith("ambiguous-run: gpt is the name of 2 runs: gpt-0002, gpt-0001\n")
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["gpt-0001", "gpt-0002"]
+    assert call("runs", "remove", "gpt-0002", "--yes")[0] == 0
+    assert call("runs", "remove", "gpt", "--yes")[:2] == (0, "removed gpt-0001\n")
+
+
+def test_the_nearest_of_an_unknown_run_may_be_a_name(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "3f-0001", loss=1.5, name="shakespeare")
+    assert "nearest: shakespeare" in call("runs", "show", "shakespere")[2]
+
+
+def test_smoke_runs_are_listed_from_their_own_stores(tmp_path: Path, call: Call) -> None:
+    smoke = tmp_path / "smoke" / "100-1"
+    make_run(smoke, "gpt-0001", loss=1.0, smoke=True)
+    assert call("runs", "list")[1] == f"no runs yet in {tmp_path}; --smoke lists its smoke runs\n"
+    assert call("runs", "list", "--smoke")[1].splitlines()[1].split()[0] == "gpt-0001"
+    [run] = json.loads(call("runs", "list", "--smoke", "--json")[1])["runs"]
+    assert (run["run_id"], run["store"]) == ("gpt-0001", str(smoke))
+    code, _, err = call("runs", "show", "gpt")
+    assert code == 2
+    assert f"--store {smoke}" in err
+
+
+def test_a_status_that_no_run_can_have_is_an_error_with_the_nearest(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "gpt-0001", loss=1.5)
+    for command in (("list",), ("best", "validation/loss")):
+        code, _, err = call("runs", *command, "--status", "complete")
+        assert code == 2
+        assert "did you mean completed?" in err
+
+
+def test_a_metric_can_be_asked_for_in_a_list(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "gpt-0001", loss=1.5)
+    header, row = call("runs", "list", "--metric", "train/loss")[1].splitlines()
+    assert (header.split()[-1], row.split()[-1]) == ("train/loss", "1.5")
+    assert call("runs", "list", "--metric", "train/los")[0] == 2
+
+
+def test_a_ranking_holds_only_the_runs_asked_for(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "a-0001", loss=1.0, name="a", tags=["x"])
+    make_run(tmp_path, "b-0002", loss=2.0, name="b", task="forecasting", status="failed")
+    for option, value, wanted in (
+        ("--name", "b", "b-0002"), ("--tag", "x", "a-0001"), ("--task", "forecasting", "b-0002"), ("--status", "failed", "b-0002"),
+    ):  # fmt: skip
+        document = json.loads(call("runs", "best", "validation/loss", option, value, "--json")[1])
+        assert [run["run_id"] for run in document["runs"]] == [wanted]
+    assert call("runs", "best", "validation/loss", "--tag", "none")[:2] == (0, f"no such runs in {tmp_path}\n")
+
+
+def plan(**keys: str) -> list[dict[str, Any]]:
+    return [{"id": kind, "kind": kind, "key": key, "action": "run", "reason": "new", "predicted": {}} for kind, key in keys.items()]
+
+
+def test_perplexity_of_several_tokenizers_is_not_ranked_in_silence(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "a-0001", loss=1.0, plan=plan(data="d", tokenizer="t1"))
+    make_run(tmp_path, "b-0002", loss=2.0, plan=plan(data="d", tokenizer="t1"))
+    assert call("runs", "best", "validation/loss")[2] == ""
+    make_run(tmp_path, "c-0003", loss=3.0, plan=plan(data="d", tokenizer="t2"))
+    err = call("runs", "best", "validation/loss")[2]
+    assert err.startswith("warning: different-tokenizers: these runs have 2 different tokenizers")
+    assert "validation/bits_per_byte" in err
+    document = json.loads(call("runs", "best", "validation/loss", "--json")[1])
+    assert [warning["code"] for warning in document["warnings"]] == ["different-tokenizers"]
+    assert call("runs", "best", "validation/loss", "--limit", "2")[2] == ""
+
+
+def test_runs_of_a_fallback_source_are_marked(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "a-0001", loss=1.0, comparable=False)
+    assert "completed, not comparable" in call("runs", "best", "validation/loss")[1]
+    assert "completed, not comparable" in call("runs", "list")[1]
+
+
+def test_seeds_of_one_experiment_have_a_mean_and_a_deviation(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "a-0001", loss=1.0, seed=1, experiment="e")
+    assert "seeds of this" not in call("runs", "show", "a-0001")[1]
+    assert "OVER SEEDS" not in call("runs", "best", "validation/loss")[1]
+    make_run(tmp_path, "a-0002", loss=2.0, seed=2, experiment="e")
+    make_run(tmp_path, "a-0003", loss=9.0, seed=3, experiment="e", status="failed")
+    make_run(tmp_path, "b-0004", loss=9.0, seed=2, experiment="other")
+    document = json.loads(call("runs", "show", "a-0001", "--json")[1])
+    assert document["seeds"] == [{"run_id": "a-0001", "seed": 1}, {"run_id": "a-0002", "seed": 2}]
+    assert document["over_seeds"]["test/loss"] == {"mean": 1.5, "standard_deviation": pytest.approx(0.5**0.5), "n": 2}
+    assert "2 seeds of this: a-0001 (1), a-0002 (2)" in call("runs", "show", "a-0001")[1]
+    best = json.loads(call("runs", "best", "validation/loss", "--json")[1])["runs"]
+    assert [(run["run_id"], run["over_seeds"] and run["over_seeds"]["n"]) for run in best] == [
+        ("a-0001", 2), ("a-0002", 2), ("a-0003", 2), ("b-0004", 1),
+    ]  # fmt: skip
+    assert "1.5 ± 0.71 (2 seeds)" in call("runs", "best", "validation/loss")[1]
 
 
 def test_the_best_runs_are_in_order(tmp_path: Path, call: Call) -> None:
@@ -190,6 +305,26 @@ def test_figures_have_four_digits() -> None:
         "nan",
         "-inf",
     ]
+
+
+def test_a_narrow_terminal_loses_columns_in_order_and_says_so(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(tmp_path, "gpt-0001", loss=1.5, tags=["baseline"])
+    whole = call("runs", "list")[1]
+    for width in (200, 80, 60, 40):
+        monkeypatch.setattr("specrun.cli.run_table.terminal_width", lambda width=width: width)
+        _, out, err = call("runs", "list")
+        header = out.splitlines()[0]
+        assert max(map(len, out.splitlines())) <= width
+        assert header.startswith("RUN       STATUS")
+        left_out = err.removeprefix("not shown for want of width: ").strip().split(", ") if err else []
+        assert sorted([*filter(None, re.split("  +", header)), *left_out]) == sorted(re.split("  +", whole.splitlines()[0]))
+    assert "test/loss" in header
+
+
+def test_columns_hold_wide_signs_and_accents() -> None:
+    lines = table(("NAME", "N"), [("日本", 1), ("e\u0301", 22), ("abcd", 3)]).splitlines()
+    assert lines == ["NAME   N", "日本   1", "e\u0301     22", "abcd   3"]
+    assert {cells(line) for line in lines} == {8}
 
 
 def test_a_table_keeps_columns_apart() -> None:

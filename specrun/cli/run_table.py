@@ -1,0 +1,94 @@
+"""Owns the tables of `specrun runs list` and `best`: which columns there are, and which go first on a narrow terminal."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from specrun.cli.tables import clock, figure, terminal_width, trimmed
+from specrun.records.rows import RunRow, Spread
+
+__all__ = ["best_table", "runs_table", "spread_text"]
+
+_MOST_METRICS = 3
+_FIRST = ("loss", "perplexity", "accuracy")
+
+
+def runs_table(rows: Sequence[RunRow], *, metrics: Sequence[str] | None = None, places: Sequence[str] | None = None) -> str:
+    """A run a line. metrics: those to show; absent means the ones that say most. places: the store of each, for smoke runs."""
+    shown = list(metrics) if metrics else _headlines(rows)
+    table: dict[str, list[object]] = {
+        "RUN": [row.run_id for row in rows],
+        **_names(rows),
+        "STATUS": [_status(row) for row in rows],
+        "STARTED (UTC)": [row.started_at[:16].replace("T", " ") for row in rows],
+        "TIME": [clock(row.duration_s) for row in rows],
+        "TASK": [row.task for row in rows],
+        **{name: [row.metrics.get(name) for row in rows] for name in shown},
+        **_tags(rows),
+        **({"STORE": list(places)} if places is not None else {}),
+    }
+    return _fit(table, spare=(*reversed(shown[2:]), "TASK", *reversed(shown[1:2]), "TAGS", "STARTED (UTC)", "TIME", "NAME", *shown[:1]))
+
+
+def best_table(found: Sequence[tuple[RunRow, float]], metric: str, over_seeds: Mapping[str, Spread]) -> str:
+    """A ranking. over_seeds: by experiment; shown where some run has more than one seed."""
+    rows = [row for row, _ in found]
+    spreads = [over_seeds.get(row.experiment) for row in rows]
+    several = any(spread is not None and spread.n > 1 for spread in spreads)
+    table: dict[str, list[object]] = {
+        "": list(range(1, len(rows) + 1)),
+        "RUN": [row.run_id for row in rows],
+        **_names(rows),
+        metric: [value for _, value in found],
+        **({"OVER SEEDS": [spread_text(spread) if spread and spread.n > 1 else "" for spread in spreads]} if several else {}),
+        "STATUS": [_status(row) for row in rows],
+        **_tags(rows),
+    }
+    return _fit(table, spare=("TAGS", "NAME", "OVER SEEDS", "STATUS"))
+
+
+def spread_text(spread: Spread) -> str:
+    """`3.51 ± 0.02 (3 seeds)`; of one seed the figure alone."""
+    if spread.standard_deviation is None:
+        return figure(spread.mean) + (f" ({spread.n} seeds)" if spread.n > 1 else "")
+    return f"{figure(spread.mean)} ± {spread.standard_deviation:.2g} ({spread.n} seeds)"
+
+
+def _fit(table: Mapping[str, Sequence[object]], *, spare: Sequence[str]) -> str:
+    text, left_out = trimmed(list(table), list(zip(*table.values(), strict=True)), width=terminal_width(), spare=spare)
+    if left_out:
+        print(f"not shown for want of width: {', '.join(left_out)}", file=sys.stderr)
+    return text
+
+
+def _status(row: RunRow) -> str:
+    return row.status if row.comparable else f"{row.status}, not comparable"
+
+
+def _names(rows: Sequence[RunRow]) -> dict[str, list[object]]:
+    """A column of names, where some id does not begin with its run's name."""
+    told = all(re.fullmatch(re.escape(row.name) + r"-[0-9a-f]+", row.run_id) for row in rows)
+    return {} if told else {"NAME": [row.name for row in rows]}
+
+
+def _tags(rows: Sequence[RunRow]) -> dict[str, list[object]]:
+    return {"TAGS": [", ".join(row.tags) for row in rows]} if any(row.tags for row in rows) else {}
+
+
+def _headlines(rows: Sequence[RunRow]) -> list[str]:
+    """The metrics that say how good most of the runs are: what they were tested on, else validated, else trained."""
+    counts = Counter(name for row in rows for name in _headline(row))
+    return [name for name, _ in counts.most_common(_MOST_METRICS)]
+
+
+def _headline(row: RunRow) -> list[str]:
+    for split in ("test/", "validation/", "train/loss"):
+        names = sorted(name for name in row.metrics if name.startswith(split))
+        if names:
+            return sorted(names, key=lambda name: (_FIRST.index(end) if (end := name.rpartition("/")[2]) in _FIRST else len(_FIRST), name))[
+                :2
+            ]
+    return []

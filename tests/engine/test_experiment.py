@@ -1,0 +1,42 @@
+"""Runs of one experiment differ by seed alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from specrun.engine.experiment import experiment_digest
+from specrun.engine.prepare import Request, load
+from tests.engine.conftest import TINY
+
+DATA = {"splits": {"train": {"sha256": "aa"}, "validation": {"sha256": "bb"}}}
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> str:
+    (tmp_path / "spec.yaml").write_text(TINY)
+    return str(tmp_path / "spec.yaml")
+
+
+def digest(spec: str, *sets: str) -> str:
+    return experiment_digest(load(Request(spec, Path("store"), sets)).spec, DATA)
+
+
+@pytest.mark.parametrize(
+    "change", ["seeds=[1,2]", "name=other", "tags=[a]", "report.formats=[md]", "schedule.log_every=3 steps", "hardware.threads=2"]
+)
+def test_seeds_names_reports_and_hardware_leave_an_experiment_what_it_is(spec: str, change: str) -> None:
+    assert digest(spec, change) == digest(spec)
+
+
+@pytest.mark.parametrize("change", ["model.width=32", "schedule.duration=13 steps", "data.sequence_length=8", "schedule.batch_size=2"])
+def test_what_changes_a_figure_makes_another_experiment(spec: str, change: str) -> None:
+    assert digest(spec, change) != digest(spec)
+
+
+def test_other_contents_under_the_same_spec_are_another_experiment(spec: str) -> None:
+    loaded = load(Request(spec, Path("store"))).spec
+    assert experiment_digest(loaded, DATA) != experiment_digest(
+        loaded, {"splits": {"train": {"sha256": "cc"}, "validation": {"sha256": "bb"}}}
+    )

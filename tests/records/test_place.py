@@ -1,0 +1,81 @@
+"""Which paths can be a store: nothing yet, an empty folder, a store; and what is said of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from specrun.errors import SpecrunError, StoreError, UsageError
+from specrun.records.place import check_place, smoke_stores, store_of
+
+
+@pytest.mark.parametrize(
+    "names", [(), (".gitignore",), ("lost+found",), ("store.json", "notes.txt"), ("fingerprints.json",), ("steps", "results")]
+)
+def test_what_is_empty_or_a_store_is_a_place_for_one(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    check_place(tmp_path)
+    check_place(tmp_path / "absent" / "deeper")
+
+
+def test_runs_make_a_store_whatever_lies_beside_them(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    with pytest.raises(UsageError):
+        check_place(tmp_path)
+    (tmp_path / "runs" / "a" / "run.json").touch()
+    check_place(tmp_path)
+
+
+def refused(place: Path, kind: type[SpecrunError], code: str) -> str:
+    with pytest.raises(kind) as caught:
+        check_place(place)
+    assert caught.value.code == code
+    return f"{caught.value.message}\n{caught.value.hint}"
+
+
+def test_a_folder_of_something_else_is_refused_with_what_is_there(tmp_path: Path) -> None:
+    for name in "edcba":
+        (tmp_path / name).touch()
+    said = refused(tmp_path, UsageError, "not-a-store")
+    assert "it holds a, b, c and 2 more" in said
+    assert "--store" in said
+
+
+def test_a_file_is_refused_by_its_own_name_also_from_below(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "deeper" / "still"):
+        assert f"{tmp_path / 'file'} is a file" in refused(place, UsageError, "store-not-a-folder")
+
+
+def test_a_link_to_nothing_and_a_name_that_cannot_be_are_usage_errors(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "absent")
+    refused(tmp_path / "link", UsageError, "store-not-a-folder")
+    refused(tmp_path / ("x" * 300), UsageError, "bad-store")
+    refused(tmp_path / "a\0b", UsageError, "bad-store")
+
+
+def test_a_folder_that_the_machine_refuses_is_no_mistake_of_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert "permission denied" in refused(tmp_path, StoreError, "store-not-readable")
+
+
+def test_an_empty_name_is_not_the_current_folder() -> None:
+    for text in ("", "  "):
+        with pytest.raises(UsageError, match="--store is empty"):
+            store_of(text)
+    assert store_of(".") == Path()
+
+
+def test_smoke_stores_are_folders_in_the_order_of_their_making(tmp_path: Path) -> None:
+    assert smoke_stores(tmp_path) == []
+    for name in ("200-7", "100-9"):
+        (tmp_path / "smoke" / name).mkdir(parents=True)
+        (tmp_path / "smoke" / f"{name}.lock").touch()
+    assert [path.name for path in smoke_stores(tmp_path)] == ["100-9", "200-7"]
