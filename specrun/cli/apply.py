@@ -31,7 +31,6 @@ def run(
     from specrun.engine.plan import Request
     from specrun.engine.planfile import is_plan, prepare_plan
     from specrun.engine.prepare import prepare
-    from specrun.engine.summary import summary_lines
     from specrun.errors import UsageError
 
     if is_plan(Path(spec)):
@@ -48,7 +47,7 @@ def run(
         print("\n".join([*prepared.lines(), ""]), file=sys.stderr)
     with progress(sys.stderr) as show:
         outcome = execute(prepared, show=show)
-    print(json.dumps(outcome.as_document(), indent=2) if as_json else "\n".join(summary_lines(outcome)))
+    print(json.dumps(outcome.as_document(), indent=2) if as_json else outcome)
     for run_outcome in outcome.runs:
         if run_outcome.error:
             print(f"{run_outcome.run_id}: {run_outcome.error}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ class Run:
         return tuple(gate for gate in self.gates if not gate.passed)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Outcome:
     """All of an apply."""
 
@@ -62,6 +63,17 @@ class Outcome:
         if errors:
             return max(errors)
         return GateFailed.exit_code if any(run.failed_gates for run in self.runs) else 0
+
+    def __str__(self) -> str:
+        from specrun.engine.summary import summary_lines
+
+        return "\n".join(summary_lines(self))
+
+    def __repr__(self) -> str:
+        return f"<Outcome {', '.join(f'{run.run_id} {run.status}' for run in self.runs) or 'without runs'}>"
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def as_document(self) -> dict[str, Any]:
         """The `apply --json` document."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from specrun.errors import StoreError, UsageError
 from specrun.events import RunStatus
 from specrun.records.cautions import cautions
+from specrun.records.place import store_of
 from specrun.records.rows import AlertRow, ArtifactRow, Caution, ExampleRow, Point, RunRow, Spread, StepRow, SummaryRow
 from specrun.records.run_files import read_final, read_run, run_folder
 from specrun.records.seeds import ENDED_WELL, one_a_seed, spread
@@ -33,13 +34,14 @@ _ORDERS = {"started_at": "started_at DESC", "name": "name", "duration": "duratio
 
 
 @contextlib.contextmanager
-def open_records(store: Path, *, merge_first: bool = True) -> Iterator[Records]:
+def open_records(store: Path | str, *, merge_first: bool = True) -> Iterator[Records]:
     """The records of a store, as they are now. merge_first: also bring the snapshot up to date, where that is worth it.
 
     Raises StoreError when there is no store or a newer specrun wrote it.
     """
     from specrun.records.reader import open_view
 
+    store = store_of(store)
     with open_view(store, merge_first=merge_first) as connection:
         yield Records(connection, store)
 
