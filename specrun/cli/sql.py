@@ -44,14 +44,15 @@ def run(
     shown = rows[:limit]
     if json_ or format_ is Format.json:
         cells = [[_plain_value(cell) for cell in row] for row in shown]
-        document = flag_non_finite({"format_version": 1, "columns": columns, "rows": cells})
+        truncated = len(rows) > limit
+        document = flag_non_finite({"format_version": 1, "columns": columns, "rows": cells, "truncated": truncated})
         print(json.dumps(document, indent=2, ensure_ascii=False))
     elif format_ is Format.csv:
         sys.stdout.write(csv_text(columns, shown))
     else:
         print(table(columns, [[_cell_text(cell) for cell in row] for row in shown]))
     if len(rows) > limit:
-        print(f"the first {limit} rows; --limit shows more", file=sys.stderr)
+        print(f"the first {limit} of more rows; --limit shows more", file=sys.stderr)
 
 
 def csv_text(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -28,6 +28,7 @@ __all__ = [
     "Connection",
     "Error",
     "Forbidden",
+    "Interrupted",
     "attach",
     "connect",
     "create_tables",
@@ -45,6 +46,10 @@ STORAGE_VERSION = "v1.5.0"
 Connection = duckdb.DuckDBPyConnection
 Error = duckdb.Error
 Forbidden = duckdb.PermissionException
+Interrupted = duckdb.InterruptException
+
+INTERRUPTED = "Query interrupted"
+"""What DuckDB's RuntimeError says of a query that a signal ended."""
 
 MANY_BYTES = 16 * 1024 * 1024
 """From here on several threads are worth their start."""
@@ -126,7 +131,14 @@ def connect() -> Iterator[Connection]:
     """An in-memory database that installs and loads no extension of its own accord."""
     connection = duckdb.connect(":memory:", config=_SETTINGS)
     try:
+        with contextlib.suppress(duckdb.Error):  # a build without time zones has UTC alone
+            connection.execute("SET TimeZone = 'UTC'")
         yield connection
+    except (RuntimeError, duckdb.InterruptException) as error:
+        # DuckDB takes Ctrl-C for itself while a query runs, and gives this instead.
+        if isinstance(error, duckdb.InterruptException) or str(error) == INTERRUPTED:
+            raise KeyboardInterrupt from error
+        raise
     finally:
         connection.close()
 

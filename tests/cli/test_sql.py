@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -73,7 +76,41 @@ def test_a_longer_answer_says_that_it_was_cut(store: Path, capsys: pytest.Captur
     code, out, err = ask(store, capsys, "SELECT * FROM range(5)", "--limit", "3")
     assert code == 0
     assert len(out.splitlines()) == 4
-    assert err == "the first 3 rows; --limit shows more\n"
+    assert err == "the first 3 of more rows; --limit shows more\n"
+    for limit, truncated in (("3", True), ("5", False)):
+        assert json.loads(ask(store, capsys, "SELECT * FROM range(5)", "--json", "--limit", limit)[1])["truncated"] is truncated
+
+
+def test_times_with_a_zone_are_utc_in_every_format(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    moment = "TIMESTAMPTZ '2026-01-02 03:04:05+02'"
+    query = f"SELECT {moment} AS t, [{moment}] AS l, {{'a': {moment}}} AS s, {moment} > now() - INTERVAL 100 YEAR AS b;  -- no comment"
+    _, out, _ = ask(store, capsys, query, "--json")
+    document = json.loads(out)
+    assert document["columns"] == ["t", "l", "s", "b"]
+    assert document["rows"] == [["2026-01-02T01:04:05Z", ["2026-01-02T01:04:05Z"], {"a": "2026-01-02T01:04:05Z"}, True]]
+    assert "2026-01-02T01:04:05Z" in ask(store, capsys, f"SELECT {moment}", "--format", "csv")[1]
+    assert ask(store, capsys, "SELECT now()")[0] == 0
+
+
+def test_the_order_of_rows_stands_where_times_have_a_zone(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    query = "SELECT a, now() FROM range(5) t(a) ORDER BY a DESC"
+    assert [row[0] for row in json.loads(ask(store, capsys, query, "--json")[1])["rows"]] == [4, 3, 2, 1, 0]
+
+
+def test_an_error_keeps_what_duckdb_suggests(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    err = ask(store, capsys, "SELECT * FROM run")[2]
+    assert err.startswith("invalid-sql: Table with name run does not exist! Did you mean")
+    assert "LINE 1" not in err
+
+
+def test_an_interrupt_of_a_query_ends_it_quietly(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    code, out, err = ask(store, capsys, "SELECT count(*) FROM range(1000000000000) t(a) WHERE a % 7 = 3")
+    timer.join()
+    assert (code, out) == (130, "")
+    assert "Traceback" not in err
+    assert "internal-error" not in err
 
 
 @pytest.mark.parametrize(
