@@ -1,18 +1,14 @@
-"""Live progress of an apply: a redrawn bar in a terminal, plain lines elsewhere. Shows events; keeps nothing."""
+"""Live progress of an apply: plain lines for logs and pipes; a terminal gets `bars`. Shows events; keeps nothing."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TextIO
 
-from specrun.events import Alert, Emit, Event, Example, Message, Metrics, Progress
+from specrun.events import Alert, Emit, Event, Example, Message, Metrics, Progress, StepRecord
 from specrun.plan import figures
-
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bars
-    from rich.progress import TaskID
 
 _PLAIN_EVERY_SECONDS = 5.0
 _SAMPLE_CHARACTERS = 160
@@ -22,22 +18,32 @@ _SAMPLE_CHARACTERS = 160
 def progress(stream: TextIO) -> Iterator[Emit]:
     """Yield the function that shows events on the stream. A stream that closes ends the showing, not the run."""
     if stream.isatty():
-        with _terminal(stream) as show:
+        from specrun.cli.bars import terminal
+
+        with terminal(stream) as show:
             yield Guarded(show).show
     else:
         yield Guarded(PlainProgress(stream).show).show
 
 
 class Guarded:
-    """Shows until the stream fails, then keeps quiet: whoever watched has gone, the training goes on."""
+    """Shows until the stream fails, then keeps quiet: whoever watched has gone, the training goes on.
+
+    That a step has ended is passed on once; the records of runs that share it say so again.
+    """
 
     def __init__(self, show: Emit) -> None:
         self._show: Emit | None = show
+        self._ended: set[str] = set()
 
     def show(self, event: Event) -> None:
         """Pass the event on, as long as there is someone to see it."""
         if self._show is None:
             return
+        if isinstance(event, StepRecord) and event.actual:
+            if event.id in self._ended:
+                return
+            self._ended.add(event.id)
         try:
             self._show(event)
         except (OSError, ValueError):
@@ -89,25 +95,39 @@ class PlainProgress:
 
 def position(event: Progress) -> str:
     """`step 700/1200  58 %`."""
+    return "  ".join(filter(None, (count_text(event), share_text(event))))
+
+
+def count_text(event: Progress) -> str:
+    """`step 700/1200`."""
+    return f"{event.unit} {event.done:,}" if event.total is None else f"{event.unit} {event.done:,}/{event.total:,}"
+
+
+def share_text(event: Progress) -> str:
+    """`58 %`; empty without a total."""
     if event.total is None:
-        return f"{event.unit} {event.done:,}"
-    share = f"{100 * event.done / event.total:.0f} %" if event.total else "100 %"
-    return f"{event.unit} {event.done:,}/{event.total:,}  {share}"
+        return ""
+    return f"{100 * event.done / event.total:.0f} %" if event.total else "100 %"
 
 
 def values_text(event: Progress) -> str:
     """`loss 4.012  lr 0.0005  best 4.187 @ 600  28.4k tok/s`."""
+    return "  ".join(value_texts(event).values())
+
+
+def value_texts(event: Progress) -> dict[str, str]:
+    """Each value that came with the progress, as text, by its name."""
     values = event.values
-    parts = []
+    parts = {}
     if "loss" in values:
-        parts.append(f"loss {values['loss']:.4f}")
+        parts["loss"] = f"loss {values['loss']:.4f}"
     if "learning_rate" in values:
-        parts.append(f"lr {values['learning_rate']:.2e}")
+        parts["learning_rate"] = f"lr {values['learning_rate']:.2e}"
     if "best" in values:
-        parts.append(f"best {values['best']:.4f} @ {values.get('best_step', 0):.0f}")
+        parts["best"] = f"best {values['best']:.4f} @ {values.get('best_step', 0):.0f}"
     if "tokens_per_second" in values:
-        parts.append(f"{figures.rate(values['tokens_per_second'])} tok/s")
-    return "  ".join(parts)
+        parts["tokens_per_second"] = f"{figures.rate(values['tokens_per_second'])} tok/s"
+    return parts
 
 
 def line_of(event: Event) -> str | None:
@@ -116,6 +136,9 @@ def line_of(event: Event) -> str | None:
         return event.text
     if isinstance(event, Alert):
         return f"{event.level}: {event.message}"
+    if isinstance(event, StepRecord):
+        ended = event.action in ("run", "resume") and "seconds" in event.actual
+        return f"{event.id}: done in {figures.seconds(event.actual['seconds'])}" if ended else None
     if isinstance(event, Metrics) and any(name.startswith(("validation/", "test/")) for name in event.values):
         shown = [f"{name} {figures.metric(value)}" for name, value in event.values.items()]
         return f"step {event.step:,}: {', '.join(shown)}"
@@ -124,41 +147,3 @@ def line_of(event: Event) -> str | None:
         what = "sample of the best checkpoint" if event.name.startswith("final") else "sample"
         return f'{what}: "{text[:_SAMPLE_CHARACTERS]}{"…" if len(text) > _SAMPLE_CHARACTERS else ""}"'
     return None
-
-
-@contextmanager
-def _terminal(stream: TextIO) -> Iterator[Emit]:
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as RichProgress
-
-    console = Console(file=stream, highlight=False, markup=False)
-    columns = (
-        TextColumn("  {task.description:<10}", markup=False),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[text]}", markup=False),
-    )
-    with RichProgress(*columns, console=console, transient=False) as bars:
-        yield _Redrawn(bars).show
-
-
-class _Redrawn:
-    """A bar a step; other events are printed above the bars."""
-
-    def __init__(self, bars: Bars) -> None:
-        self._bars = bars
-        self._tasks: dict[str, tuple[TaskID, Pace]] = {}
-
-    def show(self, event: Event) -> None:
-        if not isinstance(event, Progress):
-            text = line_of(event)
-            if text is not None:
-                self._bars.console.print(f"  {text}", soft_wrap=True)
-            return
-        if event.producer not in self._tasks:
-            task = self._bars.add_task(event.producer, total=event.total, text="")
-            self._tasks[event.producer] = (task, Pace(event, clock=time.monotonic))
-        task, pace = self._tasks[event.producer]
-        eta = pace.eta_seconds(event)
-        tail = f"  ETA {figures.seconds(eta)}" if eta else ""
-        self._bars.update(task, completed=event.done, total=event.total, text=f"{position(event)}  {values_text(event)}{tail}")

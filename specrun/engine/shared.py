@@ -11,10 +11,10 @@ from specrun.engine.locks import wait_for
 from specrun.engine.outcome import StepOutcome
 from specrun.engine.plan import Plan
 from specrun.engine.prepare import digests_now, refresh, without_retries
-from specrun.engine.running import AlertCodes, make_context, run_step, seal
+from specrun.engine.running import AlertCodes, actual_costs, make_context, run_step, seal
 from specrun.engine.session import utc_now
 from specrun.errors import DataError
-from specrun.events import Emit, Message
+from specrun.events import Emit, Message, StepRecord
 from specrun.plan.compiler import part_at
 from specrun.plan.predict import Past
 from specrun.plan.step import Decision, Step, StepKind, StepResult
@@ -67,6 +67,7 @@ def _run_one(
         result = seal(step, kept, output, store=workspace.store, started=started, finished_at=utc_now(), run_id=None, codes=codes)
         workspace.save_result(step, result, version=kind.version)
         append_history(workspace.history_file, Past(step.kind, step.key, prepared.hardware.name, 0.0, result.seconds))
+        show(StepRecord(step.id, step.kind, step.key, decision.action, decision.reason, {}, actual_costs(result, kept)))
         return result, decision
 
 

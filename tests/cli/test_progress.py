@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specrun.cli.bars import bar_columns, fitted
 from specrun.cli.progress import Guarded, PlainProgress, line_of, progress
-from specrun.events import Alert, Example, Heartbeat, Message, Metrics, Progress, Status
+from specrun.events import Alert, Example, Heartbeat, Message, Metrics, Progress, Status, StepRecord
 
 
 class Clock:
@@ -91,16 +97,87 @@ def test_where_there_is_no_terminal_nothing_is_redrawn():
     assert "hello" in stream.getvalue()
 
 
-def test_a_terminal_gets_bars_and_lines_above_them():
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
+
+def ended(name, seconds=3.0):
+    return StepRecord(name, name, "k", "run", "", {}, {"seconds": seconds})
+
+
+def drawn(monkeypatch, events, *, columns=80) -> list[str]:
+    """What a terminal of that width was given, a line a redraw, without escape sequences."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
     with progress(stream) as show:
-        show(at(10, loss=3.0))
-        show(Metrics(4, {"validation/loss": 2.5}))
-        show(at(100, loss=2.0))
-    text = stream.getvalue()
-    assert "step 100/100" in text
-    assert "validation/loss 2.5" in text
+        for event in events:
+            show(event)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", stream.getvalue()).replace("\r", "\n").splitlines()
+
+
+def test_a_terminal_gets_bars_and_lines_above_them(monkeypatch):
+    lines = drawn(monkeypatch, [at(10, loss=3.0), Metrics(4, {"validation/loss": 2.5}), at(100, loss=2.0)])
+    assert any("step 100/100" in line for line in lines)
+    assert any("validation/loss 2.5" in line for line in lines)
+
+
+FULL = {
+    "count": "step 12,345/30,000", "share": "41 %", "loss": "loss 10.8301", "learning_rate": "lr 1.00e-03",
+    "best": "best 4.1870 @ 12000", "tokens_per_second": "28.4k tok/s", "eta": "ETA 14m40s",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("columns", "kept"),
+    [
+        (120, "step 12,345/30,000  41 %  loss 10.8301  best 4.1870 @ 12000  28.4k tok/s  ETA 14m40s"),
+        (80, "step 12,345/30,000  41 %  loss 10.8301  ETA 14m40s"),
+        (60, "41 %  loss 10.8301  28.4k tok/s  ETA 14m40s"),
+        (40, "loss 10.8301  ETA 14m40s"),
+        (24, "loss 10.8301"),
+    ],
+)
+def test_what_does_not_fit_is_left_out_whole_and_the_loss_last(columns, kept):
+    bar = bar_columns(columns)
+    assert fitted(FULL, columns - 12 - (bar + 1 if bar else 0)) == kept
+
+
+@given(width=st.integers(0, 200), names=st.sets(st.sampled_from(sorted(FULL))))
+def test_what_is_shown_never_exceeds_the_room_and_wider_shows_the_more_important(width, names):
+    parts = {name: FULL[name] for name in FULL if name in names}
+    shown = fitted(parts, width)
+    assert len(shown) <= width
+    if "loss" in names and width >= len(FULL["loss"]):
+        assert FULL["loss"] in shown
+    assert fitted(parts, 200) == "  ".join(parts.values())
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 120])
+def test_no_line_in_a_terminal_is_cut(monkeypatch, columns):
+    values = {"loss": 4.0123, "learning_rate": 5e-4, "best": 4.187, "best_step": 600, "tokens_per_second": 28_400}
+    lines = drawn(monkeypatch, [at(step, 1200, **values) for step in range(0, 1000, 100)], columns=columns)
+    assert any("loss 4.0123" in line for line in lines)
+    assert not any("…" in line or len(line) > columns for line in lines)
+
+
+def test_a_step_that_has_ended_leaves_a_line_and_no_bar(monkeypatch):
+    lines = drawn(monkeypatch, [Progress("data", 0, None, "document"), ended("data"), at(50, loss=2.0), ended("data")])
+    assert sum("data: done in 3.0 s" in line for line in lines) == 1
+    last = "\n".join(lines[-2:])
+    assert "document" not in last
+    assert "train" in last
+
+
+def test_a_step_that_was_stopped_keeps_where_it_stood(monkeypatch):
+    assert "step 50/100" in "\n".join(drawn(monkeypatch, [at(50)])[-2:])
+
+
+def test_a_finished_step_is_told_once_and_a_cached_one_not_at_all():
+    stream = io.StringIO()
+    with progress(stream) as show:
+        for event in (ended("data"), ended("data"), StepRecord("tokens", "tokens", "k", "cached", "", {}, {"seconds": 1.0})):
+            show(event)
+        show(StepRecord("train", "train", "k", "run", "", {}, {}))
+    assert stream.getvalue() == "  data: done in 3.0 s\n"
