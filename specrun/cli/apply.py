@@ -48,7 +48,9 @@ def run(
     with progress(sys.stderr) as show:
         outcome = execute(prepared, show=show)
     print(json.dumps(outcome.as_document(), indent=2) if as_json else outcome)
-    for run_outcome in outcome.runs:
-        if run_outcome.error:
-            print(f"{run_outcome.run_id}: {run_outcome.error}", file=sys.stderr)
+    for one in outcome.runs:
+        if one.error:
+            # A run that has ended well stays so, whatever became of its report.
+            subject = f"the report of {one.run_id}" if one.ended_well else one.run_id
+            print(f"{subject}: {one.error}", file=sys.stderr)
     return outcome.exit_code

@@ -11,6 +11,7 @@ from typing import Any
 from specrun.engine.gates import GateOutcome
 from specrun.errors import GateFailed, SpecrunError
 from specrun.events import Action, RunStatus
+from specrun.records.seeds import ENDED_WELL
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class Run:
     seconds: float
     predicted_seconds: float | None
     error: SpecrunError | None = None
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether what was to be trained and evaluated was; its report may still be missing."""
+        return self.status in ENDED_WELL
 
     @property
     def failed_gates(self) -> tuple[GateOutcome, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from specrun.engine.outcome import Outcome, Run
 from specrun.errors import InterruptedRun
 from specrun.plan import figures
-from specrun.records.seeds import ENDED_WELL, spread
+from specrun.records.seeds import spread
 
 _HEADLINE = ("test/loss", "test/perplexity", "test/bits_per_byte", "validation/loss", "validation/perplexity", "validation/bits_per_byte")
 _SHOWN = 3
@@ -18,7 +18,7 @@ def summary_lines(outcome: Outcome) -> list[str]:
     lines: list[str] = []
     for run in outcome.runs:
         lines.append(_run_line(run))
-        if run.error and run.status in ENDED_WELL:
+        if run.error and run.ended_well:
             lines.append(f"  {_after_the_end(run.error)}")
         lines += [f"  gate failed: {gate.sentence}" for gate in run.failed_gates]
         if run.report:
@@ -43,7 +43,7 @@ def _after_the_end(error: Exception) -> str:
 
 def _spread_lines(runs: Sequence[Run]) -> list[str]:
     """Mean and sample standard deviation of the main metrics over the seeds whose runs reached their end."""
-    done = [run for run in runs if run.status in ENDED_WELL]
+    done = [run for run in runs if run.ended_well]
     if len(done) < 2:
         return []
     shared = [name for name in _shown(done[0]) if all(name in run.metrics for run in done)]

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from specrun.cli.main import run
+from specrun.engine.outcome import Outcome, Run
+from specrun.errors import InterruptedRun
 from tests.engine.conftest import TINY, applied_store, store  # noqa: F401 - fixtures
 
 
@@ -194,3 +196,21 @@ def test_every_command_has_a_module_and_help(capsys):
     for name in COMMANDS:
         assert run([name, "--help"]) == 0
         assert "Usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("status", "out", "err"),
+    [
+        ("completed", "tiny-0 completed in 2.0 s\n  its report was interrupted; apply again", "the report of tiny-0: interrupted: stopped"),
+        ("interrupted", "tiny-0 interrupted in 2.0 s\n", "tiny-0: interrupted: stopped"),
+    ],
+)
+def test_a_run_that_ended_well_is_not_called_interrupted_for_its_report(spec, monkeypatch, capsys, status, out, err):
+    error = InterruptedRun("stopped", signal_number=2)
+    stopped = Outcome((Run("tiny-0", "tiny", 0, status, Path("f"), {}, {}, (), None, False, 2.0, None, error),), ())
+    monkeypatch.setattr("specrun.engine.execute.execute", lambda prepared, *, show: stopped)
+    assert run(["apply", spec]) == 130
+    said = capsys.readouterr()
+    assert said.out.startswith(out)
+    assert f"\n{err}" in said.err
+    assert "completed" not in said.err
