@@ -138,9 +138,10 @@ def _run_in_child(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapp
         "data_root": str(context.data_root) if context.data_root else None,
         "inputs": {name: {"folder": str(item.folder), "result": asdict(item.result)} for name, item in inputs.items()},
     }
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "specrun.engine.child"], input=json.dumps(request), capture_output=True, text=True, check=False
-    )
+    # Altair, which draws the report's charts, builds its classes from docstrings, which PYTHONOPTIMIZE=2 takes away.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
+    command = [sys.executable, "-P", "-m", "specrun.engine.child"]
+    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False, env=environment)  # noqa: S603 - our own module
     if done.returncode:
         raise _child_error(kind, done.stdout, done.stderr, done.returncode)
     answer: dict[str, Any] = json.loads(done.stdout)

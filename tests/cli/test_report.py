@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,8 +104,27 @@ def test_a_store_that_does_not_exist_is_named(tmp_path: Path, capsys: pytest.Cap
     assert "nowhere" in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("place", "named"), [("file", "file is a file"), ("file/deeper", "file is a file"), ("-", "standard output"), ("", "-o is empty")]
+)
+def test_what_is_no_folder_is_refused_before_anything_is_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, place: str, named: str
+) -> None:
     write_store(tmp_path / "store")
-    (tmp_path / "file").write_text("")
-    assert run(["report", "--store", str(tmp_path / "store"), "-o", str(tmp_path / "file" / "out")]) == 1
-    assert str(tmp_path / "file") in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    assert run(["report", "--store", "store", "-o", place]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("not-a-folder: ")
+    assert named in captured.err
+    assert "-o " in captured.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "store"]
+
+
+def test_python_without_docstrings_is_one_clear_error(tmp_path: Path) -> None:
+    write_store(tmp_path)
+    code = "import sys; from specrun.cli.main import run; sys.exit(run(['report', '--store', sys.argv[1]]))"
+    done = subprocess.run([sys.executable, "-OO", "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("docstrings-stripped: ")
