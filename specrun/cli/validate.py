@@ -6,7 +6,8 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,11 +15,13 @@ import typer
 
 from specrun.cli.options import DataRoot, Json, Preset, Set
 from specrun.errors import EXIT_OK
-from specrun.spec.assembly import LoadedSpec, check_spec
+from specrun.spec.assembly import Draft, check_spec
+from specrun.spec.checks import parts
 from specrun.spec.diagnostics import Diagnostic, errors, ordered
 from specrun.spec.discovery import SPEC_KEYS, find_specs
 from specrun.spec.renderers.json import document
-from specrun.spec.resolved import find_problems
+from specrun.spec.resolved import further
+from specrun.spec.section import Problem
 
 Format = Literal["text", "json", "github", "gitlab", "sarif", "junit"]
 _INVALID = 3
@@ -38,9 +41,7 @@ def run(
     found: list[Diagnostic] = []
     for file in files:
         checked = check_spec(file, sets=sets, preset=preset)
-        found += checked.diagnostics
-        if checked.loaded is not None:
-            found += existence_problems(checked.loaded, data_root)
+        found += further(checked, partial(existence_problems, data_root=data_root)).diagnostics
     diagnostics = ordered(found)
     names = ["<stdin>" if file == "-" else file for file in files]
     exit_code = _INVALID if errors(diagnostics) else EXIT_OK
@@ -60,12 +61,12 @@ def _skipped_line(skipped: Sequence[str]) -> str:
     return f"skipped {len(skipped)} YAML file{'' if one else 's'} without {SPEC_KEYS}: {shown}; name {'it' if one else 'one'} to check it"
 
 
-def existence_problems(loaded: LoadedSpec, data_root: Path | None) -> tuple[Diagnostic, ...]:
+def existence_problems(draft: Draft, *, data_root: Path | None) -> Iterator[Problem]:
     """Files and folders that a spec names and that are not there. The check lives beside the sources, and is imported on use."""
-    if loaded.spec.data.source.kind not in _WITH_FILES and (loaded.spec.data.fallback is None):
-        return ()
+    if not any(part.kind in _WITH_FILES for _, part in parts(draft.spec)):
+        return
     missing_inputs = importlib.import_module("specrun.sources.existence").missing_inputs
-    return find_problems(loaded, missing_inputs(loaded.spec, loaded.provenance.base_folder, data_root))
+    yield from missing_inputs(draft.spec, draft.provenance.base_folder, data_root)
 
 
 _WITH_FILES = {"text", "huggingface"}

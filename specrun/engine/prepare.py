@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from specrun.engine.decide import decide
@@ -20,42 +20,44 @@ from specrun.plan.step import WEIGHTS
 from specrun.runtime.hardware import ResolvedHardware, probe, resolve
 from specrun.sources.existence import missing_inputs
 from specrun.sources.inputs import input_digests
-from specrun.spec.assembly import Checked, LoadedSpec, check_bytes, relaid
+from specrun.spec.assembly import Checked, Draft, LoadedSpec, check_bytes, relaid
 from specrun.spec.dump import select
 from specrun.spec.reading import read_source
-from specrun.spec.resolved import raise_for
+from specrun.spec.resolved import further
 from specrun.spec.rules.profile import profile_problems
-from specrun.spec.section import Part
+from specrun.spec.rules.threads_exceed_cores import thread_problems
+from specrun.spec.section import Part, Problem, apart
 from specrun.steps.registry import step_kinds
 
 
 def prepare(request: Request) -> Plan:
     """Load, check and plan. Raises SpecError with every diagnostic, StoreError for a store that cannot be read."""
     store = smoke_store(request.store) if request.smoke else request.store
-    loaded = load(request)
     machine = probe()
-    problems = [
-        *missing_inputs(loaded.spec, loaded.provenance.base_folder, request.data_root),
-        *profile_problems(loaded.spec, has_cuda=bool(machine.gpus)),
-    ]
-    late = raise_for(loaded, problems)
-    loaded = replace(loaded, warnings=(*loaded.warnings, *late))
+
+    def late_problems(draft: Draft) -> Iterator[Problem]:
+        yield from missing_inputs(draft.spec, draft.provenance.base_folder, request.data_root)
+        yield from apart(profile_problems(draft.spec, has_cuda=bool(machine.gpus)), thread_problems(draft.spec, cores=machine.cores))
+
+    loaded = valid(further(check(request), late_problems))
     return plan_on(request, loaded, resolve(loaded.spec.hardware, machine), Workspace(store))
 
 
-def load(request: Request) -> LoadedSpec:
-    """The spec that was asked for, shrunk for a smoke run. Standard input is read once. Raises SpecError with every diagnostic."""
+def check(request: Request) -> Checked:
+    """The spec that was asked for, shrunk for a smoke run, with what is wrong in it. Standard input is read once."""
     if isinstance(request.source, LoadedSpec):
-        return _valid(relaid(request.source, smoke_layers(request.source.spec))) if request.smoke else request.source
+        given = request.source
+        return relaid(given, smoke_layers(given.spec)) if request.smoke else Checked(given, given.warnings, given.draft)
     name, data, folder = read_source(request.source)
     checked = check_bytes(data, name, folder=folder, sets=request.sets, preset=request.preset)
     if checked.loaded is not None and request.smoke:
         layers = smoke_layers(checked.loaded.spec)
         checked = check_bytes(data, name, folder=folder, sets=request.sets, preset=request.preset, layers=layers)
-    return _valid(checked)
+    return checked
 
 
-def _valid(checked: Checked) -> LoadedSpec:
+def valid(checked: Checked) -> LoadedSpec:
+    """The spec, if it is valid. Raises SpecError with every diagnostic."""
     if checked.loaded is None:
         raise SpecError(checked.diagnostics)
     return checked.loaded

@@ -5,13 +5,16 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from specrun.sources.files import is_glob, located, matches, nearest_existing
-from specrun.spec.section import Part, Problem
+from specrun.spec.nodes import INVALID
+from specrun.spec.section import Problem, apart
+from specrun.spec.shape import valid_items
 
 if TYPE_CHECKING:
     from specrun.spec.document import Spec
+    from specrun.spec.sections.data import Data
 
 BaseFolder = Callable[[str], Path]
 """Dotted key of the spec -> folder that a relative path there starts from."""
@@ -22,17 +25,18 @@ def missing_inputs(spec: Spec, base_folder: BaseFolder, data_root: Path | None) 
 
     Where a fallback is given, what its source lacks is a warning: the fallback will be used, and said so.
     """
-    severity = "error" if spec.data.fallback is None else "warning"
-    yield from _missing(spec.data.source, ("data", "source"), base_folder, data_root, severity)
-    if spec.data.fallback is not None:
-        yield from _missing(spec.data.fallback, ("data", "fallback"), base_folder, data_root, "error")
+    yield from apart(*(_missing(spec.data, role, base_folder, data_root) for role in ("source", "fallback")))
 
 
-def _missing(part: Part, path: tuple[str, ...], base_folder: BaseFolder, data_root: Path | None, severity: str) -> Iterator[Problem]:
-    options: Any = part
-    if part.kind == "text":
+def _missing(data: Data, role: Literal["source", "fallback"], base_folder: BaseFolder, data_root: Path | None) -> Iterator[Problem]:
+    options: Any = getattr(data, role)
+    path = ("data", role)
+    severity = "error" if role == "fallback" or data.__dict__.get("fallback", INVALID) is None else "warning"
+    if options is None:
+        return
+    if options.kind == "text":
         yield from _missing_text(options, path, base_folder(".".join((*path, "path"))), severity)
-    elif part.kind == "huggingface":
+    elif options.kind == "huggingface":
         yield from _missing_folder(options, path, base_folder(".".join((*path, "path"))), data_root, severity)
 
 
@@ -40,7 +44,7 @@ def _missing_text(options: Any, path: tuple[str, ...], base: Path, severity: str
     by_split = isinstance(options.path, dict)
     for split, patterns in options.patterns().items():
         written = options.path[split] if by_split else options.path
-        for index, pattern in enumerate(patterns):
+        for index, pattern in valid_items(patterns):
             at = (*path, "path", *((split,) if by_split else ()), *((index,) if not isinstance(written, str) else ()))
             if not matches(pattern, base):
                 yield _no_file(pattern, base, at, severity)

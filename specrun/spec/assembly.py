@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from specrun.errors import SpecError
 from specrun.spec.checks import problems
@@ -38,16 +38,30 @@ class LoadedSpec:
     file: str
     digest: str
 
+    @property
+    def draft(self) -> Draft:
+        """What further checks look at."""
+        return Draft(self.spec, self.provenance)
+
     def __repr__(self) -> str:
         return f"<LoadedSpec {self.spec.name} from {self.file}>"
 
 
+class Draft(NamedTuple):
+    """A spec as far as it is valid. spec: reading a field that is invalid raises InvalidField."""
+
+    spec: Spec
+    provenance: Provenance
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The outcome of checking a spec. loaded: None where it is invalid."""
+    """The outcome of checking a spec. loaded: None where it is invalid. draft: what can be checked further all the same; None
+    where too little could be read for that."""
 
     loaded: LoadedSpec | None
     diagnostics: tuple[Diagnostic, ...]
+    draft: Draft | None = None
 
 
 def load_spec(source: Path | str, *, sets: Sequence[str] = (), preset: str | None = None, layers: Sequence[Layer] = ()) -> LoadedSpec:
@@ -103,11 +117,12 @@ def _check(stack: Stack, name: str, findings: Findings, *, rules: bool = True, w
     for drop in dropped:
         _report_dropped(drop, findings)
     if rules and whole:
-        report_problems(problems(built.value, complete=built.complete), tree, findings)
-    diagnostics = findings.ordered()
+        report_problems(problems(built.value), tree, findings)
+    diagnostics, provenance = findings.ordered(), Provenance(tree)
     if not built.complete or errors(diagnostics):
-        return Checked(None, diagnostics)
-    return Checked(LoadedSpec(built.value, Provenance(tree), diagnostics, name, digest(built.value)), diagnostics)
+        return Checked(None, diagnostics, Draft(built.value, provenance) if whole else None)
+    loaded = LoadedSpec(built.value, provenance, diagnostics, name, digest(built.value))
+    return Checked(loaded, diagnostics, loaded.draft)
 
 
 def _overrides(sets: Sequence[str], findings: Findings) -> tuple[Override, ...]:

@@ -1,6 +1,6 @@
 """Runs the checks that cross fields: every rule of `spec.rules` and every part's own `problems`.
 
-A check whose inputs are wrong themselves is left out; the others still run.
+A check whose inputs are invalid themselves is left out; the others still run.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import cache
 
 from specrun.spec import rules
 from specrun.spec.document import Spec
-from specrun.spec.section import Part, Problem, Section
+from specrun.spec.section import Part, Problem, Section, apart
 from specrun.spec.shape import fields
 
 Check = Callable[[Spec], Iterator[Problem]]
@@ -26,23 +26,9 @@ def all_rules() -> tuple[Check, ...]:
     return tuple(module.check for module in modules if hasattr(module, "check"))
 
 
-def problems(spec: Spec, *, complete: bool) -> list[Problem]:
-    """Everything the rules find. complete: whether all sections are valid; otherwise what cannot be read is skipped."""
-    found: list[Problem] = []
-    for check in all_rules():
-        _collect(partial(check, spec), found, complete=complete)
-    for path, part in parts(spec):
-        _collect(partial(part.problems, spec, path), found, complete=complete)
-    return found
-
-
-def _collect(check: Callable[[], Iterator[Problem]], found: list[Problem], *, complete: bool) -> None:
-    try:
-        found.extend(check())
-    except AttributeError:
-        # In a partial spec, the attributes of what is invalid are absent: the check has lost its input.
-        if complete:
-            raise
+def problems(spec: Spec) -> Iterator[Problem]:
+    """Everything the rules find in a spec, or in what is valid of one."""
+    yield from apart(*(check(spec) for check in all_rules()), *(part.problems(spec, path) for path, part in parts(spec)))
 
 
 def parts(section: Section, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Part]]:

@@ -40,7 +40,7 @@ class Source:
 
 
 INVALID: Any = type("Invalid", (), {"__repr__": lambda _: "invalid"})()
-"""The value of a scalar that the loader has refused already; validation says nothing more about it."""
+"""A value that was refused already: by the loader, in a scalar; by validation, among the items of a list."""
 
 
 class ScalarNode:

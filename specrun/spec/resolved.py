@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from specrun.errors import SpecError
-from specrun.spec.assembly import LoadedSpec, check_value, report_problems
-from specrun.spec.diagnostics import Diagnostic, errors
+from specrun.spec.assembly import Checked, Draft, LoadedSpec, check_value, report_problems
+from specrun.spec.diagnostics import errors, ordered
 from specrun.spec.document import Spec
 from specrun.spec.dump import walk_fields
 from specrun.spec.findings import Findings
@@ -22,19 +23,19 @@ def load_resolved(document: Mapping[str, Any]) -> Spec:
     return checked.loaded.spec
 
 
-def find_problems(loaded: LoadedSpec, problems: Iterable[Problem]) -> tuple[Diagnostic, ...]:
-    """Problems as diagnostics at the places of the keys they are about."""
+Check = Callable[[Draft], Iterable[Problem]]
+"""A check that needs more than the spec, such as its files or the machine."""
+
+
+def further(checked: Checked, check: Check) -> Checked:
+    """The outcome with what one more check finds. An invalid spec is checked as far as it is valid: every error is told at once."""
+    if checked.draft is None:
+        return checked
     findings = Findings()
-    report_problems(problems, loaded.provenance.root, findings)
-    return findings.ordered()
-
-
-def raise_for(loaded: LoadedSpec, problems: Iterable[Problem]) -> tuple[Diagnostic, ...]:
-    """The same, raising SpecError when one is an error; returns the rest."""
-    found = find_problems(loaded, problems)
-    if errors(found):
-        raise SpecError((*loaded.warnings, *found))
-    return found
+    report_problems(check(checked.draft), checked.draft.provenance.root, findings)
+    diagnostics = ordered((*checked.diagnostics, *findings.ordered()))
+    loaded = None if checked.loaded is None or errors(diagnostics) else replace(checked.loaded, warnings=diagnostics)
+    return Checked(loaded, diagnostics, checked.draft)
 
 
 def origins(loaded: LoadedSpec) -> dict[str, str]:

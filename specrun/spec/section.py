@@ -6,6 +6,7 @@ Owns nothing about YAML or positions: see loader and assembly.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,12 +22,23 @@ if TYPE_CHECKING:
 REQUIRED: Any = ...
 
 
+class InvalidField(AttributeError):
+    """The field's value is invalid, in a section that was built as far as it could be. Who reads it has lost an input."""
+
+
 class Section(BaseModel):
     """A frozen group of options. Unknown keys, coerced types and non-finite numbers are errors."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True, arbitrary_types_allowed=True
     )
+
+    if not TYPE_CHECKING:  # or every attribute would type-check
+
+        def __getattr__(self, name: str) -> Any:
+            if name in type(self).model_fields:
+                raise InvalidField(f"{type(self).__name__}.{name} is invalid")
+            return super().__getattr__(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +50,13 @@ class Problem:
     message: str
     hint: str | None = None
     severity: str = "error"
+
+
+def apart(*checks: Iterator[Problem]) -> Iterator[Problem]:
+    """What several checks find, each for itself: one that has lost an input to an invalid field does not end the others."""
+    for check in checks:
+        with suppress(InvalidField):
+            yield from check
 
 
 class Part(Section):

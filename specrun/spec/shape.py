@@ -6,17 +6,19 @@ Read off the section classes; messages, `explain`, the JSON Schema and the merge
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Union, cast, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from specrun.spec.impact import Impact
-from specrun.spec.nodes import Path_
+from specrun.spec.nodes import INVALID, Path_
 from specrun.spec.parts import FAMILIES, kinds, options_class
 from specrun.spec.section import NotYet, Part, Section, Slot
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +106,13 @@ def classes_under(field: Field) -> list[type[Section]]:
 
 
 def read(section: Section, name: str) -> Any:
-    """A field that not every kind has: None where this one lacks it. Raises AttributeError where its value is invalid."""
+    """A field that not every kind has: None where this one lacks it. Raises InvalidField where its value is invalid."""
     return getattr(section, name) if name in fields(type(section)) else None
+
+
+def valid_items(values: Sequence[Item]) -> Iterator[tuple[int, Item]]:
+    """The items of a list with their indices, without those that validation has refused."""
+    return ((index, item) for index, item in enumerate(values) if item is not INVALID)
 
 
 def walk_classes(root: type[Section]) -> Iterator[tuple[Path_, type[Section]]]:

@@ -6,6 +6,7 @@ here, so that one mistake hides no other. Rules that cross fields come after, in
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from specrun.spec.findings import Findings
 from specrun.spec.layers import kind_of
 from specrun.spec.missing import MissingKeys, missing_hint
 from specrun.spec.nodes import (
+    INVALID,
     Entry,
     MapNode,
     Node,
@@ -158,11 +160,14 @@ class Validation:
             if not failed:
                 return Built(whole, complete=True)
         except ValidationError as error:
-            failed = failed | self._report(cls, error, failed, path)
+            for name, inner in self._report(cls, error, failed, path):
+                failed = failed | {name}
+                if name in leaves:
+                    leaves[name] = _without(leaves[name], inner)
         return Built(_partial(cls, values, leaves, failed), complete=False)
 
-    def _report(self, cls: type[Section], error: ValidationError, failed: set[str], path: Path_) -> set[str]:
-        """Report pydantic's errors, a diagnostic for each value. Returns: the fields at fault."""
+    def _report(self, cls: type[Section], error: ValidationError, failed: set[str], path: Path_) -> list[tuple[str, Path_]]:
+        """Report pydantic's errors, a diagnostic for each value. Returns: the fields at fault, with the path inside of each fault."""
         from specrun.spec.messages import say
 
         groups: dict[tuple[str, Path_], list[Any]] = {}
@@ -171,9 +176,12 @@ class Validation:
             if str(name) in failed and item["type"] == "missing":
                 continue
             groups.setdefault((str(name), self._real((*path, str(name)), rest)), []).append(item)
-        for (name, inner), items in groups.items():
-            if any(n == name and i[: len(inner)] == inner and i != inner for n, i in groups):
-                continue  # a list that is too short only because an item is wrong
+        # A list may be too short only because an item is wrong.
+        told = [
+            (name, inner) for name, inner in groups if not any(n == name and i != inner and i[: len(inner)] == inner for n, i in groups)
+        ]
+        for name, inner in told:
+            items = groups[name, inner]
             whole = (*path, name, *inner)
             value: Any = None
             node: Node | None = self._root
@@ -183,7 +191,7 @@ class Validation:
             said = say(dotted(whole), fields(cls)[name].info, items, inner, value)
             at = key_place(self._root, whole) if said.code == "not-available-yet" else place(self._root, whole)
             self._findings.add(at, said.code, said.message, path=whole, hint=said.hint)
-        return {name for name, _ in groups}
+        return told
 
     def _real(self, path: Path_, location: list[Any]) -> Path_:
         """The part of pydantic's location that exists in the tree; the rest are names of union members."""
@@ -204,12 +212,28 @@ def of_entry(value: Any) -> Entry:
     return Entry(_DEFAULT, _NOWHERE, of_value(value, _DEFAULT, _NOWHERE))
 
 
+def _without(value: Any, inner: Path_) -> Any:
+    """A value without the item in which `inner` leads to a fault; INVALID where the fault is the whole value's."""
+    if not inner or value is INVALID:
+        return INVALID
+    name = inner[0]
+    if isinstance(value, dict):
+        return {key: item for key, item in value.items() if key != str(name)}
+    return tuple(INVALID if index == int(name) else item for index, item in enumerate(value))
+
+
 def _partial(cls: type[Section], values: dict[str, Any], leaves: dict[str, Any], failed: set[str]) -> Section:
-    """The section with what is right of it; reading an attribute that is wrong raises AttributeError."""
+    """The section with what is right of it; reading an attribute that is wrong raises InvalidField.
+
+    leaves: what stands in the fields that hold no section; of one that failed, the items that are right, and INVALID for others.
+    """
     known = dict(values)
     for name, raw in leaves.items():
         if name not in failed:
-            known[name] = _leaf(cls, name).model_validate({"value": raw}).value  # type: ignore[attr-defined]
+            known[name] = _leaf_value(cls, name, raw)
+        elif raw is not INVALID and any(raw):
+            with suppress(ValidationError):
+                known[name] = _leaf_items(cls, name, raw)
     for name, field in fields(cls).items():
         if name not in known and name not in failed:
             known[name] = field.info.get_default(call_default_factory=False)
@@ -226,6 +250,18 @@ def _forget(section: Any, path: Path_) -> None:
         section = section.__dict__.get(str(name)) if isinstance(section, Section) else None
     if isinstance(section, Section):
         section.__dict__.pop(str(path[-1]), None)
+
+
+def _leaf_value(cls: type[Section], name: str, raw: Any) -> Any:
+    return _leaf(cls, name).model_validate({"value": raw}).value  # type: ignore[attr-defined]
+
+
+def _leaf_items(cls: type[Section], name: str, raw: Any) -> Any:
+    """The value of a list or mapping some of whose items are refused. Raises ValidationError where it cannot do without them."""
+    if isinstance(raw, dict):
+        return _leaf_value(cls, name, raw)
+    good = iter(_leaf_value(cls, name, tuple(item for item in raw if item is not INVALID)))
+    return tuple(INVALID if item is INVALID else next(good) for item in raw)
 
 
 @cache

@@ -102,6 +102,19 @@ def test_a_file_of_data_that_is_missing_is_told_at_its_key(folder: Path, capsys:
     assert run(["validate", "text.yaml"]) == 0
 
 
+@pytest.mark.parametrize("command", ["validate", "plan"])
+def test_a_missing_file_is_told_beside_everything_else_that_is_wrong(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    text = VALID.replace("{kind: synthetic}", "{kind: text, path: no.txt}") + "seeds: [x]\n"
+    (folder / "bad.yaml").write_text(text, encoding="utf-8")
+    assert run([command, "bad.yaml"]) == 3
+    out, err = capsys.readouterr()
+    assert all(f"bad.yaml:{line}:" in out + err for line in (5, 8))
+    assert "missing-file" in out + err
+    assert "wrong-type" in out + err
+
+
 def test_folders_are_searched_for_specs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "sub" / ".hidden").mkdir(parents=True)
     (folder / "sub" / "c.yml").write_text(VALID)

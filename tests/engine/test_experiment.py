@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from specrun.engine.experiment import experiment_digest
-from specrun.engine.prepare import Request, load
+from specrun.engine.prepare import Request, check, valid
 from tests.engine.conftest import TINY
 
 DATA = {"splits": {"train": {"sha256": "aa"}, "validation": {"sha256": "bb"}}}
@@ -20,7 +20,7 @@ def spec(tmp_path: Path) -> str:
 
 
 def digest(spec: str, *sets: str) -> str:
-    return experiment_digest(load(Request(spec, Path("store"), sets)).spec, DATA)
+    return experiment_digest(valid(check(Request(spec, Path("store"), sets))).spec, DATA)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_what_changes_a_figure_makes_another_experiment(spec: str, change: str) 
 
 
 def test_other_contents_under_the_same_spec_are_another_experiment(spec: str) -> None:
-    loaded = load(Request(spec, Path("store"))).spec
+    loaded = valid(check(Request(spec, Path("store")))).spec
     assert experiment_digest(loaded, DATA) != experiment_digest(
         loaded, {"splits": {"train": {"sha256": "cc"}, "validation": {"sha256": "bb"}}}
     )

@@ -12,10 +12,10 @@ from specrun.errors import SpecError
 from specrun.spec.document import Spec
 from specrun.spec.dump import ALL_IMPACTS, digest, dump, select, walk_fields
 from specrun.spec.impact import IMPACTS, Impact
-from specrun.spec.resolved import load_resolved, origins, raise_for
+from specrun.spec.resolved import further, load_resolved, origins
 from specrun.spec.section import Problem, Section
 from specrun.spec.shape import fields
-from tests.spec.specs import FIXTURES, MINIMAL, load, texts
+from tests.spec.specs import FIXTURES, MINIMAL, check, load, texts
 
 RICH = (FIXTURES / "rich.yaml").read_text(encoding="utf-8")
 WEIGHTS: frozenset[Impact] = frozenset({"weights"})
@@ -112,13 +112,13 @@ def test_every_value_tells_where_it_came_from() -> None:
 
 
 def test_problems_found_later_are_told_at_the_keys_they_are_about() -> None:
-    loaded = load(MINIMAL + "schedule: {batch_size: 8}\n")
+    checked = check(MINIMAL + "schedule: {batch_size: 8}\n")
     warning = Problem(("schedule", "batch_size"), "later", "a warning", severity="warning")
-    (found,) = raise_for(loaded, [warning])
+    (found,) = further(checked, lambda _: [warning]).diagnostics
     assert (found.line, found.column, found.severity) == (8, 24, "warning")
-    with pytest.raises(SpecError) as caught:
-        raise_for(loaded, [warning, Problem(("hardware", "profile"), "later", "an error")])
-    assert [(d.severity, d.line) for d in caught.value.diagnostics] == [("error", 1), ("warning", 8)]
+    refused = further(checked, lambda _: [warning, Problem(("hardware", "profile"), "later", "an error")])
+    assert [(d.severity, d.line) for d in refused.diagnostics] == [("error", 1), ("warning", 8)]
+    assert refused.loaded is None
 
 
 def test_a_spec_is_frozen() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from specrun.plan.cost import ModelCost
-from specrun.spec.section import Part, Problem, option
+from specrun.spec.section import Part, Problem, apart, option
 
 if TYPE_CHECKING:
     from specrun.spec.document import Spec
@@ -75,16 +75,23 @@ class Options(Part):
         return self.vocab_size or vocab_size
 
     def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        yield from apart(self._head_problems(path), self._kv_head_problems(path), self._bias_problems(path), self._length_problems(spec))
+
+    def _head_problems(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
         heads, width = self.num_heads, self.width
+        at = (*path, "num_heads" if "num_heads" in self.model_fields_set else "width")
         if width % heads:
             low, high = width // heads * heads, -(-width // heads) * heads
             choices = " or ".join(str(w) for w in (low, high) if w)
-            yield Problem((*path, "num_heads"), "heads-do-not-divide-width",
+            yield Problem(at, "heads-do-not-divide-width",
                           f"width {width} is not a multiple of num_heads {heads}", f"use width {choices}")  # fmt: skip
         elif self.architecture == "llama" and width // heads % 2:
-            yield Problem((*path, "num_heads"), "odd-head-size",
+            yield Problem(at, "odd-head-size",
                           f"rotary positions need an even head size; {width} / {heads} is {width // heads}",
                           f"use width {2 * heads * max(1, width // (2 * heads))}")  # fmt: skip
+
+    def _kv_head_problems(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        heads = self.num_heads
         if self.num_kv_heads and self.architecture != "llama":
             yield Problem((*path, "num_kv_heads"), "option-without-effect", "gpt2 has no grouped-query attention",
                           "remove num_kv_heads, or set architecture: llama")  # fmt: skip
@@ -92,8 +99,12 @@ class Options(Part):
             yield Problem((*path, "num_kv_heads"), "kv-heads-do-not-divide-heads",
                           f"num_heads {heads} is not a multiple of num_kv_heads {self.kv_heads}",
                           f"use one of {', '.join(str(k) for k in range(1, heads + 1) if heads % k == 0)}")  # fmt: skip
+
+    def _bias_problems(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
         if self.architecture == "llama" and "bias" in self.model_fields_set:
             yield Problem((*path, "bias"), "option-without-effect", "llama has no biases", "remove bias")
+
+    def _length_problems(self, spec: Spec) -> Iterator[Problem]:
         length = spec.data.sequence_length
         if self.max_positions and self.max_positions < length:
             yield Problem(("data", "sequence_length"), "sequence-exceeds-positions",

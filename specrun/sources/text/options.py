@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from specrun.sources.contract import WHOLE
 from specrun.sources.files import matches
 from specrun.spec.nearest import listed, nearest
-from specrun.spec.section import Part, Problem, option
+from specrun.spec.section import Part, Problem, apart, option
 
 if TYPE_CHECKING:
     from specrun.spec.document import Spec
@@ -68,9 +68,7 @@ class Options(Part):
 
     def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
         """An unknown encoding, and splits that do not go together with `data.split`."""
-        yield from self._encoding_problems(path)
-        if path == ("data", "source"):
-            yield from self._split_problems(spec.data.split)
+        yield from apart(self._encoding_problems(path), self._split_problems(spec, path))
 
     def _encoding_problems(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
         try:
@@ -82,8 +80,10 @@ class Options(Part):
             hint = f'did you mean "{near}"?' if near else "use utf-8, utf-16, latin-1, cp1252 or another text encoding of Python"
             yield Problem((*path, "encoding"), "unknown-encoding", f"{self.encoding!r} is not a text encoding", hint)
 
-    def _split_problems(self, split: Any) -> Iterator[Problem]:
-        at = ("data", "split")
+    def _split_problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        at, split = ("data", "split"), spec.data.split
+        if path != ("data", "source"):
+            return
         if split.kind == "given" and not isinstance(self.path, dict):
             yield Problem(
                 at,

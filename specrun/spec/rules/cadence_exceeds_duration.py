@@ -8,10 +8,11 @@ Example: `duration: 400 steps` with `evaluate: {every: 500 steps}`. Remedy: a sh
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from specrun.spec.document import Spec
 from specrun.spec.quantities import comparable
-from specrun.spec.section import Problem
+from specrun.spec.section import Problem, apart
 from specrun.spec.units import Quantity
 
 CODE = "cadence-exceeds-duration"
@@ -19,11 +20,14 @@ CODE = "cadence-exceeds-duration"
 
 def check(spec: Spec) -> Iterator[Problem]:
     """Compare both cadences with the duration where the spec alone allows it."""
-    schedule = spec.schedule
-    for name, every in (("evaluate", schedule.evaluate.every), ("checkpoint", schedule.checkpoint.every)):
-        if _exceeds(every, spec):
-            message = f"{name}.every {every} is more than the duration {schedule.duration}, so it happens only at the end"
-            yield Problem(("schedule", name, "every"), CODE, message, "use 10%", severity="warning")
+    yield from apart(_check("evaluate", spec), _check("checkpoint", spec))
+
+
+def _check(name: Literal["evaluate", "checkpoint"], spec: Spec) -> Iterator[Problem]:
+    every = getattr(spec.schedule, name).every
+    if _exceeds(every, spec):
+        message = f"{name}.every {every} is more than the duration {spec.schedule.duration}, so it happens only at the end"
+        yield Problem(("schedule", name, "every"), CODE, message, "use 10%", severity="warning")
 
 
 def _exceeds(every: Quantity, spec: Spec) -> bool:

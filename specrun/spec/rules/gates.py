@@ -14,7 +14,8 @@ from specrun.spec.document import Spec
 from specrun.spec.gates import parse_gate
 from specrun.spec.metrics import final_metrics, has_test_split, task_metrics
 from specrun.spec.nearest import listed, nearest
-from specrun.spec.section import Problem
+from specrun.spec.section import Problem, apart
+from specrun.spec.shape import valid_items
 
 CODE = "gate-without-metric"
 UNREADABLE = "unreadable-gate"
@@ -22,19 +23,19 @@ UNREADABLE = "unreadable-gate"
 
 def check(spec: Spec) -> Iterator[Problem]:
     """Read every gate and look its metric up."""
-    for index, text in enumerate(spec.expect):
-        path = ("expect", index)
-        try:
-            metric = parse_gate(text).metric
-        except ValueError as error:
-            yield Problem(path, UNREADABLE, str(error), "write test/loss < 4 or the like")
-            continue
-        if metric.startswith("export/"):
-            yield Problem(
-                path, "not-available-yet", f"{metric}: export is part of the language, but not available yet", "remove it for now"
-            )
-        elif metric not in final_metrics(spec):
-            yield _unknown(spec, path, metric)
+    yield from apart(*(_check(spec, ("expect", index), text) for index, text in valid_items(spec.expect)))
+
+
+def _check(spec: Spec, path: tuple[str | int, ...], text: str) -> Iterator[Problem]:
+    try:
+        metric = parse_gate(text).metric
+    except ValueError as error:
+        yield Problem(path, UNREADABLE, str(error), "write test/loss < 4 or the like")
+        return
+    if metric.startswith("export/"):
+        yield Problem(path, "not-available-yet", f"{metric}: export is part of the language, but not available yet", "remove it for now")
+    elif metric not in final_metrics(spec):
+        yield _unknown(spec, path, metric)
 
 
 def _unknown(spec: Spec, path: tuple[str | int, ...], metric: str) -> Problem:

@@ -9,29 +9,29 @@ Example: `early_stopping: {metric: validation/los}`. Remedy: a metric of the tas
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from specrun.spec.document import Spec
 from specrun.spec.metrics import validation_metrics
 from specrun.spec.nearest import listed, nearest
-from specrun.spec.section import Problem
+from specrun.spec.section import Problem, apart
 
 CODE = "not-a-validation-metric"
 
 
 def check(spec: Spec) -> Iterator[Problem]:
     """Look both metrics up."""
+    yield from apart(_check("checkpoint", spec), _check("early_stopping", spec))
+
+
+def _check(name: Literal["checkpoint", "early_stopping"], spec: Spec) -> Iterator[Problem]:
+    section = getattr(spec.schedule, name)
     known = validation_metrics(spec)
-    schedule = spec.schedule
-    named = [("checkpoint", schedule.checkpoint.metric)]
-    if schedule.early_stopping is not None:
-        named.append(("early_stopping", schedule.early_stopping.metric))
-    for section, metric in named:
-        if metric in known:
-            continue
-        of_other_split = "validation/" + metric.partition("/")[2]
-        near = of_other_split if of_other_split in known else nearest(metric, known)
-        why = (
-            "decisions during training go by the validation split" if metric.startswith("test/") else f"{spec.task.kind} has no such metric"
-        )
-        hint = f"use {near}" if near else f"use one of {listed(known)}"
-        yield Problem(("schedule", section, "metric"), CODE, f"{metric} is no metric of evaluations: {why}", hint)
+    if section is None or section.metric in known:
+        return
+    metric: str = section.metric
+    of_other_split = "validation/" + metric.partition("/")[2]
+    near = of_other_split if of_other_split in known else nearest(metric, known)
+    why = "decisions during training go by the validation split" if metric.startswith("test/") else f"{spec.task.kind} has no such metric"
+    hint = f"use {near}" if near else f"use one of {listed(known)}"
+    yield Problem(("schedule", name, "metric"), CODE, f"{metric} is no metric of evaluations: {why}", hint)
