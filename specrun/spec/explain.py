@@ -34,7 +34,7 @@ _COMMENT_COLUMN = 44
 class Found:
     """A key of the spec. value: None where it, or a section above it, is absent. cls: what is under it, for sections and parts.
 
-    absent: the section above it that the spec does not have, dotted.
+    absent: the section above it that the spec does not have, dotted. item: whether it is one of a list.
     """
 
     path: tuple[str, ...]
@@ -42,6 +42,7 @@ class Found:
     value: Any
     cls: type[Section] | None
     absent: str | None = None
+    item: bool = False
 
 
 def explain_all(loaded: LoadedSpec) -> str:
@@ -59,7 +60,7 @@ def _lines(loaded: LoadedSpec, section: Section, path: tuple[str, ...]) -> Itera
             yield from _lines(loaded, value, where)
         else:
             text = f"{indent}{name}: {yaml_value(canonical(value))}"
-            yield f"{text:<{_COMMENT_COLUMN}}  # {loaded.provenance.describe('.'.join(where))}"
+            yield f"{text:<{_COMMENT_COLUMN}}  # {loaded.provenance.describe('.'.join(where))}{_aside(_derived(loaded, where))}"
 
 
 def find_key(loaded: LoadedSpec, key: str) -> Found:
@@ -70,6 +71,10 @@ def find_key(loaded: LoadedSpec, key: str) -> Found:
     found: Found | None = None
     absent: str | None = None
     for position, name in enumerate(path):
+        if isinstance(value, tuple) and found is not None and name.isdecimal():
+            value = _item(value, path[:position], int(name))
+            found = Found(path[: position + 1], found.field, value, None, item=True)
+            continue
         field = fields(cls).get(name) if cls is not None else None
         if field is None:
             _no_such_key(path[:position], name, cls)
@@ -79,6 +84,15 @@ def find_key(loaded: LoadedSpec, key: str) -> Found:
         found = Found(path[: position + 1], field, value, cls, absent)
     assert found is not None
     return found
+
+
+def _item(items: tuple[Any, ...], parents: tuple[str, ...], index: int) -> Any:
+    if index < len(items):
+        return items[index]
+    holder = ".".join(parents)
+    hint = f"ask for {holder}" + (f", or {holder}.0 to {holder}.{len(items) - 1}" if items else "")
+    raise UsageError(f"{holder} has {len(items)} item{'' if len(items) == 1 else 's'}, none of them {index}; they count from 0",
+                     code="unknown-key", hint=hint)  # fmt: skip
 
 
 def _no_such_key(parents: tuple[str, ...], name: str, cls: type[Section] | None) -> NoReturn:
@@ -97,7 +111,10 @@ def explain_key(loaded: LoadedSpec, key: str) -> str:
     if found.cls is not None:
         return _explain_section(loaded, found)
     value = f"absent, as {found.absent} is" if found.absent else yaml_value(canonical(found.value))
-    lines = [f"{key}: {value}", f"  {found.field.info.description}", f"  takes      {_takes(found.field)}"]
+    lines = [f"{key}: {value}", f"  {found.field.info.description}"]
+    if (comes_to := _derived(loaded, found.path)) is not None:
+        lines.append(f"  comes to   {comes_to}")
+    lines.append(f"  {'item of' if found.item else 'takes':<9}  {_takes(found.field)}")
     lines.append(f"  impact     {found.field.impact}: {MEANINGS[found.field.impact]}")
     chain = origin_chain(loaded, found)
     lines.append(f"  from       {_told(chain[0])}")
@@ -108,8 +125,20 @@ def explain_key(loaded: LoadedSpec, key: str) -> str:
 def origin_chain(loaded: LoadedSpec, found: Found) -> list[Origin]:
     """The origin of a value and of everything it overrode, down to the field's default."""
     origin = loaded.provenance.origin(".".join(found.path))
-    default = [] if found.field.required else [Origin("default", text=yaml_value(canonical(found.field.info.default)))]
+    default = [] if found.field.required or found.item else [Origin("default", text=yaml_value(canonical(found.field.info.default)))]
     return default if origin.kind == "default" and default else [origin, *origin.overrides, *default]
+
+
+def _derived(loaded: LoadedSpec, path: tuple[str, ...]) -> int | str | None:
+    """What a value that was left out comes to, where its part knows; else None."""
+    part: Any = loaded.spec
+    for name in path[:-1]:
+        part = getattr(part, name, None)
+    return part.derived(loaded.spec).get(path[-1]) if isinstance(part, Part) else None
+
+
+def _aside(comes_to: int | str | None) -> str:
+    return "" if comes_to is None else f"; comes to {comes_to}"
 
 
 def _takes(field: Field) -> str:
@@ -132,34 +161,46 @@ def _explain_section(loaded: LoadedSpec, found: Found) -> str:
         head += f" This spec has the {family_noun(found.field.family)} {found.value.kind}:"
     lines = [head]
     for name, field in fields(found.cls).items():
-        value = getattr(found.value, name) if found.value is not None else None
-        if isinstance(value, Section):
-            shown, origin = "…", f"specrun explain SPEC {key}.{name}"
-        else:
-            shown = yaml_value(canonical(value)) if found.value is not None else "-"
-            origin = loaded.provenance.describe(f"{key}.{name}") if found.value is not None else ""
+        shown, origin = _shown(loaded, found, name, field)
         lines.append(f"  {name}: {shown}".ljust(_COMMENT_COLUMN) + f"  # {origin}".rstrip(" #"))
         lines.append(f"      {field.info.description}")
     return "\n".join(lines)
 
 
+def _shown(loaded: LoadedSpec, found: Found, name: str, field: Field) -> tuple[str, str]:
+    """The value of a section's key and where it is from; of a section that is absent, what would apply."""
+    key = ".".join((*found.path, name))
+    value = getattr(found.value, name) if found.value is not None else field.info.default
+    if isinstance(value, Section) or (found.value is None and field.family):
+        return "…", f"specrun explain SPEC {key}"
+    if found.value is not None:
+        return yaml_value(canonical(value)), loaded.provenance.describe(key) + _aside(_derived(loaded, (*found.path, name)))
+    return ("(required)", "") if field.required else (yaml_value(canonical(value)), "default")
+
+
 def document(loaded: LoadedSpec, key: str | None = None) -> dict[str, Any]:
     """The same as plain data, for `--json`. key: only what is at or under it."""
     prefix = find_key(loaded, key).path if key is not None else ()
-    values = {}
-    for path, impact, value in walk_fields(loaded.spec):
-        if path[: len(prefix)] != prefix:
-            continue
-        found = find_key(loaded, ".".join(path))
-        chain = [_origin_document(origin) for origin in origin_chain(loaded, found)]
-        values[".".join(path)] = {
-            "value": canonical(value),
-            "impact": impact,
-            "description": found.field.info.description,
-            "origin": chain[0],
-            "overrides": chain[1:],
-        }
-    return {"format_version": 1, "file": loaded.file, "spec_digest": loaded.digest, "values": values}
+    # An item of a list and a key of an absent section are no fields of the spec, but may be asked for.
+    paths = [path for path, _, _ in walk_fields(loaded.spec) if path[: len(prefix)] == prefix] or [prefix]
+    return {
+        "format_version": 1,
+        "file": loaded.file,
+        "spec_digest": loaded.digest,
+        "values": {".".join(path): _value_document(loaded, find_key(loaded, ".".join(path))) for path in paths},
+    }
+
+
+def _value_document(loaded: LoadedSpec, found: Found) -> dict[str, Any]:
+    chain = [_origin_document(origin) for origin in origin_chain(loaded, found)]
+    return {
+        "value": canonical(found.value),
+        "comes_to": _derived(loaded, found.path),
+        "impact": found.field.impact,
+        "description": found.field.info.description,
+        "origin": chain[0],
+        "overrides": chain[1:],
+    }
 
 
 def _origin_document(origin: Origin) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Owns nothing about YAML or positions: see loader and assembly.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -71,6 +71,10 @@ class Part(Section):
     def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
         """Checks of this part against the rest of the spec, beyond types. path: where the part sits. Opens no file."""
         yield from ()
+
+    def derived(self, spec: Spec) -> Mapping[str, int | str]:
+        """What fields that were left out come to, by name: the value, or in words what the plan will take it from."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,3 +114,59 @@ values = st.recursive(
 @given(values)
 def test_a_value_reads_back_as_it_is_written(value: object) -> None:
     assert lists(read(f"a: {yaml_value(value)}  # comment")) == {"a": value}
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("seeds.0", "seeds.0: 3\n"),
+        ("expect.1", "expect.1: validation/loss < 9\n"),
+        ("expect.1", "\n  item of    a list of values, each text\n"),
+        ("expect.0", '\n  from       --set (\'["validation/loss < 8","validation/loss < 9"]\')'),
+    ],
+)
+def test_an_item_of_a_list_can_be_asked_for_as_it_can_be_set(key: str, shown: str) -> None:
+    sets = ["seeds.0=3", 'expect=["validation/loss < 8","validation/loss < 9"]']
+    assert shown in explain_key(load(TEXT, sets=sets), key)
+    assert list(document(load(TEXT, sets=sets), key)["values"]) == [key]
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"), [("seeds.1", "ask for seeds, or seeds.0 to seeds.0"), ("tags.0", "ask for tags"), ("seeds.0.0", "ask for seeds.0")]
+)
+def test_an_item_that_is_not_there_names_those_that_are(key: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        explain_key(load(TEXT), key)
+    assert caught.value.hint == hint
+
+
+def test_an_absent_section_shows_what_would_apply() -> None:
+    assert "  patience: 5 evaluations" in explain_key(load(TEXT), "schedule.early_stopping")
+
+
+@pytest.mark.parametrize(
+    ("sets", "key", "comes_to"),
+    [
+        (["model.width=64"], "model.mlp_width", 256),
+        (["model.width=64", "model.architecture=llama"], "model.mlp_width", 192),
+        (["model.mlp_width=100"], "model.mlp_width", None),
+        (["data.sequence_length=48"], "model.max_positions", 48),
+        ([], "model.vocab_size", "the size of the tokenizer's vocabulary"),
+        ([], "model.width", None),
+        ([], "name", None),
+    ],
+)
+def test_a_value_left_out_tells_what_it_comes_to(sets: list[str], key: str, comes_to: int | str | None) -> None:
+    loaded = load(TEXT, sets=sets)
+    assert document(loaded, key)["values"][key]["comes_to"] == comes_to
+    assert (f"\n  comes to   {comes_to}\n" in explain_key(loaded, key)) == (comes_to is not None)
+    lines = [line.strip() for line in explain_all(loaded).splitlines()]
+    told = any(line.startswith(f"{key.split('.')[-1]}: null") and line.endswith(f"; comes to {comes_to}") for line in lines)
+    assert told == (comes_to is not None)
+
+
+def test_every_field_said_to_come_to_something_is_one_that_may_be_left_out() -> None:
+    loaded = load(TEXT)
+    for path, _, value in walk_fields(loaded.spec):
+        if document(loaded, ".".join(path))["values"][".".join(path)]["comes_to"] is not None:
+            assert value is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from specrun.plan.cost import ModelCost
@@ -73,6 +73,15 @@ class Options(Part):
     def embedding_rows(self, vocab_size: int) -> int:
         """Rows of the embedding for a tokenizer of `vocab_size` tokens."""
         return self.vocab_size or vocab_size
+
+    def derived(self, spec: Spec) -> Mapping[str, int | str]:
+        come_to: dict[str, int | str] = {
+            "num_kv_heads": self.kv_heads,
+            "mlp_width": self.mlp_size,
+            "max_positions": self.positions(spec.data.sequence_length),
+            "vocab_size": "the size of the tokenizer's vocabulary",
+        }
+        return {name: value for name, value in come_to.items() if getattr(self, name) is None}
 
     def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
         yield from apart(self._head_problems(path), self._kv_head_problems(path), self._bias_problems(path), self._length_problems(spec))
