@@ -13,7 +13,7 @@ import typer
 
 from specrun.cli.options import DEFAULT_STORE, Json, Store
 from specrun.cli.run_choice import RUN_HELP, choose
-from specrun.errors import StoreError, UsageError
+from specrun.errors import SpecrunError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from specrun.training.generation import Sampling
@@ -23,6 +23,7 @@ Prompt = Annotated[str, typer.Option("--prompt", metavar="TEXT", help="Text to g
 Tokens = Annotated[int, typer.Option("--tokens", min=1, max=1_000_000, help="Most tokens to write.")]
 Temperature = Annotated[float, typer.Option("--temperature", min=0.0, max=100.0, help="0 takes the likeliest token; 1 draws as trained.")]
 TopK = Annotated[int | None, typer.Option("--top-k", min=1, help="Draw among so many likeliest tokens; absent means all.")]
+_ATTEMPTS = 5
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the draws.")]
 
 
@@ -57,11 +58,11 @@ def run(
 ) -> None:
     """Continue a prompt."""
     text = typer.get_text_stream("stdin").read() if prompt == "-" else prompt
-    trained = find_model(store, run, checkpoint)
+    run_id = find_run(store, run)
     from specrun.training.generation import Sampling
 
     sampling = Sampling(temperature=temperature, top_k=top_k, seed=seed)
-    pieces = write(trained, text, tokens=tokens, sampling=sampling)
+    trained, pieces = begin(store, run_id, checkpoint, text, tokens=tokens, sampling=sampling)
     if json_:
         document = {
             "format_version": 1, "run_id": trained.run_id, "checkpoint": str(trained.checkpoint), "step": trained.step,
@@ -75,16 +76,37 @@ def run(
     print()
 
 
-def find_model(store: Path, run: str, which: Which) -> Trained:
-    """Find a run's checkpoint and tokenizer. Raises: SpecrunError for a run that is unknown or has saved nothing yet."""
-    from specrun.engine.workspace import Workspace
+def find_run(store: Path, run: str) -> str:
+    """The id of the run that is meant. Raises: SpecrunError for one that is unknown."""
     from specrun.records.queries import open_records
+
+    with open_records(store) as records:
+        return choose(records, run).run_id
+
+
+def begin(store: Path, run_id: str, which: Which, prompt: str, *, tokens: int, sampling: Sampling) -> tuple[Trained, Iterator[str]]:
+    """Load a run's model and begin to write. A run that goes on training may replace its checkpoint meanwhile: the next is taken."""
+    for left in reversed(range(_ATTEMPTS)):
+        trained = find_model(store, run_id, which)
+        try:
+            return trained, write(trained, prompt, tokens=tokens, sampling=sampling)
+        except (SpecrunError, OSError):
+            if not left or trained.checkpoint.exists():
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def find_model(store: Path, run_id: str, which: Which) -> Trained:
+    """Find a run's checkpoint and tokenizer. Raises: SpecrunError for a run that has saved nothing yet."""
+    from specrun.engine.workspace import Workspace
+    from specrun.records.run_files import read_run, run_folder
     from specrun.training.checkpoint_files import best, latest
 
     workspace = Workspace(store)
-    with open_records(store) as records:
-        run_id = choose(records, run).run_id
-        document = records.document(run_id)
+    document = read_run(run_folder(store, run_id))
+    if document is None:
+        raise StoreError(f"{run_id} has no run.json, which says what its model is", code="description-missing",
+                         hint="see what else the store lacks: specrun store doctor")  # fmt: skip
     if document["task"] != "causal_lm":
         raise UsageError(
             f"{run_id} is a {document['task']} run; only causal_lm models write text",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from specrun.cli import generate as command
 from specrun.cli.main import run as specrun
 from specrun.engine.workspace import Workspace
 from specrun.events import Status
@@ -154,6 +156,30 @@ def test_a_tokenizer_with_end_of_text_may_start_from_nothing(tmp_path: Path, cap
     make_run(tmp_path, end_of_text=True)
     assert generate(tmp_path, "tiny-1234", "--prompt", "", "--tokens", "9") == 0
     assert "endoftext" not in capsys.readouterr().out
+
+
+def test_a_checkpoint_that_training_replaces_meanwhile_gives_way_to_the_next(
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[Path] = []
+    real = command.find_model
+
+    def find(*arguments: Any) -> command.Trained:
+        trained = real(*arguments)
+        found.append(trained.checkpoint)
+        # The first one is gone by the time it is to be loaded.
+        return trained if len(found) > 1 else replace(trained, checkpoint=store / "replaced")
+
+    monkeypatch.setattr(command, "find_model", find)
+    assert specrun(["generate", "tiny", "--prompt", "abc", "--tokens", "4", "--store", str(store)]) == 0
+    assert capsys.readouterr().out.startswith("abc")
+    assert len(found) == 2
+
+
+def test_a_run_whose_description_is_gone_is_a_clear_error(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (store / "runs" / "tiny-1234" / "run.json").unlink()
+    assert specrun(["generate", "tiny-1234", "--prompt", "abc", "--store", str(store)]) == 1
+    assert capsys.readouterr().err.startswith("description-missing: ")
 
 
 def test_a_run_without_a_checkpoint_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from specrun.cli.main import run
+from specrun.events import Status
+from specrun.records.journal import Journal
+from specrun.records.run_files import mark_active
 from tests.report.report_fakes import RUN_ID
 from tests.report.report_store import write_store
 
@@ -102,6 +105,15 @@ def test_a_store_without_runs_says_how_to_get_one(tmp_path: Path, capsys: pytest
 def test_a_store_that_does_not_exist_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["report", "--store", str(tmp_path / "nowhere")]) == 1
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_a_run_that_is_still_running_is_reported_as_such(tmp_path: Path) -> None:
+    write_store(tmp_path)
+    mark_active(tmp_path, RUN_ID)
+    with Journal.open(tmp_path / "runs" / RUN_ID, run_id=RUN_ID, attempt=2) as journal:
+        journal.emit(Status("running", "attempt 2"))
+    assert run(["report", "--store", str(tmp_path), "--format", "md"]) == 0
+    assert "**running**" in (tmp_path / "runs" / RUN_ID / "report" / "report.md").read_text()
 
 
 @pytest.mark.parametrize(
