@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 from specrun.cli.tables import clock, figure, terminal_width, trimmed
 from specrun.records.rows import RunRow, Spread
 
-__all__ = ["best_table", "runs_table", "spread_text"]
+__all__ = ["print_best", "print_runs", "spread_text"]
 
 _MOST_METRICS = 3
 _FIRST = ("loss", "perplexity", "accuracy")
 
 
-def runs_table(rows: Sequence[RunRow], *, metrics: Sequence[str] | None = None, places: Sequence[str] | None = None) -> str:
-    """A run a line. metrics: those to show; absent means the ones that say most. places: the store of each, for smoke runs."""
+def print_runs(rows: Sequence[RunRow], *, metrics: Sequence[str] | None = None, places: Sequence[str] | None = None) -> None:
+    """Print a run a line. metrics: those to show; absent means the ones that say most. places: the store of each, for smoke runs."""
     shown = list(metrics) if metrics else _headlines(rows)
     table: dict[str, list[object]] = {
         "RUN": [row.run_id for row in rows],
@@ -30,11 +30,11 @@ def runs_table(rows: Sequence[RunRow], *, metrics: Sequence[str] | None = None, 
         **_tags(rows),
         **({"STORE": list(places)} if places is not None else {}),
     }
-    return _fit(table, spare=(*reversed(shown[2:]), "TASK", *reversed(shown[1:2]), "TAGS", "STARTED (UTC)", "TIME", "NAME", *shown[:1]))
+    _print(table, spare=(*reversed(shown[2:]), "TASK", *reversed(shown[1:2]), "TAGS", "STARTED (UTC)", "TIME", "NAME", *shown[:1]))
 
 
-def best_table(found: Sequence[tuple[RunRow, float]], metric: str, over_seeds: Mapping[str, Spread]) -> str:
-    """A ranking. over_seeds: by experiment; shown where some run has more than one seed."""
+def print_best(found: Sequence[tuple[RunRow, float]], metric: str, over_seeds: Mapping[str, Spread]) -> None:
+    """Print a ranking. over_seeds: by experiment; shown where some run has more than one seed."""
     rows = [row for row, _ in found]
     spreads = [over_seeds.get(row.experiment) for row in rows]
     several = any(spread is not None and spread.n > 1 for spread in spreads)
@@ -47,7 +47,7 @@ def best_table(found: Sequence[tuple[RunRow, float]], metric: str, over_seeds: M
         "STATUS": [_status(row) for row in rows],
         **_tags(rows),
     }
-    return _fit(table, spare=("TAGS", "NAME", "OVER SEEDS", "STATUS"))
+    _print(table, spare=("TAGS", "NAME", "OVER SEEDS", "STATUS"))
 
 
 def spread_text(spread: Spread) -> str:
@@ -57,11 +57,11 @@ def spread_text(spread: Spread) -> str:
     return f"{figure(spread.mean)} ± {spread.standard_deviation:.2g} ({spread.n} seeds)"
 
 
-def _fit(table: Mapping[str, Sequence[object]], *, spare: Sequence[str]) -> str:
+def _print(table: Mapping[str, Sequence[object]], *, spare: Sequence[str]) -> None:
     text, left_out = trimmed(list(table), list(zip(*table.values(), strict=True)), width=terminal_width(), spare=spare)
+    print(text)
     if left_out:
         print(f"not shown for want of width: {', '.join(left_out)}", file=sys.stderr)
-    return text
 
 
 def _status(row: RunRow) -> str:

@@ -55,7 +55,8 @@ def _metrics(run: Mapping[str, Any]) -> Iterator[str]:
         if line is None:
             rows.append((name, value, None, None, None, None))
         else:
-            rows.append((name, value, line["minimum"], line["argmin"], line["maximum"], line["argmax"]))
+            steps = [line[key] if line[key] >= 0 else None for key in ("argmin", "argmax")]
+            rows.append((name, value, line["minimum"], steps[0], line["maximum"], steps[1]))
     if rows:
         yield ""
         yield table(("METRIC", "LAST", "MIN", "AT STEP", "MAX", "AT STEP"), rows)

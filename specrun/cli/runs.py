@@ -13,7 +13,7 @@ import typer
 
 from specrun.cli.options import DEFAULT_STORE, Json, Store
 from specrun.cli.run_choice import RUN_HELP, choose, choose_only
-from specrun.cli.run_table import best_table, runs_table
+from specrun.cli.run_table import print_best, print_runs
 from specrun.cli.run_text import show_text
 from specrun.cli.tables import plain
 from specrun.errors import UsageError
@@ -70,10 +70,10 @@ def list_(
     shown = found[:limit]
     if json_:
         documents = [{**_summary(row), **({"store": str(place)} if smoke else {})} for row, place in shown]
-        _print_json({"format_version": 1, "runs": documents})
+        _print_json({"format_version": 1, "runs": documents, "truncated": len(found) > limit})
     elif shown:
         places = [str(place) for _, place in shown] if smoke else None
-        print(runs_table([row for row, _ in shown], metrics=metrics, places=places))
+        print_runs([row for row, _ in shown], metrics=metrics, places=places)
     else:
         print(_nothing(store, smoke=smoke, filtered=any((name, status, tag, task))))
     if len(found) > limit:
@@ -117,7 +117,7 @@ def show(run: RunId, store: Store = DEFAULT_STORE, json_: Json = False) -> None:
 
 @app.command()
 def best(
-    metric: Annotated[str, typer.Argument(help="For example validation/loss.", show_default=False)],
+    metric: Annotated[str | None, typer.Argument(help="For example validation/loss.", show_default=False)] = None,
     store: Store = DEFAULT_STORE,
     json_: Json = False,
     goal: Annotated[
@@ -133,8 +133,10 @@ def best(
 
     Warns where the runs are not comparable by it: several tasks, data sets, or, for a figure a token, tokenizers.
     """
-    way: Literal["minimize", "maximize"] = (goal or _goal(metric)).value
     with open_records(store) as records:
+        if metric is None:
+            raise UsageError("which metric?", code="no-metric", hint=f"recorded: {', '.join(records.metrics()) or 'none yet'}")
+        way: Literal["minimize", "maximize"] = (goal or _goal(metric)).value
         found = records.best(metric, way, limit, name=name, status=status, tag=tag, task=task)
         over_seeds = records.over_seeds(metric, way, [row.experiment for row, _ in found])
         cautions = records.cautions(metric, [row.run_id for row, _ in found])
@@ -145,7 +147,7 @@ def best(
         warnings = [asdict(caution) for caution in cautions]
         _print_json({"format_version": 1, "metric": metric, "goal": way, "runs": runs, "warnings": warnings})
     elif found:
-        print(best_table(found, metric, over_seeds))
+        print_best(found, metric, over_seeds)
     else:
         print(f"no such runs in {store}")
 

@@ -25,7 +25,7 @@ def doctor(store: Store = DEFAULT_STORE, json_: Json = False) -> None:
     else:
         for finding in findings:
             print(f"{finding.level} {finding.code}: {plain(finding.place)}: {plain(finding.message)}\n  {finding.remedy}")
-        print(f"{store}: " + (f"{errors} error{'s' if errors != 1 else ''}" if errors else "healthy"))
+        print(f"{store}: " + (_count(errors, "error") if errors else "healthy"))
     if errors:
         raise typer.Exit(1)
 
@@ -42,4 +42,8 @@ def rebuild(store: Store = DEFAULT_STORE, json_: Json = False) -> None:
     if json_:
         print(json.dumps({"format_version": 1, "runs": runs, "values": points}, indent=2))
     else:
-        print(f"{store}: rebuilt from the journals, {runs:,} runs, {points:,} values")
+        print(f"{store}: rebuilt from the journals, {_count(runs, 'run')}, {_count(points, 'value')}")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -32,14 +32,24 @@ def trimmed(
 
     width: None for no bound. A table that is too wide without them all stays so.
     """
-    left_out: list[str] = []
-    while True:
+
+    def drawn(left_out: Sequence[str]) -> str:
         kept = [place for place, name in enumerate(columns) if name not in left_out]
-        text = table([columns[place] for place in kept], [[row[place] for place in kept] for row in rows])
-        further = next((name for name in spare if name in columns and name not in left_out), None)
-        if width is None or further is None or max(map(cells, text.splitlines())) <= width:
-            return text, tuple(left_out)
-        left_out.append(further)
+        return table([columns[place] for place in kept], [[row[place] for place in kept] for row in rows])
+
+    def fits(text: str) -> bool:
+        return width is None or max(map(cells, text.splitlines())) <= width
+
+    left_out: list[str] = []
+    for name in (name for name in spare if name in columns):
+        if fits(drawn(left_out)):
+            break
+        left_out.append(name)
+    # A wide column that went last may have made room for narrow ones that went before it.
+    for name in reversed(left_out[:-1]):
+        if fits(drawn(fewer := [other for other in left_out if other != name])):
+            left_out = fewer
+    return drawn(left_out), tuple(left_out)
 
 
 def terminal_width() -> int | None:

@@ -208,9 +208,13 @@ class Records:
 
         return ask(self._connection, query, limit)
 
+    def metrics(self) -> list[str]:
+        """Every metric that some run has recorded, by name."""
+        return [row[0] for row in self._rows("SELECT DISTINCT metric FROM run_summary ORDER BY metric")]
+
     def require_metric(self, metric: str) -> None:
         """Raise UsageError `unknown-metric`, naming the nearest, when no run has recorded a metric."""
-        known = [row[0] for row in self._rows("SELECT DISTINCT metric FROM run_summary ORDER BY metric")]
+        known = self.metrics()
         if metric not in known:
             near = difflib.get_close_matches(metric, known, n=3, cutoff=0.4) or known[:5]
             hint = f"nearest: {_some(near)}" if near else "no run has recorded a metric yet"

@@ -24,7 +24,7 @@ def spread(values: Iterable[float]) -> Spread:
     if not all(map(math.isfinite, found)):
         return Spread(sum(found) / len(found), None, len(found))
     deviation = statistics.stdev(found) if len(found) > 1 else None
-    return Spread(statistics.fmean(found), deviation, len(found))
+    return Spread(statistics.mean(found), deviation, len(found))
 
 
 def one_a_seed(runs: Sequence[RunRow]) -> list[RunRow]:

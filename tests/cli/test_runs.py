@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from specrun.cli.main import run as specrun
-from specrun.cli.tables import cells, clock, figure, plain, table
+from specrun.cli.tables import cells, clock, figure, plain, table, trimmed
 from specrun.events import Alert, Artifact, Status, StepRecord
 from specrun.records.journal import Journal
 from specrun.records.run_files import mark_active, unmark_active, write_final, write_run
@@ -73,7 +73,7 @@ def test_no_store_is_no_runs_yet(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == f"no runs yet in {tmp_path / 'absent'}\n"
     assert not (tmp_path / "absent").exists()
     assert specrun(["runs", "list", "--json", "--store", str(tmp_path / "absent")]) == 0
-    assert json.loads(capsys.readouterr().out) == {"format_version": 1, "runs": []}
+    assert json.loads(capsys.readouterr().out) == {"format_version": 1, "runs": [], "truncated": False}
 
 
 def test_the_list_is_aligned_plain_text(tmp_path: Path, call: Call) -> None:
@@ -100,6 +100,7 @@ def test_a_longer_list_says_that_it_was_cut(tmp_path: Path, call: Call) -> None:
     assert code == 0
     assert len(out.splitlines()) == 3
     assert err == "the first 2 runs; --limit shows more\n"
+    assert json.loads(call("runs", "list", "--limit", "2", "--json")[1])["truncated"]
 
 
 def test_filters_and_smoke_runs(tmp_path: Path, call: Call) -> None:
@@ -319,6 +320,24 @@ def test_a_narrow_terminal_loses_columns_in_order_and_says_so(tmp_path: Path, ca
         left_out = err.removeprefix("not shown for want of width: ").strip().split(", ") if err else []
         assert sorted([*filter(None, re.split("  +", header)), *left_out]) == sorted(re.split("  +", whole.splitlines()[0]))
     assert "test/loss" in header
+
+
+def test_a_wide_column_gives_way_to_the_narrow_ones() -> None:
+    text, left_out = trimmed(("A", "LONG", "B"), [("a", "x" * 50, "b")], width=20, spare=("B", "LONG"))
+    assert (text, left_out) == ("A  B\na  b", ("LONG",))
+    assert trimmed(("A",), [("x" * 50,)], width=20, spare=()) == ("A\n" + "x" * 50, ())
+
+
+def test_a_metric_that_is_not_named_is_asked_for_with_those_there_are(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "gpt-0001", loss=1.5)
+    code, _, err = call("runs", "best")
+    assert code == 2
+    assert "recorded: test/loss, test/perplexity, train/loss, validation/loss" in err
+
+
+def test_a_metric_that_is_never_finite_has_no_step(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "gpt-0001", loss=float("nan"))
+    assert "-1" not in call("runs", "show", "gpt-0001")[1].partition("METRIC")[2].partition("STEP  ")[0]
 
 
 def test_columns_hold_wide_signs_and_accents() -> None:

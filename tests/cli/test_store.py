@@ -53,7 +53,7 @@ def test_a_rebuild_mends_a_damaged_snapshot(store: Path, capsys: pytest.CaptureF
     assert snapshot is not None
     snapshot.write_bytes(b"junk")
     assert call(store, capsys, "doctor")[0] == 1
-    assert call(store, capsys, "rebuild") == (0, f"{store}: rebuilt from the journals, 1 runs, 2 values\n", "")
+    assert call(store, capsys, "rebuild") == (0, f"{store}: rebuilt from the journals, 1 run, 2 values\n", "")
     assert call(store, capsys, "doctor")[0] == 0
     assert json.loads(call(store, capsys, "rebuild", "--json")[1]) == {"format_version": 1, "runs": 1, "values": 2}
 
