@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,9 @@ def run(
     target = path / DEFAULT_PATH.name if path.is_dir() else path
     if target.suffix not in {".yaml", ".yml"}:
         raise UsageError(f"{target} is not a YAML file", code="not-a-yaml-name", hint=f"use {target}.yaml")
-    text = _template(task).replace(f"name: {_NAME}", f"name: {_name(target)}", 1).replace("specrun.yaml", str(target))
+    if not str(target).isprintable():
+        raise UsageError(f"{str(target)!r} has characters that no line of text can hold", code="bad-file-name", hint="name it otherwise")
+    text = _template(task).replace(f"name: {_NAME}", f"name: {_name(target)}", 1).replace("specrun.yaml", shlex.quote(str(target)))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8") as file:
@@ -40,7 +43,8 @@ def run(
     if as_json:
         print(json.dumps({"format_version": 1, "path": str(target), "task": task}))
     else:
-        print(f"wrote {target}; next: specrun plan {target}, then: specrun apply {target}")
+        quoted = shlex.quote(str(target))
+        print(f"wrote {target}; next: specrun plan {quoted}, then: specrun apply {quoted}")
 
 
 def _template(task: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,7 @@ def run(
     else:
         print(prepared)
         if output is not None:
-            print(f"plan saved: {output}; run it with: specrun apply {output}")
+            print(f"plan saved: {output}; run it with: specrun apply {shlex.quote(str(output))}")
     return exit_code
 
 
@@ -55,10 +56,12 @@ def _refuse_place(output: Path) -> None:
     if output.exists():
         if not is_plan(output) and (not output.is_file() or output.stat().st_size):
             what = "a folder" if output.is_dir() else "not a saved plan, and would be overwritten"
-            raise UsageError(f"{output} is {what}", code="would-overwrite", hint=f"give a new name, such as -o {_other_name(output)}")
+            raise UsageError(
+                f"{output} is {what}", code="would-overwrite", hint=f"give a new name, such as -o {shlex.quote(str(_other_name(output)))}"
+            )
     elif not output.parent.is_dir():
         raise UsageError(f"{output.parent} is not a folder, so no plan can be saved in it", code="missing-folder",
-                         hint=f"make it with: mkdir -p {output.parent}; or choose another place for -o")  # fmt: skip
+                         hint=f"make it with: mkdir -p {shlex.quote(str(output.parent))}; or choose another place for -o")  # fmt: skip
     if not os.access(output.parent, os.W_OK):
         raise UsageError(f"{output.parent} cannot be written, so no plan can be saved in it", code="unwritable-folder",
                          hint=f"choose another place, such as -o {output.name}")  # fmt: skip

@@ -22,6 +22,7 @@ from specrun.spec.discovery import SPEC_KEYS, find_specs
 from specrun.spec.renderers.json import document
 from specrun.spec.resolved import further
 from specrun.spec.section import Problem
+from specrun.spec.text import shown_name
 
 Format = Literal["text", "json", "github", "gitlab", "sarif", "junit"]
 _INVALID = 3
@@ -43,7 +44,8 @@ def run(
         checked = check_spec(file, sets=sets, preset=preset)
         found += further(checked, partial(existence_problems, data_root=data_root)).diagnostics
     diagnostics = ordered(found)
-    names = ["<stdin>" if file == "-" else file for file in files]
+    names = ["<stdin>" if file == "-" else shown_name(file) for file in files]
+    skipped = [shown_name(file) for file in skipped]
     exit_code = _INVALID if errors(diagnostics) else EXIT_OK
     if skipped:
         print(_skipped_line(skipped), file=sys.stderr)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from specrun.errors import UsageError
-from specrun.spec.text import MAX_BYTES
+from specrun.spec.text import MAX_BYTES, shown_name
 
 STDIN = "-"
 READ_BYTES = MAX_BYTES + 1
@@ -28,7 +28,7 @@ def read_source(source: Path | str) -> Text:
         return Text("<stdin>", sys.stdin.buffer.read(READ_BYTES), Path())
     path = Path(source)
     try:
-        return Text(str(source), read_start(path), path.parent)
+        return Text(shown_name(str(source)), read_start(path), path.parent)
     except OSError as error:
         from specrun.spec.nearest import nearest
 

@@ -20,6 +20,11 @@ def split_lines(text: str) -> tuple[str, ...]:
     return tuple(_LINE_BREAK.split(text))
 
 
+def shown_name(name: str) -> str:
+    """A file's name as records and messages can hold it: bytes of it that are no UTF-8 as escapes, such as `caf\\xe9.yaml`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def decode(data: bytes, source: Source, findings: Findings) -> str | None:
     """The text of a spec, without a byte order mark; None where it cannot be read, with the reason in findings."""
     start = at(source, 1, 1)

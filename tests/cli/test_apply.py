@@ -114,6 +114,20 @@ def test_a_step_that_will_not_fit_is_warned_of_on_standard_error(command, spec, 
     assert "warning:" not in out
 
 
+def test_a_spec_whose_name_is_no_text_is_planned_and_applied(tmp_path, capsys):
+    path = tmp_path / "caf\udce9.yaml"
+    path.write_text(TINY)
+    assert run(["apply", str(path), "--store", str(tmp_path / "s"), "--json"]) == 0
+    (document,) = (tmp_path / "s" / "runs").glob("*/run.json")
+    assert json.loads(document.read_text(encoding="utf-8"))["spec_file"].endswith("caf\\xe9.yaml")
+
+
+def test_a_place_with_spaces_can_be_pasted_from_what_plan_says(spec, store, tmp_path, capsys):  # noqa: F811
+    plan = tmp_path / "my plan.json"
+    assert run(["plan", spec, "--store", str(store), "-o", str(plan)]) == 0
+    assert f"specrun apply '{plan}'\n" in capsys.readouterr().out
+
+
 def test_only_plan_says_that_nothing_was_run(spec, tmp_path, capsys):
     arguments = [spec, "--store", str(tmp_path / "s")]
     assert run(["plan", *arguments]) == 0

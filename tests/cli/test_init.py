@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_what_init_writes_is_valid_and_needs_no_network(capsys: pytest.CaptureFi
 def test_the_experiment_is_named_after_its_file(path: str, name: str) -> None:
     assert run(["init", "--", path]) == 0
     assert load_spec(path).spec.name == name
-    assert f"specrun apply {path}" in Path(path).read_text(encoding="utf-8")
+    assert f"specrun apply {shlex.quote(path)}" in Path(path).read_text(encoding="utf-8")
 
 
 def test_a_folder_gets_the_default_file() -> None:
@@ -52,6 +53,8 @@ def test_init_overwrites_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "code", "words"),
     [
         (["init", "a.txt"], 2, "use a.txt.yaml"),
+        (["init", "two\nlines.yaml"], 2, "bad-file-name"),
+        (["init", "caf\udce9.yaml"], 2, "bad-file-name"),
         (["init", "--task", "causal"], 2, "causal_lm"),
         (["init", "--task", "xyzzy"], 2, "use causal_lm"),
         (["init", "--task", "seq2seq"], 2, "not available yet"),
@@ -72,3 +75,9 @@ def test_a_folder_that_cannot_be_written_is_said(capsys: pytest.CaptureFixture[s
 def test_json_names_the_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init", "x.yaml", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"format_version": 1, "path": "x.yaml", "task": "causal_lm"}
+
+
+def test_the_commands_to_go_on_with_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init", "my first.yaml"]) == 0
+    assert "specrun apply 'my first.yaml'\n" in capsys.readouterr().out
+    assert "specrun apply 'my first.yaml'" in Path("my first.yaml").read_text()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from specrun.spec.findings import Findings
 from specrun.spec.nodes import Source, Span
-from specrun.spec.text import MAX_BYTES, UNPRINTABLE, check_characters, check_tabs, decode, split_lines
+from specrun.spec.text import MAX_BYTES, UNPRINTABLE, check_characters, check_tabs, decode, shown_name, split_lines
 
 SOURCE = Source("file", "a.yaml")
 
@@ -117,3 +117,10 @@ def test_tabs_inside_quotes_are_text_and_a_number_sign_there_is_no_comment() -> 
     assert tabs("a: 'x\ty'\tb\n", Span(1, 4, 1, 9)) == [(1, 9, 10)]
     assert tabs("a: ' # '\tb\n", Span(1, 4, 1, 9)) == [(1, 9, 10)]
     assert tabs("a: |\n  x\ty\n  z\tw\nb:\tc\n", Span(1, 4, 4, 1)) == [(4, 3, 4)]
+
+
+def test_a_name_is_shown_as_it_is_and_bytes_of_it_that_are_no_text_as_escapes():
+    assert shown_name("sp\u00e4ce/\u6f22.yaml") == "sp\u00e4ce/\u6f22.yaml"
+    assert shown_name("caf\udce9.yaml") == "caf\\xe9.yaml"
+    # Under an ASCII locale every byte beyond it comes so, whole characters included.
+    assert shown_name("caf\udcc3\udca9.yaml") == "caf\u00e9.yaml"
