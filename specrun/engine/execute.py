@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -11,9 +13,11 @@ from specrun.engine.locks import hold
 from specrun.engine.outcome import Outcome, Run, StepOutcome
 from specrun.engine.plan import Plan
 from specrun.engine.prepare import refresh
+from specrun.engine.readiness import check_ready
 from specrun.engine.run import execute_run
-from specrun.engine.shared import run_shared
+from specrun.engine.shared import SharedStepEnded, run_shared
 from specrun.engine.smoke import sole_use
+from specrun.engine.unstarted import record_unstarted
 from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import Alert, Emit
 from specrun.plan.step import StepResult
@@ -22,7 +26,10 @@ from specrun.runtime.signals import StopNow, StopSignals
 
 
 def execute(prepared: Plan, *, show: Emit) -> Outcome:
-    """Do what the plan says. Raises SpecrunError for a shared step's failure; a run's own failure is part of the outcome."""
+    """Do what the plan says. What ends a run, or a step that it shares with others, is part of the outcome.
+
+    Raises SpecrunError for what ends an apply that trains nothing, and for a store that takes no records.
+    """
     signals = StopSignals()
     try:
         with ExitStack() as held, signals.listening():
@@ -46,12 +53,19 @@ def _execute(prepared: Plan, held: ExitStack, signals: StopSignals, show: Emit) 
         # Another apply may have finished some of it between the plan and the lock.
         prepared = refresh(prepared)
     tally: list[StepOutcome] = []
-    prepared, shared, taken = run_shared(prepared, show=show, tally=tally)
-    if works:
-        _lock_runs(prepared, held, keys)
-        prepared = refresh(prepared)
-    prepared = replace(prepared, decisions=tuple(taken.get(d.step.id, d) for d in prepared.decisions))
-    runs = _run_seeds(prepared, shared, signals=signals, show=show, tally=tally)
+    began = time.time()
+    try:
+        prepared, shared, taken = run_shared(prepared, show=show, tally=tally)
+        if works:
+            _lock_runs(prepared, held, keys)
+            prepared = refresh(prepared)
+        prepared = replace(prepared, decisions=tuple(taken.get(d.step.id, d) for d in prepared.decisions))
+        check_ready(prepared, shared)
+        runs = _run_seeds(prepared, shared, signals=signals, show=show, tally=tally)
+    except SharedStepEnded as ended:
+        if os.environ.get("SPECRUN_DEBUG"):
+            raise ended.failure from None
+        runs = record_unstarted(ended, show=show, began=began)
     if works:
         merge_records(prepared, show=show)
     return Outcome(tuple(runs), tuple(tally))
@@ -86,9 +100,7 @@ def _lock_runs(prepared: Plan, held: ExitStack, keys: frozenset[str]) -> frozens
     return frozenset(taken)
 
 
-def _run_seeds(
-    prepared: Plan, shared: dict[str, StepResult], *, signals: StopSignals, show: Emit, tally: list[StepOutcome]
-) -> list[Run]:
+def _run_seeds(prepared: Plan, shared: dict[str, StepResult], *, signals: StopSignals, show: Emit, tally: list[StepOutcome]) -> list[Run]:
     runs = []
     for seed in prepared.loaded.spec.seeds:
         run = execute_run(prepared, seed=seed, shared=shared, show=show, signals=signals, tally=tally)

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from specrun.engine.ending import as_error
 from specrun.engine.gates import judge
 from specrun.engine.history import append_history
 from specrun.engine.labels import relabel_run
@@ -20,7 +21,6 @@ from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import Alert, Emit, Message, RunStatus
 from specrun.plan.predict import Past, training_work
 from specrun.plan.step import Decision, StepResult
-from specrun.records.atomic import storage_failure
 from specrun.records.run_files import read_final
 from specrun.runtime.signals import StopNow, StopSignals
 from specrun.steps.contract import StepInput
@@ -50,11 +50,11 @@ def execute_run(
     work = _Work(prepared, signals, tally, dict(shared))
     if all(d.action == "cached" for d in decisions):
         return _cached(work, decisions, seed=seed, show=show)
-    run_id = _run_id(prepared, decisions)
+    run_id = prepared.workspace.run_for(prepared.name, decisions[0].step.key)
     error: SpecrunError | None = None
     with RunSession(prepared, run_id=run_id, seed=seed, show=show, shared=shared) as session:
         try:
-            if session.attempt == 1:
+            if session.describes:
                 _record_shared(work, session, shared)
             _do_all(work, session, decisions)
         except (Exception, StopNow) as failure:
@@ -66,26 +66,6 @@ def execute_run(
     if session.attempt > 1:
         relabel_run(prepared.workspace.store, run_id, prepared.name, prepared.loaded.spec.tags)
     return _outcome(work, decisions, seed=seed, run_id=run_id, error=error, cached=False)
-
-
-def as_error(failure: BaseException, folder: Path) -> SpecrunError:
-    """What ended a run, as an error for a person to read."""
-    if isinstance(failure, SpecrunError):
-        return failure
-    if isinstance(failure, StopNow):
-        message = f"stopped at once by signal {failure.number}"
-        return InterruptedRun(message, signal_number=failure.number, hint="apply again goes on from what was saved")
-    if isinstance(failure, OSError):
-        return storage_failure(folder, failure)
-    said = str(failure).lower()
-    if isinstance(failure, MemoryError) or "out of memory" in said or ("alloc" in said and "memory" in said):
-        return SpecrunError(
-            f"the memory did not suffice: {str(failure).splitlines()[0][:160] if said else 'allocation failed'}",
-            code="out-of-memory",
-            hint="lower schedule.micro_batch_size (the result stays the same), or the model",
-        )
-    return SpecrunError(f"{type(failure).__name__}: {failure}", code="internal-error",
-                        hint="this may be a bug in specrun; SPECRUN_DEBUG=1 shows where")  # fmt: skip
 
 
 def _record_shared(work: _Work, session: RunSession, shared: Mapping[str, StepResult]) -> None:
@@ -179,12 +159,6 @@ def _remember(prepared: Plan, result: StepResult) -> None:
         work = training_work(forecast.cost, forecast.schedule, forecast.facts, steps=steps)
         seconds, signature = float(result.values["seconds"]), prepared.signature
     append_history(prepared.workspace.history_file, Past(result.kind, signature, prepared.hardware.name, work, seconds))
-
-
-def _run_id(prepared: Plan, decisions: Sequence[Decision]) -> str:
-    """The run that this lineage belongs to: the one its first step was started in, else a new one."""
-    first = decisions[0].step
-    return prepared.workspace.run_of_key(first.key) or prepared.workspace.new_run(prepared.name, first.key)
 
 
 def _cached(work: _Work, decisions: Sequence[Decision], *, seed: int, show: Emit) -> Run:

@@ -24,26 +24,40 @@ from specrun.records.journal_reader import next_attempt
 from specrun.records.run_files import mark_active, read_run, unmark_active, write_final, write_run
 from specrun.spec.dump import dump
 from specrun.spec.resolved import origins
+from specrun.spec.text import shown_name
 
 
 class RunSession:
-    """A context manager. `emit` records and shows; `finish` writes the outcome once."""
+    """A context manager. `emit` records and shows; `finish` writes the outcome once.
 
-    def __init__(self, prepared: Plan, *, run_id: str, seed: int, show: Emit, shared: Mapping[str, StepResult]) -> None:
+    data_ready: whether what the run shares with others is finished. An attempt that ended before is described, and the first one
+    that comes further describes the run for good. describes: whether this attempt wrote run.json.
+    """
+
+    def __init__(
+        self, prepared: Plan, *, run_id: str, seed: int, show: Emit, shared: Mapping[str, StepResult], data_ready: bool = True
+    ) -> None:
         self.run_id = run_id
         self.seed = seed
         self.folder: Path = prepared.workspace.runs / run_id
         self.finished: RunStatus | None = None
+        self.describes = False
         self._prepared = prepared
         self._show = show
         self._shared = shared
+        self._data_ready = data_ready
         self._started = time.time()
 
     def __enter__(self) -> RunSession:
         workspace = self._prepared.workspace
         self.attempt = attempt = next_attempt(self.folder)
-        if not (self.folder / "run.json").exists():
-            write_run(self.folder, run_document(self._prepared, run_id=self.run_id, seed=self.seed, shared=self._shared))
+        known = read_run(self.folder)
+        self.describes = known is None or not known.get("data_ready", True)
+        if self.describes:
+            document = run_document(self._prepared, run_id=self.run_id, seed=self.seed, shared=self._shared, data_ready=self._data_ready)
+            if known is not None:
+                document["started_at"] = known["started_at"]
+            write_run(self.folder, document, again=known is not None)
         mark_active(workspace.store, self.run_id)
         self._journal = Journal.open(self.folder, run_id=self.run_id, attempt=attempt)
         self._journal.emit(Status("running", "started" if attempt == 1 else f"attempt {attempt}"))
@@ -106,7 +120,7 @@ class RunSession:
         return {"spec": spec, "provenance": origins(loaded), "experiment": experiment_digest(loaded.spec, first.get("data") or {})}
 
 
-def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str, StepResult]) -> dict[str, Any]:
+def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str, StepResult], data_ready: bool) -> dict[str, Any]:
     """What run.json holds: everything needed to say later what was run, and to run it again."""
     loaded, hardware = prepared.loaded, prepared.hardware
     git = git_state(Path.cwd())
@@ -125,12 +139,13 @@ def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str,
         "spec_file": loaded.file,
         "provenance": origins(loaded),
         "plan": [_planned(d) for d in prepared.decisions if d.step.seed in (None, seed)],
-        "command": shlex.join(["specrun", *sys.argv[1:]]),
+        "command": shown_name(shlex.join(["specrun", *sys.argv[1:]])),
         "git": {"commit": git.commit, "dirty": git.dirty, "patch": git.patch},
         "packages": packages(),
         "python": python_version(),
         "hardware": {**asdict(hardware), "reasons": list(hardware.reasons), "precision": hardware.precision.value},
         "data": dict(data),
+        "data_ready": data_ready,
         "shared": {id: result.folder for id, result in shared.items()},
         "comparable": bool(data.get("comparable", True)),
         "parent": None,

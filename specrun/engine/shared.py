@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 from specrun.engine.history import append_history
@@ -18,14 +19,32 @@ from specrun.events import Emit, Message, StepRecord
 from specrun.plan.compiler import part_at
 from specrun.plan.predict import Past
 from specrun.plan.step import Decision, Step, StepKind, StepResult
+from specrun.runtime.signals import StopNow
 from specrun.steps.contract import StepInput
 
 Taken = dict[str, Decision]
 """By step id, the decision that was carried out."""
 
 
+class SharedStepEnded(Exception):
+    """A shared step, or what has to hold before a run begins, failed or was interrupted. failure: what was raised.
+
+    shared: what is finished; decision: about the step that is not, where it was a step.
+    """
+
+    def __init__(self, failure: BaseException, prepared: Plan, shared: Mapping[str, StepResult], decision: Decision | None = None) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+        self.prepared = prepared
+        self.shared = dict(shared)
+        self.decision = decision
+
+
 def run_shared(prepared: Plan, *, show: Emit, tally: list[StepOutcome]) -> tuple[Plan, dict[str, StepResult], Taken]:
-    """Run what has to run. Returns the plan as it is afterwards, the results by step kind, and what was done about each."""
+    """Run what has to run. Returns the plan as it is afterwards, the results by step kind, and what was done about each.
+
+    Raises SharedStepEnded for whatever ends a step.
+    """
     shared: dict[str, StepResult] = {}
     taken: Taken = {}
     for kind in prepared.kinds.values():
@@ -34,7 +53,10 @@ def run_shared(prepared: Plan, *, show: Emit, tally: list[StepOutcome]) -> tuple
         decision = prepared.decision(kind.kind)
         result = prepared.workspace.result(kind.kind, decision.step.key)
         if decision.action == "run":
-            result, decision = _run_one(prepared, kind, decision, shared, show)
+            try:
+                result, decision = _run_one(prepared, kind, decision, shared, show)
+            except (Exception, StopNow) as failure:
+                raise SharedStepEnded(failure, prepared, shared, decision) from failure
             prepared = without_retries(refresh(prepared))
         if result is not None:
             shared[kind.kind] = result
@@ -43,9 +65,7 @@ def run_shared(prepared: Plan, *, show: Emit, tally: list[StepOutcome]) -> tuple
     return prepared, shared, taken
 
 
-def _run_one(
-    prepared: Plan, kind: StepKind, decision: Decision, shared: dict[str, StepResult], show: Emit
-) -> tuple[StepResult, Decision]:
+def _run_one(prepared: Plan, kind: StepKind, decision: Decision, shared: dict[str, StepResult], show: Emit) -> tuple[StepResult, Decision]:
     """Run a shared step, unless another apply has finished it while this one waited for the lock."""
     step, workspace = decision.step, prepared.workspace
     show(Message(f"{step.id}: started ({decision.reason})"))

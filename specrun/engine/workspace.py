@@ -130,6 +130,10 @@ class Workspace:
             return None
         return run_id if (self.runs / run_id).is_dir() else None
 
+    def run_for(self, name: str, key: str) -> str:
+        """The run that a lineage belongs to: the one its first step was started in, else a new one."""
+        return self.run_of_key(key) or self.new_run(name, key)
+
     def new_run(self, name: str, key: str) -> str:
         """Create the folder of a new run and return its id: the name and as much of the key as makes it unique."""
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "run"

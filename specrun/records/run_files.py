@@ -31,10 +31,13 @@ def run_folder(store: Path, run_id: str) -> Path:
     return store / "runs" / run_id
 
 
-def write_run(folder: Path, document: Mapping[str, Any]) -> None:
-    """Write run.json, once: what was asked, planned and found at the start. Raises StoreError when there is one already."""
+def write_run(folder: Path, document: Mapping[str, Any], *, again: bool = False) -> None:
+    """Write run.json, once: what was asked, planned and found at the start. Raises StoreError when there is one already.
+
+    again: replace that of an attempt which ended before the run's data was ready.
+    """
     path = folder / "run.json"
-    if path.exists():
+    if path.exists() and not again:
         raise StoreError(f"{path} exists; a run is described once", code="run-exists", hint="begin a new run, or resume this one")
     atomic_write(path, _dump(document))
 

@@ -53,6 +53,18 @@ class UnknownCharacter(Exception):
         self.offset = offset
 
 
+class UnknownPromptCharacter(DataError):
+    """A character without a token in a text that a person typed."""
+
+    def __init__(self, character: str) -> None:
+        super().__init__(
+            f"the tokenizer has no token for {character!r} (U+{ord(character):04X})",
+            code="unknown-character",
+            hint="leave it out; the model has never seen it",
+        )
+        self.character = character
+
+
 def train_tokenizer(options: Part, documents: Iterable[str], emit: Emit) -> Tokenizer:
     """Train by the kind's factory. documents: of the train split; long ones may come in pieces."""
     module, name = options.factory.split(":")
@@ -94,7 +106,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Ids of a text that a person typed; <|endoftext|> in it is the special token. Raises DataError for an unknown character."""
+    """Ids of a text that a person typed; <|endoftext|> in it is the special token. Raises UnknownPromptCharacter."""
     try:
         ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
     except Exception as error:
@@ -102,6 +114,5 @@ def encode_prompt(tokenizer: Tokenizer, text: str) -> list[int]:
         unknown = next((c for c in text if c not in known), None)
         if unknown is None:
             raise
-        message = f"the tokenizer has no token for {unknown!r} (U+{ord(unknown):04X})"
-        raise DataError(message, code="unknown-character", hint="leave it out; the model has never seen it") from error
+        raise UnknownPromptCharacter(unknown) from error
     return ids

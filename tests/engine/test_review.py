@@ -42,8 +42,7 @@ def test_a_file_that_is_edited_while_it_is_read_makes_no_result(on_text, tmp_pat
 
     with monkeypatch.context() as patched:
         patched.setattr(data, "run", edited_meanwhile)
-        with pytest.raises(DataError, match="data-changed-while-read"):
-            apply(spec, store=tmp_path / "store")
+        assert apply(spec, store=tmp_path / "store").runs[0].error.code == "data-changed-while-read"
     assert list((tmp_path / "store" / "steps").iterdir()) == []
     assert planned(spec, store=tmp_path / "store")["data"] == "run"
 
@@ -184,8 +183,7 @@ def test_a_failed_step_leaves_no_working_folder_behind(spec_file, tmp_path, monk
         raise DataError("no", code="no")
 
     monkeypatch.setattr(tokens, "run", failing)
-    with pytest.raises(DataError):
-        apply(spec_file, store=tmp_path / "store")
+    assert apply(spec_file, store=tmp_path / "store").exit_code == 1
     assert [path.name for path in (tmp_path / "store" / "steps").iterdir() if path.name.startswith(".")] == []
 
 
@@ -222,7 +220,7 @@ def test_an_embedding_smaller_than_the_vocabulary_is_one_clear_error(spec_file, 
 
 
 def test_memory_that_does_not_suffice_is_said_so(tmp_path):
-    from specrun.engine.run import as_error
+    from specrun.engine.ending import as_error
 
     said = "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes."
     assert as_error(RuntimeError(said), tmp_path).code == "out-of-memory"

@@ -11,6 +11,8 @@ class Options(Part):
     """Next-token prediction. The loss is the mean negative log-likelihood over the tokens of the optimizer step, in nats."""
 
     factory: ClassVar[str] = "specrun.tasks.causal_lm.build:build"
+    ready: ClassVar[str] = "specrun.tasks.causal_lm.prompt:check"
+    """Asked once the tokenizer is there, before a run begins."""
     metrics: ClassVar[tuple[str, ...]] = ("loss", "perplexity", "word_perplexity", "bits_per_byte", "accuracy")
     """Names after `validation/` and `test/`; `train/loss` and `throughput/...` exist for every task."""
     lower_is_better: ClassVar[tuple[str, ...]] = ("loss", "perplexity", "word_perplexity", "bits_per_byte")

@@ -1,0 +1,29 @@
+"""What ended a run or a step, as an error for a person to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from specrun.errors import InterruptedRun, SpecrunError
+from specrun.records.atomic import storage_failure
+from specrun.runtime.signals import StopNow
+
+
+def as_error(failure: BaseException, folder: Path) -> SpecrunError:
+    """What ended a run, as an error for a person to read."""
+    if isinstance(failure, SpecrunError):
+        return failure
+    if isinstance(failure, StopNow):
+        message = f"stopped at once by signal {failure.number}"
+        return InterruptedRun(message, signal_number=failure.number, hint="apply again goes on from what was saved")
+    if isinstance(failure, OSError):
+        return storage_failure(folder, failure)
+    said = str(failure).lower()
+    if isinstance(failure, MemoryError) or "out of memory" in said or ("alloc" in said and "memory" in said):
+        return SpecrunError(
+            f"the memory did not suffice: {str(failure).splitlines()[0][:160] if said else 'allocation failed'}",
+            code="out-of-memory",
+            hint="lower schedule.micro_batch_size (the result stays the same), or the model",
+        )
+    return SpecrunError(f"{type(failure).__name__}: {failure}", code="internal-error",
+                        hint="this may be a bug in specrun; SPECRUN_DEBUG=1 shows where")  # fmt: skip
