@@ -52,7 +52,12 @@ def run(run: RunId = None, output: Output = None, format_: Formats = None, store
         view = run_view(records, run_id, results=results, title=earlier.get("title"))
     formats = asked or tuple(earlier.get("formats", ("html", "md")))
     folder = output or store / "runs" / run_id / "report"
-    written = render(view, formats, folder)
+    try:
+        written = render(view, formats, folder)
+    except StoreError as error:
+        if output is None and error.code == "store-not-writable":
+            raise StoreError(error.message, code=error.code, hint="write it into another folder, such as -o report") from error
+        raise
     if json_:
         print(json.dumps({"format_version": 1, "run_id": run_id, "reports": {name: str(path) for name, path in written.items()}}, indent=2))
     else:

@@ -16,6 +16,7 @@ import typer
 
 from specrun.cli.options import DEFAULT_STORE, Json, Store
 from specrun.cli.tables import table
+from specrun.errors import UsageError
 from specrun.records.lines import flag_non_finite
 from specrun.records.queries import open_records
 
@@ -32,13 +33,17 @@ def run(
     query: Annotated[str, typer.Argument(help='One SELECT, e.g. "SELECT run_id, status FROM runs".', show_default=False)],
     store: Store = DEFAULT_STORE,
     json_: Json = False,
-    format_: Annotated[Format, typer.Option("--format", help="How the answer is printed.")] = Format.table,
+    format_: Annotated[
+        Format | None, typer.Option("--format", help="How the answer is printed; absent means table.", show_default=False)
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many rows.")] = 1000,
 ) -> None:
     """Ask the records in SQL, read-only.
 
     Tables: runs, params, metrics, run_summary, system, steps, spans, artifacts, lineage, alerts, examples, trials.
     """
+    if json_ and format_ not in {None, Format.json}:
+        raise UsageError(f"--json and --format {format_} ask for two forms", code="options-conflict", hint="give one of them")
     with open_records(store) as records:
         columns, rows = records.sql(query, limit + 1)
     shown = rows[:limit]

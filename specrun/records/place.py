@@ -6,6 +6,7 @@ What a person mistook (a file, a folder of something else) is a UsageError, exit
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -75,8 +76,9 @@ def _refusal(store: Path, error: OSError | ValueError) -> StoreError | UsageErro
     if isinstance(error, ValueError) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
         why = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
         return UsageError(f"{str(store)[:80]!r} cannot be a folder: {why}", code="bad-store", hint=_ELSEWHERE)
+    locked = next((place for place in (store, *store.parents) if os.access(place, os.F_OK)), store)
     return StoreError(
         f"{store} cannot be read: {(error.strerror or str(error)).lower()}",
         code="store-not-readable",
-        hint=f"make it readable with: chmod u+rwx {store}; or {_ELSEWHERE}",
+        hint=f"make {locked} readable with: chmod u+rwx {locked}; or {_ELSEWHERE}",
     )

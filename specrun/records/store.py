@@ -8,6 +8,8 @@ a process of its own.
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -88,10 +90,12 @@ def merge(store: Path) -> bool:
 
 
 def rebuild(store: Path) -> None:
-    """Make the snapshot anew from the journals alone. Raises StoreError when another process is merging."""
+    """Make the snapshot anew from the journals alone. Raises StoreError when another process is merging, or for a read-only store."""
     with merge_lock(store) as held:
+        if not held and not os.access(store, os.W_OK):
+            raise storage_failure(store, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
         if not held:
-            raise StoreError(f"{store} is being merged or is not writable", code="store-busy", hint="wait a moment and try again")
+            raise StoreError(f"{store} is being merged by another process", code="store-busy", hint="wait a moment and try again")
         _make_anew(store, list_runs(store))
 
 

@@ -131,6 +131,11 @@ def test_what_is_not_a_question_is_refused_in_one_sentence(store: Path, capsys: 
     assert "Traceback" not in err
 
 
+def test_two_forms_of_one_answer_are_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert specrun(["sql", "SELECT 1", "--format", "csv", "--json", "--store", str(store)]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "options-conflict"
+
+
 def test_no_store_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = ask(tmp_path / "absent", capsys, "SELECT 1")
     assert code == 1

@@ -79,3 +79,11 @@ def test_smoke_stores_are_folders_in_the_order_of_their_making(tmp_path: Path) -
         (tmp_path / "smoke" / name).mkdir(parents=True)
         (tmp_path / "smoke" / f"{name}.lock").touch()
     assert [path.name for path in smoke_stores(tmp_path)] == ["100-9", "200-7"]
+
+
+def test_the_remedy_names_the_folder_that_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> Iterator[Path]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    assert f"make {tmp_path} readable" in refused(tmp_path / "inside" / "deeper", StoreError, "store-not-readable")

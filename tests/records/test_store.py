@@ -258,3 +258,19 @@ def test_a_marker_of_a_run_without_a_folder_disturbs_nobody(store: Path, new_run
     mark_active(store, "ghost")
     with open_records(store) as records:
         assert len(records.runs()) == 1
+
+
+def test_a_read_only_store_is_not_taken_for_a_busy_one(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.open
+
+    def refuse(path: Any, *arguments: Any, **named: Any) -> int:
+        if str(path).endswith("merge.lock"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", refuse)
+    for writable, code in ((False, "store-not-writable"), (True, "store-busy")):
+        monkeypatch.setattr(os, "access", lambda *_, writable=writable: writable)
+        with pytest.raises(StoreError) as caught:
+            rebuild(store)
+        assert caught.value.code == code
