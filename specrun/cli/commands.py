@@ -54,7 +54,16 @@ def load_command(name: str) -> Any:
     return command
 
 
-app = typer.Typer(cls=LazyGroup, rich_markup_mode=None, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+_EPILOG = (
+    "To start: specrun init, then specrun apply specrun.yaml. "
+    "Exit codes: 0 done; 1 a run failed; 2 wrong command line; 3 invalid spec; 4 a gate failed; 5 locked by another apply; "
+    "6 there are changes; 7 stale plan file; 130, 143 interrupted, state saved."
+)
+
+app = typer.Typer(
+    cls=LazyGroup, rich_markup_mode=None, add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG,
+)  # fmt: skip
 
 
 @app.callback(invoke_without_command=True)

@@ -15,7 +15,7 @@ from specrun.spec.explain import document, explain_all, explain_key
 
 def run(
     spec: options.SpecPath,
-    key: Annotated[str | None, typer.Argument(metavar="[KEY]", help="Dotted key, such as schedule.batch_size.", show_default=False)] = None,
+    key: Annotated[str | None, typer.Argument(metavar="KEY", help="Dotted key, such as schedule.batch_size.", show_default=False)] = None,
     set_: options.Set = [],  # noqa: B006 - typer copies it
     preset: options.Preset = None,
     as_json: options.Json = False,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from specrun.cli.options import DEFAULT_STORE, Json, Store
+from specrun.cli.output import has_listener
 from specrun.cli.run_choice import RUN_HELP, choose
 from specrun.errors import SpecrunError, StoreError, UsageError
 
@@ -73,6 +74,8 @@ def run(
     print(text, end="", flush=True)
     for piece in pieces:
         print(piece, end="", flush=True)
+        if not has_listener():
+            break
     print()
 
 

@@ -21,8 +21,8 @@ _NAME = "my-experiment"
 
 
 def run(
-    path: Annotated[Path, typer.Argument(metavar="[PATH]", help="File to write, or an existing folder.")] = DEFAULT_PATH,
-    task: Annotated[str, typer.Option("--task", help="What the model is to learn.")] = "causal_lm",
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="File to write, or an existing folder.")] = DEFAULT_PATH,
+    task: Annotated[str, typer.Option("--task", metavar="KIND", help="What the model is to learn.")] = "causal_lm",
     as_json: Json = False,
 ) -> None:
     """Write the spec; refuse to overwrite a file."""

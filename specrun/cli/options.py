@@ -16,9 +16,11 @@ Store = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output; everything else on standard error.")]
 Set = Annotated[list[str], typer.Option("--set", metavar="PATH=VALUE", help="Override one value of the spec; repeatable.")]
-Preset = Annotated[str | None, typer.Option("--preset", help="Fill what is left out: fast, balanced or quality.")]
+Preset = Annotated[str | None, typer.Option("--preset", metavar="NAME", help="Fill what is left out: fast, balanced or quality.")]
 DataRoot = Annotated[
     Path | None,
-    typer.Option("--data-root", envvar="SPECRUN_DATA_ROOT", help="Folder of <owner>/<name>/ mirrors that stand for Hub datasets."),
+    typer.Option(
+        "--data-root", envvar="SPECRUN_DATA_ROOT", metavar="DIR", help="Folder of <owner>/<name>/ mirrors that stand for Hub datasets."
+    ),
 ]
 SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="Path of the spec; - is standard input.", show_default=False)]

@@ -17,7 +17,7 @@ from specrun.errors import SpecrunError, StoreError, UsageError
 if TYPE_CHECKING:
     from specrun.records.queries import Records
 
-RunId = Annotated[str | None, typer.Argument(metavar="[RUN]", help=f"{RUN_HELP} Absent means the newest of all.")]
+RunId = Annotated[str | None, typer.Argument(metavar="RUN", help=f"{RUN_HELP} Absent means the newest of all.")]
 
 
 def _folder(text: str) -> Path:
@@ -32,7 +32,9 @@ Output = Annotated[
         "-o", "--output", parser=_folder, metavar="DIR", help="Folder to write to; absent means the run's own.", show_default=False
     ),
 ]
-Formats = Annotated[str | None, typer.Option("--format", help="html, md or both with a comma; absent means what the run was asked for.")]
+Formats = Annotated[
+    str | None, typer.Option("--format", metavar="FORM", help="html, md or both with a comma; absent means what the run was asked for.")
+]
 
 
 def run(run: RunId = None, output: Output = None, format_: Formats = None, store: Store = DEFAULT_STORE, json_: Json = False) -> None:

@@ -164,7 +164,7 @@ def _spread(spread: Spread | None) -> dict[str, Any] | None:
 @app.command()
 def tag(
     run: RunId,
-    tags: Annotated[list[str] | None, typer.Argument(metavar="[TAG]...", help="Tags to add.", show_default=False)] = None,
+    tags: Annotated[list[str] | None, typer.Argument(metavar="TAG", help="Tags to add.", show_default=False)] = None,
     remove: Annotated[list[str] | None, typer.Option("--remove", metavar="TAG", help="A tag to take away; repeatable.")] = None,
     store: Store = DEFAULT_STORE,
     json_: Json = False,
@@ -187,9 +187,7 @@ def tag(
 
 @app.command()
 def remove(
-    runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Ids, their beginnings, or names that one run has.", show_default=False)
-    ],
+    runs: Annotated[list[str], typer.Argument(metavar="RUN", help="Ids, their beginnings, or names that one run has.", show_default=False)],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     store: Store = DEFAULT_STORE,
     json_: Json = False,

@@ -30,8 +30,10 @@ _NAMED = 5
 
 
 def run(
-    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Specs or folders; - is standard input.", show_default=False)],
-    form: Annotated[Format, typer.Option("--format", help="How findings are printed.")] = "text",
+    paths: Annotated[list[str], typer.Argument(metavar="PATH", help="Specs or folders; - is standard input.", show_default=False)],
+    form: Annotated[
+        Format, typer.Option("--format", metavar="FORM", help="How findings are printed: text, json, github, gitlab, sarif or junit.")
+    ] = "text",
     sets: Set = [],  # noqa: B006 - typer copies the default
     preset: Preset = None,
     data_root: DataRoot = None,

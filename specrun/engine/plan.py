@@ -70,8 +70,9 @@ class Plan:
     def lines(self) -> list[str]:
         """What would be done, step by step; without the sentence that closes a plan."""
         machine = self.hardware
+        cores = f"{machine.threads} core{'' if machine.threads == 1 else 's'}"
         place = (
-            f"{machine.kind} ({machine.threads} cores, {figures.size(machine.memory_bytes)}; "
+            f"{machine.kind} ({cores}, {figures.size(machine.memory_bytes)}; "
             f"{machine.precision.value}: {machine.precision.reason}; {machine.compilation.value}: {machine.compilation.reason})"
         )
         return step_lines(name=self.name, place=place, decisions=self.decisions, forecast=self.forecast,

@@ -209,7 +209,22 @@ def test_every_command_has_a_module_and_help(capsys):
 
     for name in COMMANDS:
         assert run([name, "--help"]) == 0
-        assert "Usage" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert said.startswith(f"Usage: specrun {name} ")
+        assert "[[" not in said
+        assert not re.search(r"<(str|path)>\s", said.partition("Options:")[2])
+        assert run([name, "-h"]) == 0
+        assert capsys.readouterr().out == said
+
+
+def test_the_help_has_every_exit_code(capsys):
+    from specrun import errors
+
+    assert run(["--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split()).partition("Exit codes:")[2]
+    codes = {cls.exit_code for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, errors.SpecrunError)}
+    for code in codes - {errors.ExportError.exit_code} | {errors.EXIT_OK, errors.EXIT_CHANGES, 130, 143}:
+        assert re.search(rf"[ ,]{code}[ ,]", said), code
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from specrun.cli.main import run
-from specrun.cli.output import open_streams
+from specrun.cli.output import Stream, has_listener, open_streams, unwritten
 from tests.engine.conftest import TINY, applied_store, store  # noqa: F401 - fixtures
 
 
@@ -134,3 +134,22 @@ def test_an_answer_that_was_lost_is_no_success_and_hides_no_failure(spec, tmp_pa
     assert done.returncode == {0: 1, 6: 1}.get(code, code)
     assert ("output-not-written: standard output: No space left on device" in done.stderr) == (code in (0, 6))
     assert "internal-error" not in done.stderr
+
+
+def test_who_writes_piece_by_piece_learns_that_nobody_listens_any_more(monkeypatch):
+    reader, writer = os.pipe()
+    with io.TextIOWrapper(io.BufferedWriter(Stream(writer, "w"))) as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        print("heard", flush=True)
+        assert has_listener()
+        os.close(reader)
+        print("unheard", flush=True)
+        assert not has_listener()
+        assert unwritten() is None
+        monkeypatch.undo()
+
+
+def test_a_stream_that_is_no_file_always_listens(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert has_listener()
+    assert unwritten() is None
