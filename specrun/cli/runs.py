@@ -203,12 +203,14 @@ def remove(
             raise UsageError(
                 f"this deletes {', '.join(found)} for good", code="not-confirmed", hint="say so with --yes; nothing was removed"
             )
-        typer.confirm(f"Delete {', '.join(found)} for good?", abort=True, err=True)
+        if not typer.confirm(f"Delete {', '.join(found)} for good?", err=True):
+            found = []
+            print("nothing was removed", file=sys.stderr)
     for run_id in found:
         remove_run(store, run_id)
     if json_:
         _print_json({"format_version": 1, "removed": found})
-    else:
+    elif found:
         print(f"removed {', '.join(found)}")
 
 

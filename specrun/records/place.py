@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from specrun.errors import StoreError, UsageError
@@ -55,10 +56,7 @@ def check_place(store: Path) -> None:
     except (ValueError, OSError) as error:
         raise _refusal(store, error) from error
     if set(names) - _OF_NO_ACCOUNT and not _is_store(store, names):
-        what = ", ".join(name for name in names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-        raise UsageError(
-            f"{store} is not a store; it holds {what}", code="not-a-store", hint=f"{_ELSEWHERE}; a new or empty folder becomes a store"
-        )
+        raise _stranger(store, names)
 
 
 def smoke_stores(store: Path) -> list[Path]:
@@ -70,6 +68,17 @@ def _is_store(store: Path, names: Iterable[str]) -> bool:
     if not _MARKS.isdisjoint(names) or _LAYOUT.issuperset(names):
         return True
     return any(True for pattern in ("run.json", "events-*.jsonl", "final.json") for _ in (store / "runs").glob(f"*/{pattern}"))
+
+
+def _stranger(store: Path, names: Sequence[str]) -> UsageError:
+    """What is said of a folder of something else: what is there, and the store that may have been meant."""
+    shown = ", ".join(name if name.isprintable() else ascii(name) for name in names[:_SHOWN])
+    what = shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    above = [place for place in store.absolute().parents[:2] if (place / "store.json").is_file()]
+    below = [store / ".specrun"] if (store / ".specrun").is_dir() else []
+    near = [f"did you mean --store {shlex.quote(str(place))}?" for place in (*above, *below)]
+    hint = near[0] if near else f"{_ELSEWHERE}; a new or empty folder becomes a store"
+    return UsageError(f"{store} is not a store; it holds {what}", code="not-a-store", hint=hint)
 
 
 def _refusal(store: Path, error: OSError | ValueError) -> StoreError | UsageError:

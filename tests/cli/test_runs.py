@@ -275,6 +275,15 @@ def test_removal_wants_a_yes(tmp_path: Path, call: Call) -> None:
     assert call("runs", "list")[1].splitlines()[1].startswith("gpt-0002")
 
 
+def test_a_no_removes_nothing_and_is_no_interrupt(tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run(tmp_path, "gpt-0001", loss=1.5)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
+    assert call("runs", "remove", "gpt-0001") == (0, "", "nothing was removed\n")
+    assert json.loads(call("runs", "remove", "gpt-0001", "--json")[1])["removed"] == []
+    assert (tmp_path / "runs" / "gpt-0001").is_dir()
+
+
 def test_a_living_run_is_not_removed_nor_any_other_with_it(tmp_path: Path, call: Call) -> None:
     make_run(tmp_path, "dead", loss=1.5)
     make_run(tmp_path, "living", loss=1.5, alive=True)

@@ -45,6 +45,15 @@ def test_a_folder_of_something_else_is_refused_with_what_is_there(tmp_path: Path
     assert "--store" in said
 
 
+def test_the_store_above_or_below_is_named(tmp_path: Path) -> None:
+    store = tmp_path / ".specrun"
+    (store / "runs" / "a").mkdir(parents=True)
+    (store / "store.json").touch()
+    (store / "runs" / "a" / "run.json").touch()
+    for place in (tmp_path, store / "runs", store / "runs" / "a"):
+        assert f"did you mean --store {store}?" in refused(place, UsageError, "not-a-store")
+
+
 def test_a_file_is_refused_by_its_own_name_also_from_below(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for place in (tmp_path / "file", tmp_path / "file" / "deeper" / "still"):
