@@ -129,9 +129,9 @@ def best(
     task: Task = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many runs.")] = 10,
 ) -> None:
-    """The runs with the best value of a metric at any step, and its mean over the seeds of each.
+    """Rank runs by a metric's best value at any step.
 
-    Warns where the runs are not comparable by it: several tasks, data sets, or, for a figure a token, tokenizers.
+    Several seeds of one experiment are shown with their mean and standard deviation. Warns where the runs are not comparable by it: several tasks, data sets, or, for a figure a token, tokenizers.
     """
     with open_records(store) as records:
         if metric is None:

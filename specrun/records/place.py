@@ -21,10 +21,10 @@ DEFAULT_STORE = Path(".specrun")
 SMOKE_FOLDER = "smoke"
 """Folder inside a store that holds the stores of smoke runs, and nothing that could be mistaken for history."""
 
-_MARKS = {"store.json", "CURRENT", "active", "fingerprints.json", SMOKE_FOLDER}
-"""Any of these makes a folder a store; so do runs in `runs/`."""
+_MARKS = {"store.json", "CURRENT", "fingerprints.json"}
+"""Any of these makes a folder a store; so do the files of a run in `runs/`."""
 
-_LAYOUT = {"steps", "results", "runs", "run-keys", "locks", "active", "merge.lock"}
+_LAYOUT = {"steps", "results", "runs", "run-keys", "locks", "active", "merge.lock", SMOKE_FOLDER}
 """A folder with some of these and nothing else is a store whose making was cut short."""
 
 _OF_NO_ACCOUNT = {".gitignore", ".gitkeep", ".DS_Store", "lost+found"}

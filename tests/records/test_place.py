@@ -45,6 +45,13 @@ def test_a_folder_of_something_else_is_refused_with_what_is_there(tmp_path: Path
     assert "--store" in said
 
 
+def test_a_folder_that_happens_to_hold_tests_called_smoke_is_no_store(tmp_path: Path) -> None:
+    (tmp_path / "smoke").mkdir()
+    check_place(tmp_path)
+    (tmp_path / "setup.py").touch()
+    refused(tmp_path, UsageError, "not-a-store")
+
+
 def test_the_store_above_or_below_is_named(tmp_path: Path) -> None:
     store = tmp_path / ".specrun"
     (store / "runs" / "a").mkdir(parents=True)
