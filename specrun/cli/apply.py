@@ -26,12 +26,14 @@ def run(
 ) -> int:
     """Apply a spec or a saved plan."""
     from specrun.cli import planned
+    from specrun.cli.output import columns_of
     from specrun.cli.progress import progress
     from specrun.engine.execute import execute
     from specrun.engine.plan import Request
     from specrun.engine.planfile import is_plan, prepare_plan
     from specrun.engine.prepare import prepare
     from specrun.errors import UsageError
+    from specrun.plan.explain import WIDTH
 
     if is_plan(Path(spec)):
         source = context.get_parameter_source("data_root")
@@ -44,7 +46,7 @@ def run(
         prepared = prepare(Request(spec, store, tuple(set_), preset, data_root, smoke))
     planned.warn(prepared)
     if prepared.changes_anything:
-        print("\n".join([*prepared.lines(), ""]), file=sys.stderr)
+        print("\n".join([*prepared.lines(columns=columns_of(sys.stderr, at_most=WIDTH)), ""]), file=sys.stderr)
     with progress(sys.stderr) as show:
         outcome = execute(prepared, show=show)
     print(json.dumps(outcome.as_document(), indent=2) if as_json else outcome)

@@ -62,6 +62,14 @@ def _opened(stream: Any, *, errors: str | None) -> Any:
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding=stream.encoding, errors=errors or stream.errors, line_buffering=by_line)
 
 
+def columns_of(stream: Any, *, at_most: int) -> int:
+    """Columns of the terminal that a stream goes to, so many at most; as many where it goes to none."""
+    try:
+        return min(at_most, os.get_terminal_size(stream.fileno()).columns or at_most)
+    except (OSError, ValueError):
+        return at_most
+
+
 def has_listener() -> bool:
     """Whether someone may still read standard output; where not, what is written piece by piece need not go on."""
     stream = _under(sys.stdout)

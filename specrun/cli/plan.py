@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -26,9 +28,11 @@ def run(
 ) -> int:
     """Plan a spec."""
     from specrun.cli import planned
+    from specrun.cli.output import columns_of
     from specrun.engine.plan import Request
     from specrun.engine.planfile import write_plan
     from specrun.engine.prepare import prepare
+    from specrun.plan.explain import WIDTH
 
     if output is not None:
         _refuse_place(output)
@@ -40,7 +44,7 @@ def run(
     if as_json:
         print(json.dumps({**prepared.as_document(), "exit_code": exit_code}, indent=2, ensure_ascii=False))
     else:
-        print(prepared)
+        print(prepared.text(columns=columns_of(sys.stdout, at_most=WIDTH)))
         if output is not None:
             print(f"plan saved: {output}; run it with: specrun apply {shlex.quote(str(output))}")
     return exit_code
@@ -64,7 +68,7 @@ def _refuse_place(output: Path) -> None:
                          hint=f"make it with: mkdir -p {shlex.quote(str(output.parent))}; or choose another place for -o")  # fmt: skip
     if not os.access(output.parent, os.W_OK):
         raise UsageError(f"{output.parent} cannot be written, so no plan can be saved in it", code="unwritable-folder",
-                         hint=f"choose another place, such as -o {output.name}")  # fmt: skip
+                         hint=f"choose another place, such as -o {shlex.quote(str(Path(tempfile.gettempdir(), output.name)))}")  # fmt: skip
 
 
 def _other_name(output: Path) -> Path:

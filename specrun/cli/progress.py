@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ _SAMPLE_CHARACTERS = 160
 @contextmanager
 def progress(stream: TextIO) -> Iterator[Emit]:
     """Yield the function that shows events on the stream. A stream that closes ends the showing, not the run."""
-    if stream.isatty():
+    if stream.isatty() and os.environ.get("TERM") != "dumb":
         from specrun.cli.bars import terminal
 
         with terminal(stream) as show:

@@ -10,7 +10,7 @@ from typing import Any
 
 from specrun.engine.workspace import Workspace
 from specrun.plan import figures
-from specrun.plan.explain import plan_document, step_lines, summary
+from specrun.plan.explain import WIDTH, plan_document, step_lines, summary
 from specrun.plan.graph import StepGraph
 from specrun.plan.predict import Forecast
 from specrun.plan.step import Decision, StepKind
@@ -67,7 +67,7 @@ class Plan:
         """Whether apply would do work."""
         return any(decision.action in ("run", "resume") for decision in self.decisions)
 
-    def lines(self) -> list[str]:
+    def lines(self, *, columns: int = WIDTH) -> list[str]:
         """What would be done, step by step; without the sentence that closes a plan."""
         machine = self.hardware
         cores = f"{machine.threads} core{'' if machine.threads == 1 else 's'}"
@@ -76,7 +76,7 @@ class Plan:
             f"{machine.precision.value}: {machine.precision.reason}; {machine.compilation.value}: {machine.compilation.reason})"
         )
         return step_lines(name=self.name, place=place, decisions=self.decisions, forecast=self.forecast,
-                          memory_bytes=machine.memory_bytes)  # fmt: skip
+                          memory_bytes=machine.memory_bytes, columns=columns)  # fmt: skip
 
     def as_document(self) -> dict[str, Any]:
         """The `plan --json` document."""
@@ -85,8 +85,12 @@ class Plan:
                   "memory_bytes": machine.memory_bytes, "threads": machine.threads}  # fmt: skip
         return plan_document(spec_digest=self.loaded.digest, decisions=self.decisions, forecast=self.forecast, device=device)
 
+    def text(self, *, columns: int = WIDTH) -> str:
+        """The whole plan, as `specrun plan` prints it."""
+        return "\n".join([*self.lines(columns=columns), summary(self.decisions)])
+
     def __str__(self) -> str:
-        return "\n".join([*self.lines(), summary(self.decisions)])
+        return self.text()
 
     def __repr__(self) -> str:
         return f"<Plan {self.name}: {summary(self.decisions)}>"

@@ -11,7 +11,10 @@ from specrun.plan.predict import Forecast
 from specrun.plan.step import Decision
 
 _INDENT = 2
-_WIDTH = 118
+WIDTH = 118
+"""Columns of a plan where no terminal is narrower."""
+_NARROWEST = 24
+"""A text keeps so many columns, however narrow the terminal."""
 
 
 def plan_lines(*, name: str, place: str, decisions: Sequence[Decision], forecast: Forecast, memory_bytes: int) -> list[str]:
@@ -20,14 +23,16 @@ def plan_lines(*, name: str, place: str, decisions: Sequence[Decision], forecast
     return [*steps, summary(decisions)]
 
 
-def step_lines(*, name: str, place: str, decisions: Sequence[Decision], forecast: Forecast, memory_bytes: int) -> list[str]:
+def step_lines(
+    *, name: str, place: str, decisions: Sequence[Decision], forecast: Forecast, memory_bytes: int, columns: int = WIDTH
+) -> list[str]:
     """The plan without its closing sentence: a line for the whole, then those of each step."""
     width = max(len(d.step.id) for d in decisions)
-    lines = [f"{name} on {place}"]
+    lines = textwrap.wrap(f"{name} on {place}", max(_NARROWEST, columns), subsequent_indent=" " * 2 * _INDENT)
     for decision in decisions:
         head = f"{'':{_INDENT}}{decision.step.id:<{width}}  {decision.action:<6}  {decision.step.key[:6]}  "
         texts = [text for text in (_first_text(decision, forecast), _cost_text(decision, forecast, memory_bytes)) if text]
-        wrapped = [line for text in texts for line in textwrap.wrap(text, max(40, _WIDTH - len(head)))] or [""]
+        wrapped = [line for text in texts for line in textwrap.wrap(text, max(_NARROWEST, columns - len(head)))] or [""]
         lines.append(head + wrapped[0])
         lines += [" " * len(head) + line for line in wrapped[1:]]
     return [line.rstrip() for line in lines]

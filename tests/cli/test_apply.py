@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -147,6 +149,17 @@ def test_a_plan_is_saved_over_an_older_plan_and_over_no_other_file(spec, store, 
     assert run(["plan", spec, "--store", str(store), "-o", spec]) == 2
     assert f"would-overwrite: {spec} is not a saved plan" in capsys.readouterr().err
     assert Path(spec).read_text() == TINY
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_takes_no_plan_and_another_one_is_named(spec, store, tmp_path, capsys, monkeypatch):  # noqa: F811
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    monkeypatch.chdir(closed)
+    assert run(["plan", spec, "--store", str(store), "-o", "p.json"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("unwritable-folder: ")
+    assert f"such as -o {tempfile.gettempdir()}" in err
 
 
 @pytest.mark.parametrize(

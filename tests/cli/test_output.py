@@ -7,11 +7,12 @@ import json
 import os
 import subprocess
 import sys
+import termios
 
 import pytest
 
 from specrun.cli.main import run
-from specrun.cli.output import Stream, has_listener, open_streams, unwritten
+from specrun.cli.output import Stream, columns_of, has_listener, open_streams, unwritten
 from tests.engine.conftest import TINY, applied_store, store  # noqa: F401 - fixtures
 
 
@@ -153,3 +154,14 @@ def test_a_stream_that_is_no_file_always_listens(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert has_listener()
     assert unwritten() is None
+
+
+def test_text_is_as_wide_as_its_terminal_but_for_a_limit_and_elsewhere_the_limit():
+    def width_in(columns):
+        terminal, other = os.openpty()
+        termios.tcsetwinsize(other, (24, columns))
+        with os.fdopen(terminal, "w"), os.fdopen(other, "w") as stream:
+            return columns_of(stream, at_most=118)
+
+    assert [width_in(columns) for columns in (0, 60, 300)] == [118, 60, 118]
+    assert columns_of(io.StringIO(), at_most=118) == 118

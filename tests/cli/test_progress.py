@@ -123,6 +123,14 @@ def test_a_terminal_gets_bars_and_lines_above_them(monkeypatch):
     assert any("validation/loss 2.5" in line for line in lines)
 
 
+def test_a_terminal_that_cannot_redraw_gets_plain_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    stream = Terminal()
+    with progress(stream) as show:
+        show(at(100))
+    assert stream.getvalue() == "  train  step 100/100  100 %\n"
+
+
 FULL = {
     "count": "step 12,345/30,000", "share": "41 %", "loss": "loss 10.8301", "learning_rate": "lr 1.00e-03",
     "best": "best 4.1870 @ 12000", "tokens_per_second": "28.4k tok/s", "eta": "ETA 14m40s",

@@ -6,7 +6,9 @@ import json
 import os
 from pathlib import Path
 
-from specrun.plan.explain import plan_document, plan_lines, summary
+import pytest
+
+from specrun.plan.explain import plan_document, plan_lines, step_lines, summary
 from specrun.plan.predict import Facts, forecast
 from specrun.plan.step import Decision, Predicted, Step
 
@@ -80,3 +82,11 @@ def test_the_document_has_the_promised_keys_and_is_json(spec):
     assert {"optimizer_steps", "samples", "tokens", "flops"} <= document["training"].keys()
     assert document["changes"]
     json.dumps(document, allow_nan=False)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 118])
+def test_the_steps_fit_the_terminal(spec, columns):
+    place = "cpu (2 cores, 25 GB; float32: this processor has no bf16 instructions; eager: 20 steps would not repay compiling)"
+    lines = step_lines(name="gpt", place=place, decisions=decisions(), forecast=known(spec), memory_bytes=1, columns=columns)
+    assert max(map(len, lines)) <= columns
+    assert " ".join(lines[0].split() + lines[1].split()).startswith("gpt on cpu (2 cores, 25 GB; float32: ")
