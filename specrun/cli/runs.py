@@ -117,7 +117,7 @@ def show(run: RunId, store: Store = DEFAULT_STORE, json_: Json = False) -> None:
 
 @app.command()
 def best(
-    metric: Annotated[str | None, typer.Argument(help="For example validation/loss.", show_default=False)] = None,
+    metric: Annotated[str | None, typer.Argument(metavar="METRIC", help="For example validation/loss.", show_default=False)] = None,
     store: Store = DEFAULT_STORE,
     json_: Json = False,
     goal: Annotated[

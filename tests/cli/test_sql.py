@@ -131,6 +131,12 @@ def test_what_is_not_a_question_is_refused_in_one_sentence(store: Path, capsys: 
     assert "Traceback" not in err
 
 
+def test_a_query_plan_is_drawn_over_its_lines(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = ask(store, capsys, "EXPLAIN SELECT 1")[1]
+    assert len(out.splitlines()) > 3
+    assert "explain_value" not in out
+
+
 def test_two_forms_of_one_answer_are_refused(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert specrun(["sql", "SELECT 1", "--format", "csv", "--json", "--store", str(store)]) == 2
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "options-conflict"
