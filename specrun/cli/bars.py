@@ -70,6 +70,7 @@ class _Redrawn:
             return
         if isinstance(event, StepRecord) and event.actual and event.id in self._tasks:
             self._bars.remove_task(self._tasks.pop(event.id)[0])
+            self._bars.refresh()  # at once: lines that follow would be written above what was drawn last
         if (text := line_of(event)) is not None:
             self._bars.console.print(f"  {text}", soft_wrap=True)
 

@@ -178,6 +178,12 @@ def test_a_step_that_has_ended_leaves_a_line_and_no_bar(monkeypatch):
     assert "train" in last
 
 
+def test_no_bar_of_an_ended_step_is_drawn_below_later_lines(monkeypatch):
+    lines = drawn(monkeypatch, [Progress("data", 1, 1, "document"), ended("data"), Message("next"), Message("and next")])
+    after = lines[next(number for number, line in enumerate(lines) if "data: done" in line) + 1 :]
+    assert not any("document" in line for line in after)
+
+
 def test_a_step_that_was_stopped_keeps_where_it_stood(monkeypatch):
     assert "step 50/100" in "\n".join(drawn(monkeypatch, [at(50)])[-2:])
 
