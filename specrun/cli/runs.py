@@ -131,7 +131,8 @@ def best(
 ) -> None:
     """Rank runs by a metric's best value at any step.
 
-    Several seeds of one experiment are shown with their mean and standard deviation. Warns where the runs are not comparable by it: several tasks, data sets, or, for a figure a token, tokenizers.
+    Several seeds of one experiment are shown with their mean and standard deviation. Warns where the runs are not comparable
+    by the metric: several tasks, data sets, or, for a figure a token, tokenizers.
     """
     with open_records(store) as records:
         if metric is None:

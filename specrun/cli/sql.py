@@ -20,7 +20,6 @@ from specrun.errors import UsageError
 from specrun.records.lines import flag_non_finite
 from specrun.records.queries import open_records
 
-
 _EXPLAINED = ["explain_key", "explain_value"]
 """What DuckDB calls the columns of a drawn query plan."""
 
