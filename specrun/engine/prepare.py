@@ -15,10 +15,11 @@ from specrun.engine.workspace import Workspace
 from specrun.errors import SpecError
 from specrun.plan.compiler import compile_steps
 from specrun.plan.graph import StepGraph
+from specrun.plan.memory import memory_problems
 from specrun.plan.predict import forecast, training_signature
 from specrun.plan.step import WEIGHTS
 from specrun.runtime.hardware import ResolvedHardware, probe, resolve
-from specrun.sources.existence import missing_inputs
+from specrun.sources.existence import file_problems
 from specrun.sources.inputs import input_digests
 from specrun.spec.assembly import Checked, Draft, LoadedSpec, check_bytes, relaid
 from specrun.spec.dump import select
@@ -36,11 +37,23 @@ def prepare(request: Request) -> Plan:
     machine = probe()
 
     def late_problems(draft: Draft) -> Iterator[Problem]:
-        yield from missing_inputs(draft.spec, draft.provenance.base_folder, request.data_root)
+        yield from file_problems(draft.spec, draft.provenance.base_folder, request.data_root)
         yield from apart(profile_problems(draft.spec, has_cuda=bool(machine.gpus)), thread_problems(draft.spec, cores=machine.cores))
 
     loaded = valid(further(check(request), late_problems))
-    return plan_on(request, loaded, resolve(loaded.spec.hardware, machine), Workspace(store))
+    return _fitting(plan_on(request, loaded, resolve(loaded.spec.hardware, machine), Workspace(store)))
+
+
+def _fitting(prepared: Plan) -> Plan:
+    """The plan, with a warning where its training may not fit the memory. Raises SpecError where it cannot."""
+    loaded, memory = prepared.loaded, prepared.forecast.memory
+    trains = any(d.step.kind == "train" and d.action in ("run", "resume") for d in prepared.decisions)
+    if memory is None or not trains:
+        return prepared
+    limited = loaded.spec.hardware.memory is not None
+    problems = tuple(memory_problems(memory, memory_bytes=prepared.hardware.memory_bytes, limited=limited))
+    checked = Checked(loaded, loaded.warnings, loaded.draft)
+    return replace(prepared, loaded=valid(further(checked, lambda _: problems)))
 
 
 def check(request: Request) -> Checked:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+EVALUATION_TOKENS = 16_384
+"""Tokens computed at once in an evaluation."""
+LOGITS_AT_ONCE = {"cpu": 2**24, "cuda": 2**27}
+"""Logits held at once: 64 MiB in float32 on a CPU, 512 MiB on a GPU, where larger products pay."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelCost:
     """parameters: trainable numbers, shared ones once. flops_per_token: forward and backward, multiply and add as two.
-    activation_bytes_per_token: float32 bytes kept for the backward pass, logits counted."""
+    activation_bytes_per_token: float32 bytes that the layers keep for the backward pass. layer_bytes_per_token: what one layer has
+    at once on its way forward, or as gradients on the way back. vocabulary_rows: logits of a token."""
 
     parameters: int
     flops_per_token: int
     activation_bytes_per_token: int
+    layer_bytes_per_token: int
+    vocabulary_rows: int

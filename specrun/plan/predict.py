@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from specrun.plan.cost import ModelCost
+from specrun.plan.memory import Memory, predict_memory
 from specrun.plan.resolve import ResolvedSchedule, resolve_schedule, samples_per_epoch
 from specrun.plan.step import Predicted
 from specrun.spec.document import Spec
@@ -19,10 +20,6 @@ FLOPS_PER_CORE = 30e9
 """Rule for a processor without history: float32 operations a second a core that training reaches, not the peak."""
 FLOPS_PER_GPU = 20e12
 """Rule for a CUDA device without history."""
-BASE_MEMORY_BYTES = 420 * 2**20
-"""What Python, torch and the data libraries take before the first tensor (measured on Linux)."""
-STATE_BYTES_PER_PARAMETER = 16
-"""float32 weight, gradient and AdamW's two moments."""
 SAVED_BYTES_PER_PARAMETER = 12
 """A checkpoint: float32 weight and two moments."""
 BYTES_PER_TOKEN = {"char": 1.0, "byte": 1.0, "bpe": 3.5}
@@ -57,12 +54,13 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The training as planned. schedule and cost are None where the data is not known yet."""
+    """The training as planned. schedule, cost and memory are None where the data is not known yet."""
 
     facts: Facts
     schedule: ResolvedSchedule | None
     cost: ModelCost | None
     steps: Mapping[str, Predicted]
+    memory: Memory | None
 
     @property
     def flops(self) -> float | None:
@@ -77,13 +75,15 @@ def forecast(spec: Spec, *, facts: Facts, history: Sequence[Past], device: str, 
     cost = _cost(spec, facts)
     schedule = _schedule(spec, facts)
     predicted = {name: _from_history(name, history, device) for name in ("data", "tokenizer", "tokens", "evaluate", "report")}
+    memory = None
     if cost is not None and schedule is not None:
+        memory = predict_memory(cost, schedule, evaluation_tokens=facts.evaluation_tokens, kind=kind)
         predicted["train"] = _training(
-            spec, cost, schedule, history, device=device, kind=kind, cores=cores, signature=signature, facts=facts
+            spec, cost, schedule, memory, history, device=device, kind=kind, cores=cores, signature=signature, facts=facts
         )
     else:
         predicted["train"] = Predicted(basis=facts.basis)
-    return Forecast(facts, schedule, cost, predicted)
+    return Forecast(facts, schedule, cost, predicted, memory)
 
 
 def training_signature(model: Mapping[str, Any], spec: Spec, vocab_size: int | None, *, threads: int = 0, precision: str = "") -> str:
@@ -114,19 +114,14 @@ def _schedule(spec: Spec, facts: Facts) -> ResolvedSchedule | None:
 
 
 def _training(
-    spec: Spec, cost: ModelCost, schedule: ResolvedSchedule, history: Sequence[Past], *, device: str, kind: str, cores: int, signature: str,
-    facts: Facts,
+    spec: Spec, cost: ModelCost, schedule: ResolvedSchedule, memory: Memory, history: Sequence[Past], *, device: str, kind: str,
+    cores: int, signature: str, facts: Facts,
 ) -> Predicted:  # fmt: skip
     flops = training_work(cost, schedule, facts, steps=schedule.total_steps)
     rate, basis = _rate(history, device=device, kind=kind, cores=cores, signature=signature)
-    memory = (
-        BASE_MEMORY_BYTES
-        + STATE_BYTES_PER_PARAMETER * cost.parameters
-        + cost.activation_bytes_per_token * schedule.micro_batch_size * schedule.sequence_length
-    )
     checkpoint = spec.schedule.checkpoint
     disk = SAVED_BYTES_PER_PARAMETER * cost.parameters * (checkpoint.keep_last + checkpoint.keep_best)
-    return Predicted(flops / rate, memory, disk, basis)
+    return Predicted(flops / rate, memory.total, disk, basis)
 
 
 def training_work(cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, *, steps: int) -> float:

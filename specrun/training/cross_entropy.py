@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
-CHUNK_ELEMENTS = {"cpu": 2**24, "cuda": 2**27}
-"""Logits held at once: 64 MiB in float32 on a CPU, 512 MiB on a GPU, where larger products pay."""
+from specrun.plan.cost import LOGITS_AT_ONCE
 
 
 def linear_cross_entropy_sum(hidden_NC: Tensor, head_VC: Tensor, labels_N: Tensor, *, chunk_elements: int | None = None) -> Tensor:
@@ -38,7 +37,7 @@ def linear_scores(hidden_NC: Tensor, head_VC: Tensor, labels_N: Tensor, *, chunk
 
 
 def _rows(hidden_NC: Tensor, head_VC: Tensor, chunk_elements: int | None) -> int:
-    limit = chunk_elements or CHUNK_ELEMENTS.get(hidden_NC.device.type, CHUNK_ELEMENTS["cpu"])
+    limit = chunk_elements or LOGITS_AT_ONCE.get(hidden_NC.device.type, LOGITS_AT_ONCE["cpu"])
     return max(1, limit // len(head_VC))
 
 

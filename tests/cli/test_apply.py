@@ -112,7 +112,7 @@ def test_a_step_that_will_not_fit_is_warned_of_on_standard_error(command, spec, 
     small = ["--set", "hardware.memory=64MB", "--store", str(tmp_path / "s")]
     run([*command, spec, *small])
     out, err = capsys.readouterr()
-    assert re.search(r"^warning: train is expected to need .* of 64 MB; lower schedule.micro_batch_size$", err, re.MULTILINE)
+    assert re.search(r"memory-exceeds-device: training is expected to need .* of the 64 MB that hardware.memory allows", err)
     assert "warning:" not in out
 
 

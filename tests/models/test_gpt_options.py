@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -67,3 +68,24 @@ def test_ten_million_parameters_cost_what_they_should() -> None:
     assert cost.parameters == 8 * (12 * 256**2 + 13 * 256) + (8192 + 512 + 2) * 256
     assert cost.flops_per_token == pytest.approx(6 * (8 * 12 * 256**2 + 8192 * 256) + 12 * 8 * 256 * 512)
     assert cost.activation_bytes_per_token > 0
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
+@pytest.mark.parametrize(("dropout", "kv_heads"), [(0.0, None), (0.0, 1), (0.1, None)])
+def test_predicted_activations_are_what_autograd_keeps(architecture: Any, dropout: float, kv_heads: int | None) -> None:
+    length, batch = 64, 2
+    options = Options(kind="gpt", architecture=architecture, num_layers=3, width=64, num_heads=4, dropout=dropout,
+                      num_kv_heads=kv_heads if architecture == "llama" else None)  # fmt: skip
+    model = build(options, vocab_size=50, sequence_length=length).train()
+    own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
+    kept: dict[int, torch.Tensor] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        model.hidden(torch.randint(0, 50, (batch, length)))
+    found = sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in own)
+    predicted = options.cost(vocab_size=50, sequence_length=length).activation_bytes_per_token * batch * length
+    assert predicted == pytest.approx(found, rel=0.08)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specrun.plan.predict import BASE_MEMORY_BYTES, FLOPS_PER_CORE, FLOPS_PER_GPU, Facts, Past, forecast, training_signature
+from specrun.plan.predict import FLOPS_PER_CORE, FLOPS_PER_GPU, Facts, Past, forecast, training_signature
 
 from .conftest import DOCUMENT, spec_of
 
@@ -32,11 +32,9 @@ def test_without_history_the_time_is_flops_over_the_stated_rate(spec):
     assert predict(spec, kind="cuda").steps["train"].seconds == pytest.approx(expected * 2 * FLOPS_PER_CORE / FLOPS_PER_GPU)
 
 
-def test_memory_counts_state_and_the_activations_of_one_micro_batch(spec):
-    whole, halved = predict(spec), predict(with_schedule(micro_batch_size=2))
-    cost = whole.cost
-    assert whole.steps["train"].memory_bytes == BASE_MEMORY_BYTES + 16 * cost.parameters + cost.activation_bytes_per_token * 4 * 16
-    assert whole.steps["train"].memory_bytes - halved.steps["train"].memory_bytes == cost.activation_bytes_per_token * 2 * 16
+def test_the_memory_of_a_training_is_the_sum_of_its_terms(spec):
+    found = predict(spec)
+    assert found.steps["train"].memory_bytes == found.memory.total
 
 
 def test_history_of_the_same_training_beats_that_of_another_and_both_beat_the_rule(spec):

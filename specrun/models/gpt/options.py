@@ -38,12 +38,17 @@ class Options(Part):
         impact="weights",
         description="Hidden size of the MLP; absent means 4 x width (gpt2) or 8/3 x width rounded up to 64 (llama).",
         ge=4,
+        le=1_048_576,
     )
     max_positions: int | None = option(
-        None, impact="weights", description="Longest sequence the model accepts, in tokens; absent means data.sequence_length.", ge=2
+        None,
+        impact="weights",
+        description="Longest sequence the model accepts, in tokens; absent means data.sequence_length.",
+        ge=2,
+        le=1_048_576,
     )
     vocab_size: int | None = option(
-        None, impact="weights", description="Rows of the embedding; absent means the tokenizer's vocabulary.", ge=2
+        None, impact="weights", description="Rows of the embedding; absent means the tokenizer's vocabulary.", ge=2, le=10_000_000
     )
     dropout: float = option(0.0, impact="weights", description="Dropout rate of embeddings, attention and residuals, 0 to 1.", ge=0, lt=1)
     bias: bool = option(True, impact="weights", description="Whether linear and norm layers have biases (gpt2 only).")
@@ -140,5 +145,14 @@ class Options(Part):
         parameters = layers * (matrices + biases + norms) + outer + embedding * (1 if self.tie_embeddings else 2)
         # Kaplan et al. 2020, appendix B: 6 FLOPs a token for each weight of a matrix, 12 x layers x width x length for attention.
         flops = 6 * (layers * matrices + embedding) + 12 * layers * width * sequence_length
-        activations = 4 * (layers * (10 * width + 3 * mlp) + 4 * rows)
-        return ModelCost(parameters=parameters, flops_per_token=flops, activation_bytes_per_token=activations)
+        mlp_kept = (2 if self.architecture == "gpt2" else 4) * mlp
+        kept = mlp_kept + (8 * width if self.architecture == "gpt2" else 9 * width + 3 * kv_width)
+        if self.dropout:  # attention then keeps its probabilities and their mask
+            kept += 7 * self.num_heads * sequence_length // 2
+        return ModelCost(
+            parameters=parameters,
+            flops_per_token=flops,
+            activation_bytes_per_token=4 * (layers * kept + 2 * width),
+            layer_bytes_per_token=4 * (mlp_kept + 2 * width),
+            vocabulary_rows=rows,
+        )

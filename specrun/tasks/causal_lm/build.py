@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from specrun.plan.cost import EVALUATION_TOKENS
 from specrun.runtime.device import Device
 from specrun.runtime.protocols import LanguageModel
 from specrun.runtime.seeds import derive
@@ -27,8 +28,6 @@ from specrun.training.generation import Sampling, generate
 from specrun.training.sampler import WindowSampler
 from specrun.training.token_file import TokenFile, open_tokens
 
-_EVALUATION_TOKENS = 16_384
-"""Tokens computed at once in an evaluation."""
 _PROMPT_TOKENS = 32
 _FIRST_WORDS = re.compile(r"\s*(?:\S+\s+){0,3}\S+")
 _LARGEST_EXPONENT = math.log(2.0**1000)
@@ -149,7 +148,7 @@ class CausalLM:
     def _evaluation_batches(self, file: TokenFile, tokens: int) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
         """(inputs, labels), each (B, T): whole windows many at a time, then the one shorter window that is left."""
         ids, length = np.asarray(file.ids), self._length
-        step = max(1, _EVALUATION_TOKENS // length) * length
+        step = max(1, EVALUATION_TOKENS // length) * length
         whole = tokens // length * length
         for start, end, width in [(s, min(s + step, whole), length) for s in range(0, whole, step)] + [(whole, tokens, tokens - whole)]:
             if end > start:

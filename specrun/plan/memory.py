@@ -1,0 +1,115 @@
+"""How much memory a training will need, term by term, and what to say where the device has less.
+
+The terms are closed forms of the spec. On a processor they are held against the peak of the whole process: torch's own weight and
+what the C library keeps of freed memory are measured constants (Linux, glibc, torch 2.13; docs/benchmarks.md says how well they
+fit). On a CUDA device they are held against what tensors take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from specrun.plan import figures
+from specrun.plan.cost import EVALUATION_TOKENS, LOGITS_AT_ONCE, ModelCost
+from specrun.plan.resolve import ResolvedSchedule
+from specrun.spec.section import Problem
+
+PROCESS_BYTES = 340_000_000
+"""What Python, torch, its optimizer and the tokenizer's library take before the first step of any training."""
+STATE_BYTES_PER_PARAMETER = 16
+"""float32 weight, gradient and AdamW's two moments."""
+RETAINED = 1.25
+"""Peak of a processor's activations over their sum: blocks that the C library has not given back when it takes new ones."""
+_LOGITS_COPIES = 3
+"""Logits, their log-softmax and their gradient stand side by side."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes at the peak. process: before the first tensor; state: weights, gradients, moments; activations: what a micro-batch keeps
+    for its backward pass, logits with it; evaluation: what a forward pass over many tokens takes."""
+
+    process: int
+    state: int
+    activations: int
+    evaluation: int
+    parameters: int
+    micro_batch_size: int
+
+    @property
+    def total(self) -> int:
+        return self.process + self.state + self.activations + self.evaluation
+
+    @property
+    def dominating(self) -> str:
+        """The largest term that a spec decides."""
+        return max(("state", "activations", "evaluation"), key=lambda term: int(getattr(self, term)))
+
+
+def predict_memory(cost: ModelCost, schedule: ResolvedSchedule, *, evaluation_tokens: int, kind: str) -> Memory:
+    """The terms of one training. evaluation_tokens: of the validation split; kind: cpu or cuda."""
+    on_cpu = kind == "cpu"
+    tokens = schedule.micro_batch_size * schedule.sequence_length
+    kept = cost.activation_bytes_per_token * tokens + cost.layer_bytes_per_token * tokens + _logits(cost, tokens, kind) * _LOGITS_COPIES
+    at_once = min(evaluation_tokens, max(EVALUATION_TOKENS, schedule.sequence_length))
+    forward = max(cost.layer_bytes_per_token * at_once, 2 * _logits(cost, at_once, kind))
+    return Memory(
+        process=PROCESS_BYTES if on_cpu else 0,
+        state=STATE_BYTES_PER_PARAMETER * cost.parameters,
+        activations=int(kept * (RETAINED if on_cpu else 1)),
+        # A processor's large blocks are mapped anew, beside what training has left; a CUDA device's cache gives them again.
+        evaluation=forward if on_cpu else max(0, forward - kept),
+        parameters=cost.parameters,
+        micro_batch_size=schedule.micro_batch_size,
+    )
+
+
+def memory_problems(memory: Memory, *, memory_bytes: int, limited: bool) -> Iterator[Problem]:
+    """What does not fit. memory_bytes: of the device, or of `hardware.memory`, where limited.
+
+    State alone beyond the device cannot be trained at any batch: an error. The whole is a prediction: a warning.
+    """
+    have = f"{figures.size(memory_bytes)} {'that hardware.memory allows' if limited else 'of the device'}"
+    at = ("hardware", "memory") if limited else ("model",)
+    if memory.state > memory_bytes:
+        yield Problem(
+            at,
+            "model-exceeds-memory",
+            f"weights, gradients and optimizer moments of {figures.count(memory.parameters)} parameters take "
+            f"{figures.size(memory.state)}, more than the {have}",
+            f"use a smaller model.width or model.num_layers: at most {figures.count(memory_bytes / STATE_BYTES_PER_PARAMETER)} "
+            f"parameters at {STATE_BYTES_PER_PARAMETER} bytes each",
+        )
+    elif memory.total > memory_bytes:
+        term = memory.dominating
+        yield Problem(
+            at,
+            "memory-exceeds-device",
+            f"training is expected to need {figures.size(memory.total)} of the {have}; "
+            f"most of it, {figures.size(getattr(memory, term))}, is {_NAMES[term]}",
+            _remedy(memory, memory_bytes),
+            severity="warning",
+        )
+
+
+_NAMES = {
+    "state": "weights, gradients and optimizer moments",
+    "activations": "activations of a micro-batch",
+    "evaluation": "an evaluation's forward pass",
+}
+
+
+def _remedy(memory: Memory, memory_bytes: int) -> str:
+    if memory.process >= memory_bytes:
+        return f"Python and torch alone take {figures.size(memory.process)}: allow {figures.size(memory.total)} or more"
+    if memory.dominating != "activations":
+        return "use a smaller model.width or model.num_layers"
+    if memory.micro_batch_size == 1:
+        return "use a smaller data.sequence_length, model.width or model.num_layers: a micro-batch is one sequence already"
+    return f"lower schedule.micro_batch_size, now {memory.micro_batch_size}: the result stays the same"
+
+
+def _logits(cost: ModelCost, tokens: int, kind: str) -> int:
+    """Bytes of the float32 logits that are held at once."""
+    return 4 * min(tokens * cost.vocabulary_rows, LOGITS_AT_ONCE.get(kind, LOGITS_AT_ONCE["cpu"]))
