@@ -69,8 +69,8 @@ def existence_problems(draft: Draft, *, data_root: Path | None) -> Iterator[Prob
     """Files and folders that a spec names and that are not there. The check lives beside the sources, and is imported on use."""
     if not any(part.kind in _WITH_FILES for _, part in parts(draft.spec)):
         return
-    missing_inputs = importlib.import_module("specrun.sources.existence").missing_inputs
-    yield from missing_inputs(draft.spec, draft.provenance.base_folder, data_root)
+    file_problems = importlib.import_module("specrun.sources.existence").file_problems
+    yield from file_problems(draft.spec, draft.provenance.base_folder, data_root)
 
 
 _WITH_FILES = {"text", "huggingface"}

@@ -1,4 +1,4 @@
-"""Checks that the files a spec names are there, before any step runs. Opens none of them."""
+"""Checks that the files a spec names are there, and each once, before any step runs. Opens none of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from specrun.sources.files import is_glob, located, matches, nearest_existing
+from specrun.sources.files import is_glob, located, matches, nearest_below, nearest_existing
+from specrun.sources.overlap import pattern_path, repeated_files
 from specrun.spec.nodes import INVALID
 from specrun.spec.section import Problem, apart
 from specrun.spec.shape import valid_items
@@ -20,8 +21,8 @@ BaseFolder = Callable[[str], Path]
 """Dotted key of the spec -> folder that a relative path there starts from."""
 
 
-def missing_inputs(spec: Spec, base_folder: BaseFolder, data_root: Path | None) -> Iterator[Problem]:
-    """Every local file and folder of the sources that does not exist.
+def file_problems(spec: Spec, base_folder: BaseFolder, data_root: Path | None) -> Iterator[Problem]:
+    """Every local file and folder of the sources that does not exist, or is named twice.
 
     Where a fallback is given, what its source lacks is a warning: the fallback will be used, and said so.
     """
@@ -35,25 +36,25 @@ def _missing(data: Data, role: Literal["source", "fallback"], base_folder: BaseF
     if options is None:
         return
     if options.kind == "text":
-        yield from _missing_text(options, path, base_folder(".".join((*path, "path"))), severity)
+        base = base_folder(".".join((*path, "path")))
+        yield from _missing_text(options, path, base, severity)
+        yield from repeated_files(options, path, base)
     elif options.kind == "huggingface":
         yield from _missing_folder(options, path, base_folder(".".join((*path, "path"))), data_root, severity)
 
 
 def _missing_text(options: Any, path: tuple[str, ...], base: Path, severity: str) -> Iterator[Problem]:
-    by_split = isinstance(options.path, dict)
     for split, patterns in options.patterns().items():
-        written = options.path[split] if by_split else options.path
         for index, pattern in valid_items(patterns):
-            at = (*path, "path", *((split,) if by_split else ()), *((index,) if not isinstance(written, str) else ()))
             if not matches(pattern, base):
-                yield _no_file(pattern, base, at, severity)
+                yield _no_file(pattern, base, pattern_path(options, path, split, index), severity)
 
 
 def _no_file(pattern: str, base: Path, at: tuple[str | int, ...], severity: str) -> Problem:
     path = located(pattern, base)
     if is_glob(pattern, base):
-        return Problem(at, "empty-glob", f"{pattern!r} matches no file under {base}", _near(path), severity)
+        hint = _near(path) or "write a pattern that matches files, such as *.txt"
+        return Problem(at, "empty-glob", f"{pattern!r} matches no file under {base}", hint, severity)
     if path.is_dir():
         files = sorted(entry.name for entry in path.iterdir() if entry.is_file())
         suffix = Path(files[0]).suffix if files else ".txt"
@@ -87,6 +88,16 @@ def _missing_folder(options: Any, path: tuple[str, ...], base: Path, data_root: 
         folder = located(options.path, base)
         message = f"{options.path!r} is not a folder; looked for {folder}"
         yield Problem(at, "missing-folder", message, _near(folder) or "name a folder with the Hub's layout, or owner/name", severity)
+    elif options.is_hub_name and options.folder(base=base, data_root=data_root) is None:
+        yield from _on_the_hub(options.path, at, data_root or base)
+
+
+def _on_the_hub(name: str, at: tuple[str, ...], root: Path) -> Iterator[Problem]:
+    """A name of the Hub that is very like a folder at hand. root: where folders are looked for."""
+    near = nearest_below(root, name)
+    if near is not None:
+        message = f"{name!r} is not under {root}, so it is looked for on the Hub"
+        yield Problem(at, "looked-for-on-hub", message, f"did you mean {near}?", "warning")
 
 
 def _near(path: Path) -> str | None:

@@ -11,6 +11,8 @@ from specrun.spec.nearest import nearest
 
 _WILD = frozenset("*?[")
 _BLOCK = 1 << 20
+_CLOSE = 0.25
+"""A name of the Hub is like a folder's only where it can hardly be another dataset's: edits as a share of the name."""
 
 
 def located(given: str, base: Path) -> Path:
@@ -46,6 +48,27 @@ def nearest_existing(path: Path) -> str | None:
         return None
     near = nearest(wanted.name, names)
     return None if near is None else str(wanted.parent / near)
+
+
+def nearest_below(root: Path, name: str) -> str | None:
+    """The folder `owner/name` below root that a missing one was probably meant to be, relative to root; None where none is like it."""
+    *owners, last = name.split("/")
+    parent = root
+    for owner in owners:
+        exact = parent / owner
+        near = owner if exact.is_dir() else nearest(owner, _folders(parent), reach=_CLOSE)
+        if near is None:
+            return None
+        parent /= near
+    near = last if owners and (parent / last).is_dir() else nearest(last, _folders(parent), reach=_CLOSE)
+    return (parent / near).relative_to(root).as_posix() if near is not None else None
+
+
+def _folders(parent: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in parent.iterdir() if entry.is_dir())
+    except OSError:
+        return []
 
 
 def folder_files(folder: Path) -> tuple[Path, ...]:

@@ -156,8 +156,9 @@ def _report_dropped(drop: Dropped, findings: Findings) -> None:
     from specrun.spec.nearest import listed
 
     severity: Severity = "info" if drop.only_preset else "warning"
+    it, counts = ("it", "counts") if len(drop.names) == 1 else ("them", "count")
     findings.add(
         drop.place, "kind-changed-drops-fields",
-        f"{dotted(drop.path)} was {drop.old_kind} and is {drop.new_kind} now, so its {listed(drop.names, 'and')} no longer count",
-        path=(*drop.path, "kind"), severity=severity, hint=f"set them again if {drop.new_kind} has them",
+        f"{dotted(drop.path)} was {drop.old_kind} and is {drop.new_kind} now, so its {listed(drop.names, 'and')} no longer {counts}",
+        path=(*drop.path, "kind"), severity=severity, hint=f"set {it} again if {drop.new_kind} has {it}",
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import types
 from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin
@@ -36,14 +37,14 @@ def _describe(annotation: Any, metadata: tuple[Any, ...]) -> str:
     if origin is Literal:
         return listed([shown(value) for value in get_args(annotation)])
     if annotation in (int, float):
-        return _number("an integer" if annotation is int else "a number", _limits(metadata))
+        return _number("an integer" if annotation is int else "a number", limits(metadata))
     if annotation is Quantity:
         units = next(note for note in metadata if isinstance(note, Units))
         return f"an amount with its unit, such as {listed([EXAMPLES[u] for u in units.allowed])}"
     if annotation is ByteSize:
         return "a size, such as 16 GiB"
     if origin is tuple:
-        return _sequence(get_args(annotation), _limits(metadata))
+        return _sequence(get_args(annotation), limits(metadata))
     if origin is dict:
         return f"a mapping to {describe_types(members(get_args(annotation)[1]))}"
     if isinstance(annotation, type) and issubclass(annotation, Section):
@@ -52,18 +53,19 @@ def _describe(annotation: Any, metadata: tuple[Any, ...]) -> str:
 
 
 def _text(annotation: Any, metadata: tuple[Any, ...]) -> str:
-    limits = _limits(metadata)
+    bounds = limits(metadata)
     text = _PLAIN.get(annotation, str(annotation))
-    if pattern := limits.get("pattern"):
+    if pattern := bounds.get("pattern"):
         text += f" that matches {pattern}"
-    if limits.get("min_length"):
-        text += " that is not empty" if limits["min_length"] == 1 else f" of at least {limits['min_length']} characters"
-    if limits.get("max_length"):
-        text += f" of at most {limits['max_length']} characters"
+    if bounds.get("min_length"):
+        text += " that is not empty" if bounds["min_length"] == 1 else f" of at least {bounds['min_length']} characters"
+    if bounds.get("max_length"):
+        text += f" of at most {bounds['max_length']} characters"
     return text
 
 
-def _limits(metadata: tuple[Any, ...]) -> dict[str, Any]:
+def limits(metadata: tuple[Any, ...]) -> dict[str, Any]:
+    """The bounds in a type's metadata, by pydantic's names."""
     found: dict[str, Any] = {}
     for note in [inner for outer in metadata for inner in getattr(outer, "metadata", (outer,))]:
         for name in ("ge", "gt", "le", "lt", "min_length", "max_length", "pattern"):
@@ -72,18 +74,23 @@ def _limits(metadata: tuple[Any, ...]) -> dict[str, Any]:
     return found
 
 
-def _number(noun: str, limits: dict[str, Any]) -> str:
-    if "ge" in limits and "le" in limits:
-        return f"{noun} from {shown(limits['ge'])} to {shown(limits['le'])}"
-    words = [f"{word} {shown(limits[name])}" for name, word in _BOUNDS if name in limits]
+def _number(noun: str, bounds: dict[str, Any]) -> str:
+    if "ge" in bounds and "le" in bounds:
+        return f"{noun} from {_grouped(bounds['ge'])} to {_grouped(bounds['le'])}"
+    words = [f"{word} {_grouped(bounds[name])}" for name, word in _BOUNDS if name in bounds]
     return " ".join([noun, " and ".join(words).replace("and of ", "and ")]) if words else noun
 
 
-def _sequence(arguments: tuple[Any, ...], limits: dict[str, Any]) -> str:
+def _grouped(bound: float) -> str:
+    """A bound for reading: no value to copy."""
+    return f"{bound:,}" if isinstance(bound, int) and abs(bound) >= 100_000 else shown(bound)
+
+
+def _sequence(arguments: tuple[Any, ...], bounds: dict[str, Any]) -> str:
     element = describe_types(members(arguments[0]))
     if Ellipsis not in arguments:
         return f"a list of {len(arguments)} values, each {element}"
-    least, most = limits.get("min_length"), limits.get("max_length")
+    least, most = bounds.get("min_length"), bounds.get("max_length")
     size = f"{least} to {most} values" if least and most else f"at least {least} values" if least else "values"
     if most and not least:
         size = f"at most {most} values"
@@ -96,8 +103,6 @@ def shown(value: Any) -> str:
         return value if value.replace("_", "").isalnum() and not value.isdigit() else json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
-    if isinstance(value, int):
-        return f"{value:_}".replace("_", ",") if abs(value) >= 100_000 else str(value)
     if isinstance(value, float):
         return f"{value:.12g}"
     if isinstance(value, tuple | list):
@@ -117,6 +122,8 @@ def found(value: Any) -> str:
         return f"the list {_short(shown(value))}" if value else "an empty list"
     if isinstance(value, str):
         return _short(json.dumps(value, ensure_ascii=False))
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else f"{value:+}".replace("+", "").replace("inf", ".inf").replace("nan", ".nan")
     return _short(shown(value))
 
 
@@ -124,15 +131,8 @@ def _short(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
-def example(info: FieldInfo, bad: Any = None) -> str | None:
-    """A value that fits: the nearest bound to a number that is out of range, otherwise an example, the default, or one by type."""
-    for annotation, metadata in alternatives(info):
-        if annotation in (int, float) and isinstance(bad, int | float) and not isinstance(bad, bool):
-            limits = _limits(metadata)
-            if "ge" in limits and bad < limits["ge"]:
-                return shown(limits["ge"])
-            if "le" in limits and bad > limits["le"]:
-                return shown(limits["le"])
+def example(info: FieldInfo) -> str | None:
+    """A value that fits: an example, the default, or one by type."""
     if info.examples:
         return shown(info.examples[0])
     if info.default is not None and not info.is_required() and info.default != ():
@@ -142,7 +142,7 @@ def example(info: FieldInfo, bad: Any = None) -> str | None:
 
 def example_of(annotation: Any, metadata: tuple[Any, ...]) -> str | None:
     """A value of a type within its bounds; None where no value can be made up."""
-    limits = _limits(metadata)
+    bounds = limits(metadata)
     if get_origin(annotation) is Literal:
         return shown(get_args(annotation)[0])
     if get_origin(annotation) is tuple:
@@ -150,8 +150,8 @@ def example_of(annotation: Any, metadata: tuple[Any, ...]) -> str | None:
         inner = next((text for t in element if (text := example_of(*t))), None)
         return f"[{inner}]" if inner else None
     makers: dict[Any, Callable[[], str]] = {
-        int: lambda: shown(limits.get("ge", limits.get("gt", 0) + 1)),
-        float: lambda: shown(float(limits.get("ge", 0) or min(1.0, limits.get("lt", 2) / 2))),
+        int: lambda: shown(bounds.get("ge", bounds.get("gt", 0) + 1)),
+        float: lambda: shown(float(bounds.get("ge", 0) or min(1.0, bounds.get("lt", 2) / 2))),
         bool: lambda: "true",
         str: lambda: '"text"',
         ByteSize: lambda: "16 GiB",

@@ -53,7 +53,10 @@ class Spec(Section):
     search: Annotated[None, NotYet("search")] = option(None, impact="extend", description="Search over values of other fields.")
     export: Annotated[None, NotYet("export")] = option(None, impact="export", description="What the trained model is turned into.")
     expect: tuple[str, ...] = option(
-        (), impact="report", description="Gates on metrics of the finished run, such as test/perplexity < 60; apply exits 4 when one fails."
+        (),
+        impact="report",
+        description="Gates on metrics of the finished run, such as test/perplexity < 60; apply exits 4 when one fails.",
+        examples=[("validation/loss < 4",)],
     )
     tracking: Annotated[None, NotYet("tracking")] = option(None, impact="runtime", description="Trackers that follow the run.")
     report: Report = option(Report(), impact="report", description="What is written about the run.")

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from specrun.spec.bounds import describe, describe_types, example, example_of, found
+from specrun.spec.bounds import describe, describe_types, example, example_of, found, limits, shown
 from specrun.spec.nearest import nearest
+from specrun.spec.remedies import remedy
 from specrun.spec.shape import alternatives, members
+from specrun.spec.yaml_text import yaml_text
 
 
 class Said(NamedTuple):
@@ -22,29 +24,52 @@ class Said(NamedTuple):
 
 
 _RANGE = {"greater_than", "greater_than_equal", "less_than", "less_than_equal", "finite_number", "multiple_of"}
-_LENGTH = {"too_short", "too_long", "string_too_short", "string_too_long"}
+_AMOUNT = {"quantity_without_unit", "not_a_quantity", "unit_not_allowed", "quantity_not_positive", "not_a_size", "size_without_unit",
+           "out_of_range"}  # fmt: skip
+"""Of `spec.units`: what is said there continues `it is ...`."""
+_LENGTH = {"missing", "too_short", "too_long", "string_too_short", "string_too_long"}
 
 
 def say(name: str, info: FieldInfo, errors: Sequence[Any], inner: Sequence[str | int], value: Any) -> Said:
     """Describe the errors that pydantic has at one value. name: dotted path; inner: path inside the field; value: what stands there."""
     error = _telling(errors)
     kind = error["type"]
+    types = _types_at(info, inner)
+    use = remedy(value, types) or (_item_example(info, types, _index(inner)) if inner else example(info))
+    hint = f"use {use}" if use else None
+    if kind in _AMOUNT:
+        return Said(kind.replace("_", "-"), f"{name} is {found(value)}; {error['msg']}", hint)
     if kind not in _KNOWN:
         message = error["msg"] if error["msg"].startswith(name) else f"{name}: {error['msg']}"
-        return Said(kind.replace("_", "-"), message, _custom_hint(error, info, inner))
-    types = _types_at(info, inner)
+        return Said(kind.replace("_", "-"), message, _custom_hint(kind) or hint)
     if kind == "string_pattern_mismatch":
         return _bad_name(name, value)
     rule = describe(info) if not inner else describe_types(types)
     message = f"{name} is {found(value)}; it must be {rule}"
-    suggestion = example(info, value) if not inner else next((text for t in types if (text := example_of(*t))), None)
     if kind == "literal_error" or (isinstance(value, str) and _choices(types)):
         near = _meant(value, _choices(types)) if isinstance(value, str) else None
-        return Said("unknown-value", message, f"did you mean {near}?" if near else f"use {suggestion}")
-    if isinstance(value, int | float) and not isinstance(value, bool) and str in [t[0] for t in types]:
-        return Said("wrong-type", message, f'quote it: "{value}"')
+        return Said("unknown-value", message, f"did you mean {near}?" if near else hint)
+    if isinstance(value, int | float) and str in [t[0] for t in types] and not (inner and info.examples):
+        return Said("wrong-type", message, f'quote it: "{found(value)}"')
     code = "out-of-range" if kind in _RANGE else "wrong-length" if kind in _LENGTH else "wrong-type"
-    return Said(code, message, f"use {suggestion}" if suggestion else None)
+    return Said(code, message, _shortened(value, types) if kind == "string_too_long" else hint)
+
+
+def _item_example(info: FieldInfo, types: Sequence[tuple[Any, tuple[Any, ...]]], index: int) -> str | None:
+    """A value for an item of a list or mapping."""
+    given = info.examples[0] if info.examples else info.default
+    if isinstance(given, tuple | list) and given:
+        return shown(given[min(index, len(given) - 1)])
+    return next((text for t in types if (text := example_of(*t))), None)
+
+
+def _index(inner: Sequence[str | int]) -> int:
+    return inner[0] if isinstance(inner[0], int) else 0
+
+
+def _shortened(value: Any, types: Sequence[tuple[Any, tuple[Any, ...]]]) -> str:
+    most = next(length for _, notes in types if (length := limits(notes).get("max_length")))
+    return f"shorten its {len(value):,} characters to {most:,}"
 
 
 _KNOWN = {
@@ -57,7 +82,7 @@ def _bad_name(name: str, value: str) -> Said:
     """A name that cannot be one; the hint keeps what can stay."""
     kept = re.sub(r"[^A-Za-z0-9._-]+", "-", value).strip("-._") or "my-experiment"
     rule = "it must begin with a letter or digit and have letters, digits, dots, dashes and underscores only"
-    return Said("bad-name", f"{name} is {found(value)}; {rule}", f"use {kept[:80]}")
+    return Said("bad-name", f"{name} is {found(value)}; {rule}", f"use {yaml_text(kept[:80])}")
 
 
 _SYNONYMS = {"gpu": "cuda", "fp32": "float32", "bf16": "bfloat16"}
@@ -76,11 +101,8 @@ def _telling(errors: Sequence[Any]) -> Any:
     return (broken or literal or list(errors))[0]
 
 
-def _custom_hint(error: Any, info: FieldInfo, inner: Sequence[str | int]) -> str | None:
-    if error["type"] in {"not_available_yet", "duplicate_item"}:
-        return "remove it for now" if error["type"] == "not_available_yet" else "remove one of the two"
-    value = example(info) if not inner else None
-    return f"use {value}" if value else None
+def _custom_hint(kind: str) -> str | None:
+    return {"not_available_yet": "remove it for now", "duplicate_item": "remove one of the two"}.get(kind)
 
 
 def _types_at(info: FieldInfo, inner: Sequence[str | int]) -> list[tuple[Any, tuple[Any, ...]]]:

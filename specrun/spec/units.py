@@ -11,24 +11,29 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic_core import PydanticCustomError, core_schema
 
+from specrun.spec.nearest import listed
+
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
 Unit = Literal["epochs", "steps", "tokens", "samples", "evaluations", "seconds", "percent"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
-_TIME_SECONDS = {"s": 1, "second": 1, "seconds": 1, "min": 60, "m": 60, "minute": 60, "minutes": 60,
-                 "h": 3600, "hour": 3600, "hours": 3600, "d": 86400, "day": 86400, "days": 86400}  # fmt: skip
-_COUNTED: dict[str, Unit] = {"epoch": "epochs", "epochs": "epochs", "step": "steps", "steps": "steps", "token": "tokens",
+TIME_SECONDS = {"s": 1, "sec": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "mins": 60, "minute": 60, "minutes": 60,
+                "h": 3600, "hr": 3600, "hrs": 3600, "hour": 3600, "hours": 3600, "d": 86400, "day": 86400, "days": 86400}  # fmt: skip
+COUNTED: dict[str, Unit] = {"epoch": "epochs", "epochs": "epochs", "step": "steps", "steps": "steps", "token": "tokens",
                              "tokens": "tokens", "sample": "samples", "samples": "samples",
                              "evaluation": "evaluations", "evaluations": "evaluations"}  # fmt: skip
-_SCALE = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9}
+SCALES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9}
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-_NUMBER = r"(?:\d[\d,_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
-_QUANTITY = rf"^\s*({_NUMBER})\s*([kKMBG]?)\s*(%|[A-Za-z]+)\s*$"
-_SIZE = rf"^\s*({_NUMBER})\s*([A-Za-z]+)\s*$"
-_LARGEST = 1e24
-_FRACTIONAL: frozenset[Unit] = frozenset({"epochs", "seconds", "percent"})
+NUMBER = r"(?:\d[\d,_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
+_QUANTITY = rf"^\s*({NUMBER})\s*([kKMBG]?)\s*(%|[A-Za-z]+)\s*$"
+_SIZE = rf"^\s*({NUMBER})\s*([A-Za-z]+)\s*$"
+FRACTIONAL: frozenset[Unit] = frozenset({"epochs", "seconds", "percent"})
+MOST: dict[Unit, float] = {"epochs": 1e9, "steps": 1e15, "tokens": 1e18, "samples": 1e15, "evaluations": 1e9, "seconds": 1e10,
+                           "percent": 1e6}  # fmt: skip
+"""The most that an amount may be: far beyond what anyone trains, and within what a counter of 64 bits holds."""
+MOST_BYTES = 2**50
 
 
 @dataclass(frozen=True, slots=True, order=False)
@@ -57,48 +62,57 @@ class Quantity:
         return self.amount / 100
 
 
+class TooMuch(ValueError):
+    """An amount beyond MOST or MOST_BYTES."""
+
+
 def parse_quantity(text: str) -> Quantity:
-    """Read `3 epochs`, `50M tokens`, `1.5h`, `20%`. Raises ValueError that says what a quantity looks like."""
+    """Read `3 epochs`, `50M tokens`, `1.5h`, `20%`. Raises ValueError that says what a quantity looks like, TooMuch beyond MOST."""
     match = re.match(_QUANTITY, text)
     if not match:
-        raise ValueError(f"{text!r} is not a number with a unit, such as 3 epochs, 2000 steps, 50M tokens, 9h or 20%")
+        raise ValueError("it is negative" if text.lstrip().startswith("-") else "it is not a number with a unit")
     number, scale, name = match.groups()
     scale, name = _split_scale(scale, name)
-    amount = _exact(number) * _SCALE[scale]
+    amount = _exact(number) * SCALES[scale]
     if name == "%":
         quantity = Quantity(amount, "percent")
-    elif name in _COUNTED:
-        quantity = Quantity(amount, _COUNTED[name])
-    elif name in _TIME_SECONDS and not scale:
-        quantity = Quantity(amount * _TIME_SECONDS[name], "seconds")
+    elif name in COUNTED:
+        quantity = Quantity(amount, COUNTED[name])
+    elif name in TIME_SECONDS and not scale:
+        quantity = Quantity(amount * TIME_SECONDS[name], "seconds")
     else:
-        raise ValueError(f"{name!r} is not a unit; units are epochs, steps, tokens, samples, evaluations, s, min, h, d and %")
-    if quantity.unit not in _FRACTIONAL and quantity.amount != int(quantity.amount):
-        raise ValueError(f"{text!r} is not a whole number of {quantity.unit}")
+        raise ValueError(f"{name[:40]} is not a unit")
+    if quantity.amount > MOST[quantity.unit]:
+        raise TooMuch(f"it must be at most {_most(quantity.unit)}")
+    if quantity.unit not in FRACTIONAL and quantity.amount != int(quantity.amount):
+        raise ValueError(f"it is not a whole number of {quantity.unit}")
     return quantity
+
+
+def _most(unit: Unit) -> str:
+    return f"{MOST[unit]:,.0f}{'%' if unit == 'percent' else ' ' + unit}"
 
 
 def _split_scale(scale: str, name: str) -> tuple[str, str]:
     """`50Msteps` and `5M steps` scale; `5min` and `5m` do not: the letters are tried as a whole name first."""
     whole = scale + name
-    if whole in _COUNTED or whole in _TIME_SECONDS:
+    if whole in COUNTED or whole in TIME_SECONDS:
         return "", whole
     return scale, name
 
 
 def _exact(number: str) -> float:
-    amount = float(number.replace(",", "").replace("_", ""))
-    if amount > _LARGEST:
-        raise ValueError(f"{number} is more than any amount of steps, tokens or bytes")
-    return amount
+    return float(number.replace(",", "").replace("_", ""))
 
 
 def parse_byte_size(text: str) -> int:
-    """Read `16 GiB` or `500 MB` as bytes. Raises ValueError that lists the suffixes."""
+    """Read `16 GiB` or `500 MB` as bytes. Raises ValueError that lists the suffixes, TooMuch beyond MOST_BYTES."""
     match = re.match(_SIZE, text)
     if not match or match[2] not in _BYTES:
-        raise ValueError(f"{text!r} is not a size in bytes, such as 500 MB or 16 GiB; suffixes are {', '.join(_BYTES)}")
+        raise ValueError(f"it must be a size in bytes, such as 500 MB or 16 GiB; suffixes are {', '.join(_BYTES)}")
     amount = _exact(match[1])
+    if amount * _BYTES[match[2]] > MOST_BYTES:
+        raise TooMuch(f"it must be at most {MOST_BYTES // _BYTES['TiB']:,} TiB")
     digits = match[1].replace(",", "").replace("_", "")
     return int(digits) * _BYTES[match[2]] if digits.isdigit() else int(amount * _BYTES[match[2]])
 
@@ -121,17 +135,21 @@ class ByteSize:
             if isinstance(value, ByteSize):
                 return value
             if not isinstance(value, str):
-                raise PydanticCustomError("size_without_unit", "a size needs a unit, such as 16 GiB")
+                raise PydanticCustomError("size_without_unit", "it must be a size with its unit, such as 16 GiB")
             try:
-                return ByteSize(parse_byte_size(value))
+                size = ByteSize(parse_byte_size(value))
             except ValueError as error:
-                raise PydanticCustomError("not_a_size", "{why}", {"why": str(error)}) from None
+                code: Any = "out_of_range" if isinstance(error, TooMuch) else "not_a_size"
+                raise PydanticCustomError(code, "{why}", {"why": str(error)}) from None
+            if not size.bytes:
+                raise PydanticCustomError("out_of_range", "it must be more than 0 bytes")
+            return size
 
         return core_schema.no_info_plain_validator_function(check, serialization=core_schema.to_string_ser_schema())
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "pattern": rf"^\s*{_NUMBER}\s*({'|'.join(_BYTES)})\s*$", "examples": ["16 GiB"]}
+        return {"type": "string", "pattern": rf"^\s*{NUMBER}\s*({'|'.join(_BYTES)})\s*$", "examples": ["16 GiB"]}
 
 
 class Units:
@@ -146,20 +164,21 @@ class Units:
         self.positive = positive
 
     def _check(self, value: Any) -> Quantity:
-        examples = ", ".join(EXAMPLES[unit] for unit in self.allowed)
+        rule = f"it must be an amount with its unit, such as {listed(EXAMPLES[unit] for unit in self.allowed)}"
         if isinstance(value, str):
             try:
                 value = parse_quantity(value)
+            except TooMuch as error:
+                raise PydanticCustomError("out_of_range", "{why}", {"why": str(error)}) from None
             except ValueError as error:
-                raise PydanticCustomError("not_a_quantity", "{why}", {"why": f"{error}; here: {examples}"}) from None
+                raise PydanticCustomError("not_a_quantity", "{why}; {rule}", {"why": str(error), "rule": rule}) from None
         if not isinstance(value, Quantity):
-            raise PydanticCustomError("quantity_without_unit", "{value} needs a unit, such as {examples}",
-                                      {"value": repr(value), "examples": examples})  # fmt: skip
+            raise PydanticCustomError("quantity_without_unit", "{rule}", {"rule": rule})
         if value.unit not in self.allowed:
-            raise PydanticCustomError("unit_not_allowed", "{unit} cannot be the unit here; use {examples}",
-                                      {"unit": value.unit, "examples": examples})  # fmt: skip
+            kind = {"seconds": "a time", "percent": "a share"}.get(value.unit, f"a number of {value.unit}")
+            raise PydanticCustomError("unit_not_allowed", "it cannot be {kind}; {rule}", {"kind": kind, "rule": rule})
         if self.positive and value.amount <= 0:
-            raise PydanticCustomError("quantity_not_positive", "must be more than 0 {unit}", {"unit": value.unit})
+            raise PydanticCustomError("quantity_not_positive", "it must be more than 0 {unit}", {"unit": value.unit})
         return value
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -168,12 +187,12 @@ class Units:
     def __get_pydantic_json_schema__(self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         names: list[str] = []
         for unit in self.allowed:
-            names += [n for n, u in _COUNTED.items() if u == unit]
-            names += list(_TIME_SECONDS) if unit == "seconds" else []
+            names += [n for n, u in COUNTED.items() if u == unit]
+            names += list(TIME_SECONDS) if unit == "seconds" else []
             names += ["%"] if unit == "percent" else []
         return {
             "type": "string",
-            "pattern": rf"^\s*{_NUMBER}\s*[kKMBG]?\s*({'|'.join(names)})\s*$",
+            "pattern": rf"^\s*{NUMBER}\s*[kKMBG]?\s*({'|'.join(names)})\s*$",
             "examples": [EXAMPLES[unit] for unit in self.allowed],
         }
 

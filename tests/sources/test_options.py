@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from specrun.engine.fingerprints import Fingerprints
-from specrun.sources.existence import missing_inputs
+from specrun.sources.existence import file_problems
 from specrun.sources.huggingface.options import Options as HuggingFace
 from specrun.sources.inputs import input_digests
 from specrun.sources.python_docs.options import Options as PythonDocs
@@ -21,7 +21,8 @@ from specrun.spec.splits.given import Options as Given
 from specrun.spec.splits.hash import Options as Hash
 from specrun.spec.splits.ratio import Options as Ratio
 
-ENCODINGS = [("utf8x", "utf"), ("base64", ""), ("klingon", "use utf-8"), ("latin_2", "latin"), ("a\0b", "")]
+NO_ENCODINGS = ("klingon", "base64", "hex", "rot13", "undefined", "idna")
+ENCODINGS = [("utf8x", "utf"), ("latin_2", "latin"), ("a\0b", ""), *((name, "use utf-8") for name in NO_ENCODINGS)]
 
 
 def fake_spec(source: Part, *, split: Part | None = None, fallback: Part | None = None) -> Any:
@@ -33,7 +34,7 @@ def problems(source: Part, split: Part) -> list[Problem]:
 
 
 def missing(base: Path, source: Part, *, fallback: Part | None = None, data_root: Path | None = None) -> list[Problem]:
-    return list(missing_inputs(fake_spec(source, fallback=fallback), lambda _: base, data_root))
+    return list(file_problems(fake_spec(source, fallback=fallback), lambda _: base, data_root))
 
 
 def digests(base: Path, source: Part, data_root: Path | None = None) -> list[str]:

@@ -12,7 +12,7 @@ from specrun.spec.units import UNITS, ByteSize, Quantity, parse_byte_size, parse
 whole = st.sampled_from(["steps", "tokens", "samples", "evaluations"])
 amounts = st.one_of(
     st.builds(Quantity, st.integers(0, 10**15).map(float), whole),
-    st.builds(Quantity, st.floats(0, 1e9).map(lambda x: round(x, 6)), st.sampled_from(["epochs", "percent"])),
+    st.builds(Quantity, st.floats(0, 1e6).map(lambda x: round(x, 6)), st.sampled_from(["epochs", "percent"])),
     st.builds(Quantity, st.integers(0, 10**7).map(float), st.just("seconds")),
 )
 
@@ -24,7 +24,7 @@ def test_a_quantity_reads_back_as_it_is_printed(quantity: Quantity) -> None:
     assert read.amount == pytest.approx(quantity.amount, rel=1e-11)
 
 
-@given(st.integers(0, 2**60))
+@given(st.integers(0, 2**50))
 def test_a_size_reads_back_as_it_is_printed(size: int) -> None:
     assert parse_byte_size(str(ByteSize(size))) == size
 
@@ -57,14 +57,14 @@ def test_a_quantity_is_read_with_its_scale(text: str, amount: float, unit: str) 
 @pytest.mark.parametrize(
     "text", ["", "3", "epochs", "3 bananas", "-3 steps", "1.5 steps", "5M min", "3 epochs 2", "1e steps", "0x10 steps", "1e999 steps"]
 )
-def test_what_is_no_quantity_is_refused_with_an_example(text: str) -> None:
-    with pytest.raises(ValueError, match=r"steps|whole"):
+def test_what_is_no_quantity_is_refused_with_the_reason(text: str) -> None:
+    with pytest.raises(ValueError, match=r"unit|whole|at most|negative"):
         parse_quantity(text)
 
 
 @pytest.mark.parametrize("text", ["", "16", "16 gigs", "GiB", "-1 GiB", "1 GIB", "1e999 GiB"])
 def test_what_is_no_size_is_refused_with_the_suffixes(text: str) -> None:
-    with pytest.raises(ValueError, match=r"GiB|bytes"):
+    with pytest.raises(ValueError, match=r"GiB|bytes|TiB"):
         parse_byte_size(text)
 
 

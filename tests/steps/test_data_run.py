@@ -150,6 +150,23 @@ def test_a_split_without_documents_is_an_error_that_names_it(tmp_path: Path) -> 
     with pytest.raises(DataError, match="the validation split is empty") as caught:
         Chain(spec_of(source, split=GIVEN), tmp_path).run("data")
     assert caught.value.code == "empty-split"
+    assert str(caught.value.hint).startswith("set data.split.validation to one of the source's splits that has documents")
+
+
+@pytest.mark.parametrize(
+    ("shares", "empty", "hint"),
+    [
+        ({"validation": 0.99}, "train", "lower data.split.validation, or"),
+        ({"validation": 0.5, "test": 0.49}, "train", "lower data.split.validation or data.split.test, or"),
+        ({"kind": "hash", "validation": 1e-9}, "validation", "raise data.split.validation, or"),
+    ],
+)
+def test_the_hint_of_an_empty_split_names_what_fills_it(tmp_path: Path, shares: dict[str, object], empty: str, hint: str) -> None:
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    source = {"kind": "text", "path": str(tmp_path / "a.txt"), "documents": "lines"}
+    with pytest.raises(DataError, match=f"the {empty} split is empty") as caught:
+        Chain(spec_of(source, split={"kind": "ratio", **shares}), tmp_path).run("data")
+    assert str(caught.value.hint).startswith(hint)
 
 
 def test_a_source_of_blank_lines_is_an_empty_corpus(tmp_path: Path) -> None:

@@ -24,9 +24,12 @@ class Options(Part):
     factory: ClassVar[str] = "specrun.sources.huggingface.build:build"
     kind: Literal["huggingface"] = option(impact="weights", description="A dataset of the Hugging Face Hub.")
     path: str = option(impact="weights", description="Name on the Hub (owner/name), or a local folder with the Hub's layout.", min_length=1)
-    config: str | None = option(None, impact="weights", description="Configuration of the dataset; absent means its default.")
+    config: str | None = option(None, impact="weights", description="Configuration of the dataset; absent means its default.", min_length=1)
     revision: str | None = option(
-        None, impact="weights", description="Commit, tag or branch of the dataset; absent takes what is newest and records it."
+        None,
+        impact="weights",
+        description="Commit, tag or branch of the dataset; absent takes what is newest and records it.",
+        min_length=1,
     )
     documents: Literal["rows", "joined"] = option(
         "rows", impact="weights", description="Whether a row is a document, or all rows of a split joined as they are make one."

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from encodings.aliases import aliases
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from specrun.sources.contract import WHOLE
 from specrun.sources.files import matches
+from specrun.spec.bounds import found
 from specrun.spec.nearest import listed, nearest
 from specrun.spec.section import Part, Problem, apart, option
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from specrun.spec.document import Spec
 
 Pattern = str | tuple[str, ...]
+_NOT_OF_TEXTS = frozenset({"undefined", "idna", "punycode", "unicode_escape", "raw_unicode_escape"})
+"""What Python lists as text encodings, and no file is written in."""
 
 
 class Options(Part):
@@ -47,7 +50,7 @@ class Options(Part):
     def files(self, base: Path) -> Mapping[str, tuple[Path, ...]]:
         """The files of each split, in the order they are read: as the patterns stand, those of a glob by name, each once."""
         found = self.patterns().items()
-        return {split: tuple(dict.fromkeys(file for pattern in given for file in matches(pattern, base))) for split, given in found}
+        return {split: _each_once(file for pattern in given for file in matches(pattern, base)) for split, given in found}
 
     def local_inputs(self, *, base: Path, data_root: Path | None) -> tuple[Path, ...]:
         """The files that decide the result, sorted."""
@@ -71,14 +74,11 @@ class Options(Part):
         yield from apart(self._encoding_problems(path), self._split_problems(spec, path))
 
     def _encoding_problems(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
-        try:
-            known = codecs.lookup(self.encoding)._is_text_encoding  # noqa: SLF001 - the only sign of one
-        except (LookupError, ValueError):
-            known = False
-        if not known:
-            near = nearest(self.encoding, sorted({*aliases.values(), "utf-8", "utf-16", "latin-1"}))
+        if not _is_text_encoding(self.encoding):
+            named = {*aliases.values(), "utf-8", "utf-16", "latin-1"}
+            near = nearest(self.encoding, sorted(name for name in named if _is_text_encoding(name)))
             hint = f'did you mean "{near}"?' if near else "use utf-8, utf-16, latin-1, cp1252 or another text encoding of Python"
-            yield Problem((*path, "encoding"), "unknown-encoding", f"{self.encoding!r} is not a text encoding", hint)
+            yield Problem((*path, "encoding"), "unknown-encoding", f"{found(self.encoding)} is not a text encoding", hint)
 
     def _split_problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
         at, split = ("data", "split"), spec.data.split
@@ -106,3 +106,19 @@ class Options(Part):
                 f"split {split.kind} cuts one stretch of text, but data.source.path names splits: {', '.join(sorted(self.path))}",
                 "use split: {kind: given, train: train, validation: validation}, or make path one file, glob or list",
             )
+
+
+def _is_text_encoding(name: str) -> bool:
+    try:
+        codec = codecs.lookup(name)
+    except (LookupError, ValueError):
+        return False
+    return codec._is_text_encoding and codec.name.replace("-", "_") not in _NOT_OF_TEXTS  # noqa: SLF001 - the only sign of one
+
+
+def _each_once(files: Iterable[Path]) -> tuple[Path, ...]:
+    """Files without those that lead where one before them does."""
+    found: dict[Path, Path] = {}
+    for file in files:
+        found.setdefault(file.resolve(), file)
+    return tuple(found.values())

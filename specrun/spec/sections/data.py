@@ -31,5 +31,9 @@ class Data(Section):
     )
     sequence_length: int = option(256, impact="weights", description="Tokens in one training sequence.", ge=2, le=1_048_576)
     limit: int | None = option(
-        None, impact="weights", description="Use at most this many documents of each split, the first ones; absent means all.", ge=1
+        None,
+        impact="weights",
+        description="Use at most this many documents of each split, the first ones; absent means all.",
+        ge=1,
+        le=10**12,
     )

@@ -19,7 +19,7 @@ class Evaluate(Section):
         Quantity(10, "percent"), impact="weights", description="Distance between evaluations, such as 500 steps or 10%."
     )
     max_batches: int | None = option(
-        None, impact="weights", description="Batches of the validation split per evaluation; absent means the whole split.", ge=1
+        None, impact="weights", description="Batches of the validation split per evaluation; absent means the whole split.", ge=1, le=10**12
     )
     samples: int = option(1, impact="eval", description="Texts generated at each evaluation, to look at.", ge=0, le=16)
 
@@ -43,7 +43,7 @@ class EarlyStopping(Section):
         Quantity(5, "evaluations"), impact="weights", description="Evaluations without an improvement before training ends."
     )
     min_delta: float = option(
-        0.0, impact="weights", description="Smallest change that counts as an improvement, in the metric's unit.", ge=0
+        0.0, impact="weights", description="Smallest change that counts as an improvement, in the metric's unit.", ge=0, le=10**6
     )
 
 
@@ -54,7 +54,7 @@ class Schedule(Section):
         Quantity(1, "epochs"), impact="extend", description="How long to train, such as 3 epochs, 2000 steps or 50M tokens."
     )
     batch_size: int = option(32, impact="weights", description="Samples an optimizer step, over all micro-batches.", ge=1, le=1_048_576)
-    micro_batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = option(
+    micro_batch_size: Annotated[int, Field(ge=1, le=1_048_576)] | Literal["auto"] = option(
         "auto", impact="runtime", description="Samples computed at once; the gradient is accumulated over them. auto takes the whole batch."
     )
     optimizer: Annotated[Part, Slot("optimizer")] = option(
@@ -64,7 +64,7 @@ class Schedule(Section):
         {"kind": "warmup_cosine"}, impact="weights", description="Course of the learning rate over the duration, as a factor of the base."
     )
     gradient_clip: float | None = option(
-        None, impact="weights", description="Largest global L2 norm of the gradient; absent means no clipping.", gt=0
+        None, impact="weights", description="Largest global L2 norm of the gradient; absent means no clipping.", gt=0, le=10**6
     )
     evaluate: Evaluate = option(Evaluate(), impact="weights", description="When the model is evaluated.")
     checkpoint: Checkpoint = option(Checkpoint(), impact="runtime", description="When state is saved.")

@@ -14,4 +14,6 @@ class Options(Part):
     kind: Literal["given"] = option(impact="weights", description="The source's own splits.")
     train: str = option("train", impact="weights", description="The source's name for the train split.", min_length=1)
     validation: str = option("validation", impact="weights", description="The source's name for the validation split.", min_length=1)
-    test: str | None = option(None, impact="weights", description="The source's name for the test split; absent means no test split.")
+    test: str | None = option(
+        None, impact="weights", description="The source's name for the test split; absent means no test split.", min_length=1
+    )

@@ -146,7 +146,16 @@ def _check_not_empty(written: Mapping[str, Written], chosen: _Chosen) -> None:
     for split, facts in written.items():
         if facts.documents == 0:
             message = f"the {split} split is empty: data.split {chosen.split.kind} gives it none of the {total:,} documents"
-            raise DataError(message, code="empty-split", hint=f"raise data.split.{split}, or give the source more documents")
+            raise DataError(message, code="empty-split", hint=f"{_more_for(split, chosen.split)}, or give the source more documents")
+
+
+def _more_for(name: str, split: Any) -> str:
+    """What gives an empty split documents."""
+    if split.kind == "given":
+        return f"set data.split.{name} to one of the source's splits that has documents"
+    if name == "train":
+        return "lower data.split.validation" + (" or data.split.test" if split.test else "")
+    return f"raise data.split.{name}"
 
 
 def _duplicates(leak: Leak, written: Mapping[str, Written], folder: Path) -> tuple[str, str]:

@@ -19,5 +19,5 @@ class Options(Part):
         ge=257,
         le=1_000_000,
     )
-    min_frequency: int = option(2, impact="weights", description="How often a pair must occur to be merged.", ge=1)
+    min_frequency: int = option(2, impact="weights", description="How often a pair must occur to be merged.", ge=1, le=10**12)
     end_of_text: bool = option(True, impact="weights", description="Whether <|endoftext|> follows each document.")

@@ -1,0 +1,92 @@
+"""Files named twice, and names that are very like a folder at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from specrun.sources.existence import file_problems
+from specrun.sources.huggingface.options import Options as HuggingFace
+from specrun.sources.text.options import Options as Text
+from specrun.spec.section import Part, Problem
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a.txt", "ab.txt", "b.txt", "c.md"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "link.txt").symlink_to(tmp_path / "c.md")
+    return tmp_path
+
+
+def found(base: Path, source: Part, data_root: Path | None = None) -> list[Problem]:
+    spec: Any = SimpleNamespace(data=SimpleNamespace(source=source, fallback=None))
+    return list(file_problems(spec, lambda _: base, data_root))
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "at", "says"),
+    [
+        (("a.txt", "a.txt"), "file-listed-twice", (1,), "a.txt is in 'a.txt' already"),
+        (("a.txt", "./a.txt"), "file-listed-twice", (1,), "a.txt is in 'a.txt' already"),
+        (("c.md", "link.txt"), "file-listed-twice", (1,), "link.txt is in 'c.md' already"),
+        (("a*.txt", "*b.txt"), "file-listed-twice", (1,), "ab.txt is in 'a*.txt' already"),
+        (("?.txt", "a*.txt", "b.txt"), "file-listed-twice", (1,), "a.txt is in '?.txt' already"),
+        ({"train": "a*.txt", "validation": "?.txt"}, "file-in-two-splits", ("validation",), "a.txt is in the train split already"),
+        ({"train": "*.txt", "test": ("b.txt",)}, "file-in-two-splits", ("test", 0), "b.txt is in the train split already"),
+        ({"train": "*.txt", "test": "?.txt"}, "file-in-two-splits", ("test",), "2 files are, such as a.txt, in the train split"),
+    ],
+)
+def test_a_file_that_is_named_twice_is_told_where_the_second_time_is(
+    folder: Path, path: Any, code: str, at: tuple[str | int, ...], says: str
+) -> None:
+    first = found(folder, Text(kind="text", path=path))[0]
+    assert (first.code, first.path, first.severity) == (code, ("data", "source", "path", *at), "warning")
+    assert says in first.message
+    assert first.hint
+
+
+@pytest.mark.parametrize("path", ["*.txt", ("a.txt", "b.txt"), {"train": "a*.txt", "test": "b.txt"}])
+def test_files_that_are_named_once_are_no_problem(folder: Path, path: Any) -> None:
+    assert found(folder, Text(kind="text", path=path)) == []
+
+
+def test_a_file_is_read_once_by_whatever_names_it_is_given(folder: Path) -> None:
+    source = Text(kind="text", path=("c.md", "link.txt", "./c.md", "?.md"))
+    assert list(source.files(folder).values()) == [(folder / "c.md",)]
+
+
+def test_a_split_is_its_own_list(folder: Path) -> None:
+    files = Text(kind="text", path={"train": ("a.txt", "a.txt"), "test": "a.txt"}).files(folder)
+    assert files == {"train": (folder / "a.txt",), "test": (folder / "a.txt",)}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Salesforce/wikitex", "Salesforce/wikitext"),
+        ("Salesforc/wikitext", "Salesforce/wikitext"),
+        ("salesforce/wikitext", "Salesforce/wikitext"),
+        ("wikitex", "wikitext"),
+        ("Salesforce/wikitext", None),
+        ("Salesforce/other", None),
+        ("openai/gsm8k", None),
+    ],
+)
+def test_a_name_that_is_like_a_mirror_but_not_there_is_answered_with_the_mirror(tmp_path: Path, name: str, meant: str | None) -> None:
+    for there in ("Salesforce/wikitext", "wikitext", "stanfordnlp/imdb"):
+        (tmp_path / there).mkdir(parents=True)
+    source = HuggingFace(kind="huggingface", path=name)
+    for problems in (found(tmp_path / "no", source, tmp_path), found(tmp_path, source)):
+        assert [(p.code, p.hint, p.severity) for p in problems] == (
+            [("looked-for-on-hub", f"did you mean {meant}?", "warning")] if meant else []
+        )
+
+
+def test_a_pattern_that_matches_nothing_has_a_remedy(folder: Path) -> None:
+    (problem,) = found(folder, Text(kind="text", path="zzzzzz/*.csv"))
+    assert problem.code == "empty-glob"
+    assert problem.hint
