@@ -11,7 +11,11 @@ from typing import Any
 
 from specrun.cli import options
 
-_PACKAGES = ("torch", "datasets", "tokenizers", "safetensors", "duckdb", "pyarrow", "pydantic", "jinja2", "altair", "vl-convert-python")
+_PACKAGES = (
+    "torch", "numpy", "datasets", "tokenizers", "safetensors", "duckdb", "pyarrow", "pydantic", "pyyaml", "typer", "rich", "jinja2",
+    "altair", "vl-convert-python",
+)  # fmt: skip
+"""What specrun needs."""
 
 
 def run(store: options.Store = options.DEFAULT_STORE, as_json: options.Json = False) -> int:

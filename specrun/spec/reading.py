@@ -26,9 +26,15 @@ def read_source(source: Path | str) -> Text:
     """Read a spec whole. Raises: UsageError for what cannot be opened, naming the nearest file."""
     if str(source) == STDIN:
         return Text("<stdin>", sys.stdin.buffer.read(READ_BYTES), Path())
+    if not str(source):
+        raise UsageError("the path of the spec is empty", code="unreadable-spec", hint="name a YAML file, or - for standard input")
     path = Path(source)
     try:
         return Text(shown_name(str(source)), read_start(path), path.parent)
+    except IsADirectoryError:
+        inside = neighbours(path)
+        hint = f"name a file in it, such as {path / inside[0]}" if inside else "`specrun init` writes a spec to start from"
+        raise UsageError(f"{source} is a folder, not a spec", code="unreadable-spec", hint=hint) from None
     except OSError as error:
         from specrun.spec.nearest import nearest
 

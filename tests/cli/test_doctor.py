@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from specrun.cli.main import run
 from specrun.runtime import hardware
+from tests.conftest import ROOT
 from tests.engine.conftest import applied_store, store  # noqa: F401 - fixtures
 
 
@@ -78,3 +81,9 @@ def test_a_device_that_is_hidden_is_told_from_one_that_is_not_there(tmp_path, ca
     assert "nvidia-smi" in checks(capsys, tmp_path)["CUDA device"]["detail"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert "CUDA_VISIBLE_DEVICES=''" in checks(capsys, tmp_path)["CUDA device"]["detail"]
+
+
+def test_doctor_looks_at_every_package_that_specrun_needs(tmp_path, capsys):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    needed = {re.split(r"[<>=]", line)[0] for line in project["dependencies"]}
+    assert needed <= checks(capsys, tmp_path / "s").keys()

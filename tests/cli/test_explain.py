@@ -55,3 +55,31 @@ def test_json_is_one_document(spec: str, capsys: pytest.CaptureFixture[str]) -> 
     assert document["format_version"] == 1
     assert set(document["values"]) == {f"schedule.evaluate.{name}" for name in ("every", "max_batches", "samples")}
     assert "cadence-exceeds-duration" in captured.err
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("", "the path of the spec is empty\n  name a YAML file, or - for standard input"),
+        ("folder", "folder is a folder, not a spec\n  name a file in it, such as folder/a.yaml"),
+        ("empty", "empty is a folder, not a spec\n  `specrun init` writes a spec to start from"),
+    ],
+)
+def test_what_is_no_file_is_said_to_be_none(
+    name: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "folder" / "a.yaml").touch()
+    for command in ("explain", "plan", "apply"):
+        assert run([command, name]) == 2
+        assert capsys.readouterr().err == f"unreadable-spec: {said}\n"
+
+
+@pytest.mark.parametrize("command", ["validate", "explain", "plan", "apply"])
+def test_a_spec_without_any_section_is_invalid_to_every_command(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bare.yaml"
+    path.write_text("version: 1\nname: bare\n")
+    assert run([command, str(path), "--json"]) == 3
+    assert {d["code"] for d in json.loads(capsys.readouterr().out)["diagnostics"]} == {"missing-key"}
