@@ -81,6 +81,10 @@ class SpecError(SpecrunError):
         super().__init__(text, code="invalid-spec")
         self.diagnostics = tuple(diagnostics)
 
+    def __str__(self) -> str:
+        lines = [f"{d.file}:{d.line}:{d.column} {d.code}: {d.message}" + (f"; {d.hint}" if d.hint else "") for d in self.diagnostics]
+        return "\n  ".join([f"{self.code}: {self.message}", *lines])
+
 
 class GateFailed(SpecrunError):
     """An `expect` gate did not hold: names the gate, the figure and the bound."""

@@ -63,6 +63,15 @@ def test_options_that_come_too_late_are_refused(spec_file, store):
         specrun.apply(plan, smoke=True)
 
 
+def test_an_invalid_spec_raises_with_every_error_and_its_place(spec_file):
+    with pytest.raises(specrun.SpecError) as caught:
+        specrun.load_spec(spec_file, sets=["model.width=3", "nmae=x"])
+    said = str(caught.value).splitlines()
+    assert said[0].startswith("invalid-spec: 2 errors, the first: ")
+    assert [line.split(":")[:2] for line in said[1:]] == [["  --set", "1"], ["  --set", "1"]]
+    assert "did you mean" in said[-1]
+
+
 def test_what_is_no_spec_is_named_by_its_type_and_not_by_its_contents():
     with pytest.raises(UsageError) as caught:
         specrun.compile_plan({"secret": "x" * 10_000})  # type: ignore[arg-type]
