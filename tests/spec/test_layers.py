@@ -301,7 +301,7 @@ def test_a_file_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file") as caught:
         load_spec(tmp_path / "experimnt.yaml")
     assert caught.value.hint == f"did you mean {tmp_path / 'experiment.yaml'}?"
-    with pytest.raises(UsageError, match="directory"):
+    with pytest.raises(UsageError, match="is a folder, not a spec"):
         load_spec(tmp_path)
     with pytest.raises(UsageError, match="not a path"):
         load_spec("a\0b")
