@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from specrun.engine.workspace import Workspace
+from specrun.engine.workspace import Workspace, input_sizes
 from specrun.plan.compare import Change, reason_to_run
 from specrun.plan.graph import StepGraph
 from specrun.plan.predict import Forecast
@@ -48,6 +48,7 @@ def decide(
                 version=kinds[step.kind].version,
                 earlier=[e for e in earlier[step.kind] if e.options.get("seed") == step.options.get("seed")],
                 changed_parents=changed or [p.id for p in plan.parents(step)],
+                input_bytes=input_sizes(step),
             )
             if step.key in retry:
                 reason = "the fallback source stood in last time; the first one is tried again"

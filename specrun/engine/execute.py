@@ -61,14 +61,14 @@ def _execute(prepared: Plan, held: ExitStack, signals: StopSignals, show: Emit) 
             prepared = refresh(prepared)
         prepared = replace(prepared, decisions=tuple(taken.get(d.step.id, d) for d in prepared.decisions))
         check_ready(prepared, shared)
-        runs = _run_seeds(prepared, shared, signals=signals, show=show, tally=tally)
+        runs = tuple(_run_seeds(prepared, shared, signals=signals, show=show, tally=tally))
     except SharedStepEnded as ended:
         if os.environ.get("SPECRUN_DEBUG"):
             raise ended.failure from None
         runs = record_unstarted(ended, show=show, began=began)
     if works:
         merge_records(prepared, show=show)
-    return Outcome(tuple(runs), tuple(tally))
+    return Outcome(runs, tuple(tally))
 
 
 def merge_records(prepared: Plan, *, show: Emit) -> None:

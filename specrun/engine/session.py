@@ -13,10 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from specrun.engine.environment import git_state, packages, python_version
+from specrun.engine.environment import packages, python_version
 from specrun.engine.experiment import experiment_digest
 from specrun.engine.gates import GateOutcome
 from specrun.engine.plan import Plan
+from specrun.engine.repository import git_state
 from specrun.events import Alert, Emit, Event, RunStatus, Status, StepRecord
 from specrun.plan.step import Decision, Predicted, Step, StepResult
 from specrun.records.journal import Journal
@@ -140,7 +141,7 @@ def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str,
         "provenance": origins(loaded),
         "plan": [_planned(d) for d in prepared.decisions if d.step.seed in (None, seed)],
         "command": shown_name(shlex.join(["specrun", *sys.argv[1:]])),
-        "git": {"commit": git.commit, "dirty": git.dirty, "patch": git.patch},
+        "git": asdict(git),
         "packages": packages(),
         "python": python_version(),
         "hardware": {**asdict(hardware), "reasons": list(hardware.reasons), "precision": hardware.precision.value},

@@ -12,6 +12,7 @@ Owns paths, results and run ids. Journals and the DuckDB snapshot are `records`'
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -109,8 +110,8 @@ class Workspace:
 
     def save_result(self, step: Step, result: StepResult, *, version: int) -> None:
         """Record that a step finished. Written last, after everything it names."""
-        document = {"version": version, "options": step.options, "inputs": step.inputs, "name": step.label.get("name", ""),
-                    "result": asdict(result)}  # fmt: skip
+        document = {"version": version, "options": step.options, "inputs": step.inputs, "input_bytes": input_sizes(step),
+                    "name": step.label.get("name", ""), "result": asdict(result)}  # fmt: skip
         document["digest"] = digest(json.loads(json.dumps(document)))
         atomic_write(self.store / "results" / f"{_name(step.kind, step.key)}.json", json.dumps(document, indent=1) + "\n")
 
@@ -155,7 +156,7 @@ class Workspace:
             if document is not None:
                 result = document["result"]
                 yield Earlier(result["id"], result["key"], document["version"], document["options"], document["inputs"],
-                              result["finished_at"], document["name"])  # fmt: skip
+                              result["finished_at"], document["name"], result["folder"], document.get("input_bytes", {}))  # fmt: skip
 
     @staticmethod
     def _read_result(path: Path) -> dict[str, Any] | None:
@@ -194,6 +195,15 @@ class Workspace:
         if found > FORMAT_VERSION:
             raise StoreError(f"{self.store} has format {found}; this specrun knows up to {FORMAT_VERSION}", code="newer-store",
                              hint="upgrade specrun, or choose another store with --store DIR")  # fmt: skip
+
+
+def input_sizes(step: Step) -> dict[str, int]:
+    """Bytes of each local input of a step as it is now; a file that is gone is left out."""
+    sizes = {}
+    for name in step.inputs:
+        with contextlib.suppress(OSError):
+            sizes[name] = Path(name.partition(" ")[2]).stat().st_size
+    return sizes
 
 
 def file_digest(path: Path) -> str:

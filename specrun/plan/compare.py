@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
+from specrun.plan import figures
 from specrun.plan.step import Step
 
 ABSENT = "(absent)"
@@ -25,7 +27,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A finished step of the same kind, as the store remembers it."""
+    """A finished step of the same kind, as the store remembers it. folder: where it lies; input_bytes: sizes of its inputs."""
 
     id: str
     key: str
@@ -34,6 +36,8 @@ class Earlier:
     inputs: Mapping[str, str]
     finished_at: str
     name: str
+    folder: str = ""
+    input_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
@@ -55,32 +59,75 @@ def nearest(step: Step, earlier: Sequence[Earlier]) -> Earlier | None:
 
 
 def reason_to_run(
-    step: Step, *, version: int, earlier: Sequence[Earlier], changed_parents: Sequence[str]
+    step: Step, *, version: int, earlier: Sequence[Earlier], changed_parents: Sequence[str], input_bytes: Mapping[str, int] | None = None
 ) -> tuple[str, tuple[Change, ...]]:
-    """Why a step has to run, in words, and the changes behind it. changed_parents: ids of parents with another key than before."""
-    if any(e.key == step.key for e in earlier):
-        return "its earlier result is gone, damaged or replaced", ()
+    """Why a step has to run, in words, and the changes behind it. changed_parents: ids of parents with another key than before.
+
+    input_bytes: sizes of the step's inputs as they are now, where they are known.
+    """
+    own = next((e for e in earlier if e.key == step.key), None)
+    if own is not None:
+        replaced = _differences(_successor(own, earlier), step)
+        return (_listed(replaced), replaced) if replaced else ("its earlier result is gone or damaged", ())
     before = nearest(step, earlier)
     if before is None:
         return "no earlier result", ()
-    differing = changes(before.options, step.options)
-    if differing:
-        return "; ".join(str(change) for change in differing[:4]) + (
-            f"; and {len(differing) - 4} more" if len(differing) > 4 else ""
-        ), differing
+    if differing := changes(before.options, step.options):
+        return _listed(differing), differing
     if before.version != version:
         return f"this specrun's {step.kind} step is version {version}, the earlier result's {before.version}", ()
-    files = _changed_files(before.inputs, step.inputs)
-    if files:
-        return f"its input changed: {', '.join(files[:3])}", ()
+    moved, edited = _changed_inputs(before, step, input_bytes or {})
+    if moved or edited:
+        return "; ".join([*map(str, moved), *edited][:3]), moved
     return f"its input changes: {', '.join(changed_parents)}" if changed_parents else "its input changes", ()
 
 
-def _changed_files(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
-    """Files whose content is new or gone, by name; a file that only moved has not changed."""
-    come = [path for path, found in new.items() if found not in old.values()]
-    gone = [path for path, found in old.items() if found not in new.values()]
-    return sorted(path.rpartition(" ")[2] for path in come) or sorted(f"{path.rpartition(' ')[2]} (gone)" for path in gone)
+def _successor(own: Earlier, earlier: Sequence[Earlier]) -> Earlier | None:
+    """The newest result that was put where this one lay: a run has one report."""
+    later = [e for e in earlier if e.folder == own.folder and e.key != own.key and e.finished_at >= own.finished_at]
+    return max(later, key=lambda e: e.finished_at, default=None)
+
+
+def _differences(before: Earlier | None, step: Step) -> tuple[Change, ...]:
+    return () if before is None else changes(before.options, step.options)
+
+
+def _listed(differing: Sequence[Change]) -> str:
+    more = f"; and {len(differing) - 4} more" if len(differing) > 4 else ""
+    return "; ".join(str(change) for change in differing[:4]) + more
+
+
+def _changed_inputs(before: Earlier, step: Step, sizes: Mapping[str, int]) -> tuple[tuple[Change, ...], list[str]]:
+    """Files that give way to others, and what is otherwise new, gone or edited. A file that only moved has not changed."""
+    old, new = before.inputs, step.inputs
+    edited = [name for name in new if name in old and new[name] != old[name]]
+    come = sorted(name for name in new if name not in old and new[name] not in old.values())
+    gone = sorted(name for name in old if name not in new and old[name] not in new.values())
+    moved: tuple[Change, ...] = ()
+    if len(come) == len(gone) == 1 and come[0].partition(" ")[0] == gone[0].partition(" ")[0]:
+        part = come[0].partition(" ")[0]
+        shown = _names(_file(gone[0]), _file(come[0]))
+        moved, come, gone = (Change(f"{part}.path", *shown),), [], []
+    said = [f"contents of {PurePath(_file(name)).name} changed{_sizes(before.input_bytes.get(name), sizes.get(name))}" for name in edited]
+    return moved, [*said, *(f"{_file(name)} is new" for name in come), *(f"{_file(name)} is gone" for name in gone)]
+
+
+def _file(name: str) -> str:
+    """The file of an input, which is kept as "part file"."""
+    return name.partition(" ")[2] or name
+
+
+def _names(old: str, new: str) -> tuple[str, str]:
+    """Two paths by their last names, where these tell them apart."""
+    short = PurePath(old).name, PurePath(new).name
+    return short if short[0] != short[1] else (old, new)
+
+
+def _sizes(old: int | None, new: int | None) -> str:
+    if old is None or new is None or old == new:
+        return ""
+    rounded = figures.size(old), figures.size(new)
+    return f" ({rounded[0]} -> {rounded[1]})" if rounded[0] != rounded[1] else f" ({old:,} -> {new:,} B)"
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -96,4 +143,6 @@ def _show(value: Any) -> str:
         return "none"
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_show, value))}]"
     return str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,8 +17,8 @@ def step(options, *, inputs=None, key="new", name="n"):
     return Step("train", "train", key, (), options, inputs or {}, {"name": name}, 0)
 
 
-def before(options, *, inputs=None, key="old", version=1, finished_at="2026-01-01T00:00:00Z", name="n"):
-    return Earlier("train", key, version, options, inputs or {}, finished_at, name)
+def before(options, *, inputs=None, key="old", version=1, finished_at="2026-01-01T00:00:00Z", name="n", folder="", sizes=None):
+    return Earlier("train", key, version, options, inputs or {}, finished_at, name, folder, sizes or {})
 
 
 @given(TREE)
@@ -49,11 +50,11 @@ def test_without_a_changed_option_the_reason_is_version_then_files_then_parents(
     same = {"a": 1}
     assert reason_to_run(step(same), version=2, earlier=[before(same)], changed_parents=[])[0].startswith("this specrun's train step")
     edited = reason_to_run(step(same, inputs={"x.txt": "2"}), version=1, earlier=[before(same, inputs={"x.txt": "1"})], changed_parents=[])
-    assert edited[0] == "its input changed: x.txt"
+    assert edited[0] == "contents of x.txt changed"
     assert reason_to_run(step(same), version=1, earlier=[before(same)], changed_parents=["tokens"])[0] == "its input changes: tokens"
     assert (
         reason_to_run(step(same, key="old"), version=1, earlier=[before(same)], changed_parents=[])[0]
-        == "its earlier result is gone, damaged or replaced"
+        == "its earlier result is gone or damaged"
     )
     assert reason_to_run(step(same), version=1, earlier=[], changed_parents=[])[0] == "no earlier result"
 
@@ -71,3 +72,49 @@ def test_a_long_list_of_changes_is_cut_and_counted():
     reason, found = reason_to_run(step(dict.fromkeys("abcdef", 1)), version=1, earlier=[before({})], changed_parents=[])
     assert reason.endswith("and 2 more")
     assert len(found) == 6
+
+
+def why(old, new, *, sizes=None, now=None):
+    """The reason for inputs that were `old` and are `new`."""
+    same = {"a": 1}
+    return reason_to_run(step(same, inputs=new), version=1, earlier=[before(same, inputs=old, sizes=sizes)], changed_parents=["x"],
+                         input_bytes=now)  # fmt: skip
+
+
+def test_another_file_in_the_same_place_is_a_change_of_the_path():
+    reason, differing = why({"data.source /x/a.txt": "1"}, {"data.source /x/b.txt": "2"})
+    assert reason == "data.source.path a.txt -> b.txt"
+    assert [change.path for change in differing] == ["data.source.path"]
+    assert why({"data.source /x/a.txt": "1"}, {"data.source /y/a.txt": "2"})[0] == "data.source.path /x/a.txt -> /y/a.txt"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (1_100_000, 400_000, " (1.1 MB -> 400 kB)"),
+        (1_000_000, 1_000_001, " (1,000,000 -> 1,000,001 B)"),
+        (500, 500, ""),
+    ],
+)
+def test_a_file_that_was_edited_is_named_with_its_sizes(old, new, said):
+    name = "data.source /x/a b.txt"
+    assert why({name: "1"}, {name: "2"}, sizes={name: old}, now={name: new})[0] == f"contents of a b.txt changed{said}"
+
+
+def test_files_that_come_and_go_are_named():
+    kept = {"data.source /x/a.txt": "1"}
+    assert why(kept, kept | {"data.source /x/b.txt": "2"})[0] == "/x/b.txt is new"
+    assert why(kept | {"data.source /x/b.txt": "2"}, kept)[0] == "/x/b.txt is gone"
+
+
+def test_a_file_that_only_moved_is_no_change():
+    assert why({"data.source /x/a.txt": "1"}, {"data.source /y/a.txt": "1"})[0] == "its input changes: x"
+
+
+def test_a_result_that_another_took_the_place_of_is_compared_with_that_one():
+    own = before({"report": {"formats": ["html"]}}, key="new", folder="runs/r", finished_at="2026-01-01T00:00:00Z")
+    took = before({"report": {"formats": ["md"]}}, key="other", folder="runs/r", finished_at="2026-01-02T00:00:00Z")
+    elsewhere = before({"report": {"formats": ["json"]}}, key="else", folder="runs/s", finished_at="2026-01-03T00:00:00Z")
+    back = step({"report": {"formats": ["html"]}})
+    reason, _ = reason_to_run(back, version=1, earlier=[own, took, elsewhere], changed_parents=[])
+    assert reason == "report.formats [md] -> [html]"
