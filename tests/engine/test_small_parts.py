@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
-import subprocess
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specrun.engine.environment import git_state, packages, python_version
+from specrun.engine.environment import packages, python_version
 from specrun.engine.gates import judge
 from specrun.engine.history import append_history, read_history
 from specrun.engine.outcome import gather_metrics
@@ -60,37 +58,6 @@ def test_a_gate_on_a_missing_figure_fails_and_says_so():
 
 def test_a_later_step_s_figure_stands():
     assert gather_metrics([{"metrics": {"a": 1.0, "b": 2.0}}, {}, {"metrics": {"b": 3.0}}]) == {"a": 1.0, "b": 3.0}
-
-
-@pytest.fixture
-def repository(tmp_path):
-    def git(*arguments):
-        subprocess.run(
-            ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments], check=True, capture_output=True
-        )
-
-    git("init")
-    (tmp_path / "a.txt").write_text("one\n")
-    git("add", "a.txt")
-    git("commit", "-m", "first")
-    return tmp_path
-
-
-def test_a_clean_repository_has_a_commit_and_no_patch(repository):
-    state = git_state(repository)
-    assert len(state.commit) == 40
-    assert (state.dirty, state.patch) == (False, None)
-
-
-def test_uncommitted_changes_are_kept_as_a_patch(repository):
-    (repository / "a.txt").write_text("two\n")
-    state = git_state(repository)
-    assert state.dirty
-    assert "+two" in state.patch
-
-
-def test_outside_a_repository_there_is_no_state(tmp_path):
-    assert git_state(tmp_path).commit is None
 
 
 def test_the_environment_names_python_and_the_packages_that_decide_results():
