@@ -41,11 +41,40 @@ ASSIGNMENTS = [
     ("postgres://", "admin:p4ss!w@"),
     ("https://", ":token@"),
 ]
-WORDS = ("the", "task", "sk-learn", "sk", "half_hf_something", "token", "tokens:", "secret", "password", "key", "ghost", "eye", "eyJ",
-         "https://example.org/a@b", "git@github.com:a/b.git", "ssh://git@example.org/a", "http://[::1]:80/x", "@", "AKIA",
-         "Salesforce/wikitext", "data.source.revision", "begin a PRIVATE KEY", "sk-transformers-baseline-v2", "sk-internationalization",
-         "password = read_password()", "secret: /home/me/keys/v1/file", "api_key=settings.wandb_api_key_v2", "env:WANDB_API_KEY", "api_key: env:HF_TOKEN", "api_key=${WANDB_API_KEY_2}",
-         "b08601e04326c79dfdd32d625aee71d232d685c3", "revision: b08601e04326c79dfdd32d625aee71d232d685c3")  # fmt: skip
+WORDS = """
+the
+task
+sk-learn
+sk
+half_hf_something
+token
+tokens:
+secret
+password
+key
+ghost
+eye
+eyJ
+https://example.org/a@b
+git@github.com:a/b.git
+ssh://git@example.org/a
+http://[::1]:80/x
+@
+AKIA
+Salesforce/wikitext
+data.source.revision
+begin a PRIVATE KEY
+sk-transformers-baseline-v2
+sk-internationalization
+password = read_password()
+secret: /home/me/keys/v1/file
+api_key=settings.wandb_api_key_v2
+env:WANDB_API_KEY
+api_key: env:HF_TOKEN
+api_key=${WANDB_API_KEY_2}
+b08601e04326c79dfdd32d625aee71d232d685c3
+revision: b08601e04326c79dfdd32d625aee71d232d685c3
+""".splitlines()
 
 
 @pytest.mark.parametrize("secret", SECRETS)
