@@ -30,13 +30,17 @@ __all__ = ["Checked", "Layer", "LoadedSpec", "check_bytes", "check_spec", "check
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LoadedSpec:
-    """A valid spec. file: as it was named; digest: sha256 of the resolved values; warnings: what is legal but worth knowing."""
+    """A valid spec. file: as it was named; digest: sha256 of the resolved values; warnings: what is legal but worth knowing.
+
+    written: False for one of plain data, in which every field counts as set, so that rules about what was set make no sense.
+    """
 
     spec: Spec
     provenance: Provenance
     warnings: tuple[Diagnostic, ...]
     file: str
     digest: str
+    written: bool = True
 
     @property
     def draft(self) -> Draft:
@@ -98,37 +102,38 @@ def check_bytes(
 
 
 def check_value(document: Mapping[str, Any], name: str) -> Checked:
-    """Check types and bounds of a spec that is plain data already, such as a recorded one: every field in it counts as set, so
-    rules about what was set make no sense."""
+    """Check types and bounds of a spec that is plain data already, such as a recorded one."""
     root = of_value(document, Source("file", name), Span(1, 1, 1, 2))
     assert isinstance(root, MapNode)
-    return _check(Stack((root,)), name, Findings(), rules=False)
+    return _check(Stack((root,)), name, Findings(), written=False)
 
 
 def relaid(loaded: LoadedSpec, layers: Sequence[Layer]) -> Checked:
     """Check a spec again with layers laid over it; what it was made of stays where it was written."""
-    return _check(Stack((loaded.provenance.root,), layers=tuple(layers)), loaded.file, Findings())
+    return _check(Stack((loaded.provenance.root,), layers=tuple(layers)), loaded.file, Findings(), written=loaded.written)
 
 
-def _check(stack: Stack, name: str, findings: Findings, *, rules: bool = True, whole: bool = True) -> Checked:
+def _check(stack: Stack, name: str, findings: Findings, *, written: bool = True, whole: bool = True) -> Checked:
     dropped: list[Dropped] = []
     tree = merged(stack, dropped, findings)
     built = Validation(tree, findings).run(Spec, report_missing=whole)
     for drop in dropped:
         _report_dropped(drop, findings)
-    if rules and whole:
+    if written and whole:
         report_problems(problems(built.value), tree, findings)
     diagnostics, provenance = findings.ordered(), Provenance(tree)
     if not built.complete or errors(diagnostics):
         return Checked(None, diagnostics, Draft(built.value, provenance) if whole else None)
-    loaded = LoadedSpec(built.value, provenance, diagnostics, name, digest(built.value))
+    loaded = LoadedSpec(built.value, provenance, diagnostics, name, digest(built.value), written)
     return Checked(loaded, diagnostics, loaded.draft)
 
 
 def _overrides(sets: Sequence[str], findings: Findings) -> tuple[Override, ...]:
-    from specrun.spec.overrides import parse_override
+    from specrun.spec.overrides import parse_override, report_replaced
 
-    return tuple(o for o in (parse_override(argument, findings) for argument in sets) if o is not None)
+    overrides = tuple(o for o in (parse_override(argument, findings) for argument in sets) if o is not None)
+    report_replaced(overrides, findings)
+    return overrides
 
 
 def _bases(root: MapNode, overrides: Sequence[Override], file: Path, findings: Findings) -> list[MapNode]:

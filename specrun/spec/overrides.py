@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from specrun.errors import UsageError
 from specrun.spec.findings import Findings
 from specrun.spec.loader import load_node
-from specrun.spec.nodes import Entry, MapNode, Node, Path_, ScalarNode, SeqNode, Source, Span, child, dotted
+from specrun.spec.nodes import Entry, MapNode, Node, Path_, Place, ScalarNode, SeqNode, Source, Span, child, dotted
 from specrun.spec.text import split_lines
 
 
@@ -84,3 +86,22 @@ def _nest(override: Override, position: int, below: Node | None, findings: Findi
         items[int(name)] = inner
         return SeqNode(override.source, span, tuple(items))
     return MapNode(override.source, span, {name: Entry(override.source, span, inner)})
+
+
+def report_replaced(overrides: Sequence[Override], findings: Findings) -> None:
+    """Warn of an override that a later one replaces whole: it has no effect."""
+    for position, first in enumerate(overrides):
+        last = next((o for o in reversed(overrides[position + 1 :]) if _replaces(o, first)), None)
+        if last is not None:
+            message = f"--set {last.argument} comes later and replaces this --set; the last wins"
+            findings.add(
+                Place(first.source, first.spans[-1]), "set-twice", message, path=first.path, severity="warning",
+                hint=f"remove --set {first.argument}, or the other",
+            )  # fmt: skip
+
+
+def _replaces(later: Override, earlier: Override) -> bool:
+    """Whether nothing remains of an override. Mappings merge key by key, everything else is replaced whole."""
+    if later.path == earlier.path:
+        return not (isinstance(later.value, MapNode) and isinstance(earlier.value, MapNode))
+    return later.path == earlier.path[: len(later.path)] and not isinstance(later.value, MapNode)

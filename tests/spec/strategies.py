@@ -48,7 +48,7 @@ def values(annotation: Any, metadata: tuple[Any, ...]) -> st.SearchStrategy[Any]
     if annotation is str:
         return NAMES if "pattern" in bounds else TEXTS
     if annotation is ByteSize:
-        return st.integers(0, 2**50).map(lambda size: str(ByteSize(size)))
+        return st.integers(1, 2**50).map(lambda size: str(ByteSize(size)))
     if annotation is Quantity:
         units = next(note for note in metadata if isinstance(note, Units))
         return st.builds(lambda n, unit: str(Quantity(float(n), unit)), st.integers(1, 10**6), st.sampled_from(units.allowed))

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specrun.spec.assembly import Draft
+from specrun.spec.assembly import Draft, Layer, check_value, relaid
 from specrun.spec.diagnostics import Diagnostic
+from specrun.spec.dump import dump
 from specrun.spec.resolved import further
 from specrun.spec.rules.threads_exceed_cores import thread_problems
 from specrun.spec.section import InvalidField, Problem, apart
@@ -139,6 +140,19 @@ def test_later_warnings_join_the_spec_and_later_errors_refuse_it() -> None:
     assert list(thread_problems(load(MINIMAL + "hardware: {threads: 2}\n").spec, cores=2)) == []
 
 
+@pytest.mark.parametrize("written", ["", ", bias: true"])
+def test_plain_data_can_be_laid_over_again_whatever_it_is_made_of(written: str) -> None:
+    text = MINIMAL.replace("{kind: gpt}", f"{{kind: gpt, architecture: llama{written}}}")
+    from_file, layer = check(text), Layer("shrunk", {"schedule.batch_size": 2})
+    assert (from_file.loaded is None) == bool(written)
+    resolved = check_value(dump(load(MINIMAL.replace("{kind: gpt}", "{kind: gpt, architecture: llama}")).spec), "<Spec>").loaded
+    assert resolved is not None
+    again = relaid(resolved, [layer])
+    assert again.diagnostics == ()
+    assert again.loaded is not None
+    assert again.loaded.spec.schedule.batch_size == 2
+
+
 def test_where_a_base_is_missing_nothing_more_is_checked() -> None:
     broken = check(MINIMAL.replace("version: 1\n", "version: 1\nextends: no.yaml\n"))
     assert broken.draft is None
@@ -153,3 +167,60 @@ def test_a_field_that_is_invalid_cannot_be_read_and_any_other_name_is_a_bug() ->
     with pytest.raises(AttributeError) as caught:
         _ = draft.spec.hardware.thread  # type: ignore[attr-defined]
     assert not isinstance(caught.value, InvalidField)
+
+
+def replaced(*sets: str) -> list[tuple[str, str]]:
+    return [(d.path, d.message) for d in check(MINIMAL, sets=sets).diagnostics if d.code == "set-twice"]
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        ("schedule.batch_size=4", "schedule.batch_size=8"),
+        ("schedule.batch_size=8", "schedule.batch_size=8"),
+        ("seeds.0=4", "seeds=[1]"),
+        ("schedule.early_stopping.patience=3 evaluations", "schedule.early_stopping=null"),
+    ],
+)
+def test_a_set_that_a_later_one_replaces_is_told_with_both(first: str, last: str) -> None:
+    path = first.partition("=")[0]
+    assert replaced(first, "name=x", last) == [(path, f"--set {last} comes later and replaces this --set; the last wins")]
+    found = next(d for d in check(MINIMAL, sets=[first, last]).diagnostics if d.code == "set-twice")
+    assert (found.hint, found.severity) == (f"remove --set {first}, or the other", "warning")
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ("schedule.batch_size=4", "schedule.evaluate.every=10%"),
+        ("seeds=[1]", "seeds.0=4"),
+        ("seeds=[1, 2]", "seeds.0=4", "seeds.1=5"),
+        ("schedule.evaluate={every: 5%}", "schedule.evaluate={samples: 2}"),
+        ("schedule.early_stopping=null", "schedule.early_stopping.patience=3 evaluations"),
+    ],
+)
+def test_sets_that_all_count_are_not_warned_of(sets: tuple[str, ...]) -> None:
+    assert replaced(*sets) == []
+
+
+HUB = "{kind: ratio}\n  fallback: {kind: huggingface, path: a/b}"
+
+
+@pytest.mark.parametrize(
+    ("right", "without", "counting"),
+    [
+        ("{kind: ratio}", "{kind: ratio, seed: 3}", "{kind: ratio, seed: 3, shuffle: true}"),
+        ("{kind: ratio}", "{kind: ratio}\n  columns: {text: words}", HUB + "\n  columns: {text: words}"),
+        ("{kind: gpt}\n", "{kind: gpt}\nschedule: {evaluate: {samples: 0}}\n", "{kind: gpt}\nschedule: {evaluate: {samples: 1}}\n"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_nothing_reads_is_warned_of(right: str, without: str, counting: str) -> None:
+    text = MINIMAL.replace("{kind: causal_lm}", "{kind: causal_lm, prompt: Once}")
+    (found,) = check(text.replace(right, without)).diagnostics
+    assert (found.code, found.severity) == ("option-without-effect", "warning")
+    assert codes(text.replace(right, counting)) == []
+
+
+def test_a_set_of_a_field_without_effect_is_warned_of_there() -> None:
+    (found,) = check(MINIMAL, sets=["data.split.seed=3"]).diagnostics
+    assert (found.code, found.file, found.column) == ("option-without-effect", "--set", 17)

@@ -1,0 +1,49 @@
+"""What: a setting that was written and that nothing reads, given the others.
+
+Why: who writes it expects a difference; a sweep over it would compare the same run with itself.
+
+Example: `split: {kind: ratio, seed: 3}` without `shuffle: true`. Remedy: remove it, or set what makes it count. Parts tell their own
+(`model: {architecture: llama, bias: false}`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from specrun.spec.document import Spec
+from specrun.spec.section import Problem, Section, apart
+from specrun.spec.shape import read
+
+CODE = "option-without-effect"
+_WITH_COLUMNS = frozenset({"huggingface"})
+"""Kinds of sources whose documents are rows of columns."""
+
+
+def check(spec: Spec) -> Iterator[Problem]:
+    """Look at the settings that count only beside others."""
+    yield from apart(_split_seed(spec), _column(spec), _prompt(spec))
+
+
+def _split_seed(spec: Spec) -> Iterator[Problem]:
+    split = spec.data.split
+    if split.kind == "ratio" and _is_written(split, "seed") and not read(split, "shuffle"):
+        yield _without(("data", "split", "seed"), "consecutive shares use no seed", "remove seed, or add shuffle: true")
+
+
+def _column(spec: Spec) -> Iterator[Problem]:
+    sources = [spec.data.source] if spec.data.fallback is None else [spec.data.source, spec.data.fallback]
+    if _is_written(spec.data.columns, "text") and not _WITH_COLUMNS & {source.kind for source in sources}:
+        yield _without(("data", "columns", "text"), f"a {spec.data.source.kind} source has no columns", "remove columns")
+
+
+def _prompt(spec: Spec) -> Iterator[Problem]:
+    if read(spec.task, "prompt") is not None and spec.schedule.evaluate.samples == 0:
+        yield _without(("task", "prompt"), "schedule.evaluate.samples is 0, so no text is generated", "remove prompt, or use samples: 1")
+
+
+def _is_written(section: Section, name: str) -> bool:
+    return name in section.model_fields_set
+
+
+def _without(path: tuple[str, ...], why: str, hint: str) -> Problem:
+    return Problem(path, CODE, f"{'.'.join(path)} has no effect: {why}", hint, severity="warning")
