@@ -5,7 +5,6 @@ What can go wrong with the Hub and how it is said is `failures`' business.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,11 +15,11 @@ from specrun.events import Message
 from specrun.sources.contract import Documents, LoadedText, SourceRequest, SourceUnavailable
 from specrun.sources.files import digest_files
 from specrun.sources.huggingface.failures import cannot_load, cannot_prepare, wrong_config
+from specrun.sources.huggingface.mirror import COMMIT, check_revision, commits
 from specrun.sources.huggingface.options import Options
 from specrun.sources.huggingface.reach import cache_only, expected_errors, library, why_unreachable
 from specrun.spec.nearest import listed, nearest
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _ROWS_AT_ONCE = 1000
 _TEXT_TYPES = frozenset({"string", "large_string", "string_view"})
 
@@ -28,7 +27,8 @@ _TEXT_TYPES = frozenset({"string", "large_string", "string_view"})
 def build(options: Options, request: SourceRequest) -> LoadedText:
     """Every split of the dataset. Raises SourceUnavailable where the Hub or the dataset is out of reach, DataError otherwise.
 
-    facts: revision (commit of the Hub, or digest of a local folder's files), config, origin, rows.
+    facts: revision (commit of the Hub, or digest of a local folder's files), commits (that a local copy says it holds), config,
+    origin, rows.
     """
     folder = options.folder(base=request.base_folder, data_root=request.data_root)
     if folder is None and not options.is_hub_name:
@@ -39,6 +39,7 @@ def build(options: Options, request: SourceRequest) -> LoadedText:
         raise DataError(
             message, code="ambiguous-dataset", hint=f"run from another folder, or set data.source.path: {Path(options.path).absolute()}"
         )
+    warnings = check_revision(options, folder, key=request.key) if folder is not None else ()
     cut_off = why_unreachable() if folder is None else None
     with nullcontext() if cut_off is None else cache_only():
         digest = _digest(options, request) if folder is not None else None
@@ -51,10 +52,11 @@ def build(options: Options, request: SourceRequest) -> LoadedText:
         "origin": "local" if folder is not None else "hub" if cut_off is None else "cache of the hub",
         "config": builder.config.name,
         "revision": revision,
+        **({"commits": list(commits(folder))} if folder is not None else {}),
         **({"requested_revision": options.revision} if options.revision is not None else {}),
         "rows": {name: len(split) for name, split in splits.items()},
     }
-    return LoadedText(documents, facts, variant=f"revision {revision}" if folder is None else None)
+    return LoadedText(documents, facts, warnings, variant=f"revision {revision}" if folder is None else None)
 
 
 def _digest(options: Options, request: SourceRequest) -> str:
@@ -103,7 +105,7 @@ def _prepare(options: Options, builder: Any, request: SourceRequest) -> dict[str
 
 def _commit(options: Options, builder: Any) -> str:
     found = str(builder.hash)
-    if options.revision is not None and _COMMIT.fullmatch(options.revision) and found != options.revision:
+    if options.revision is not None and COMMIT.fullmatch(options.revision) and found != options.revision:
         # The library falls back to whatever is in its cache when the Hub is out of reach, whichever commit that is.
         raise SourceUnavailable(
             f"{options.path}: the Hub cannot be reached and the cache holds commit {found}, not {options.revision}",

@@ -1,0 +1,97 @@
+"""A local copy of a dataset is held against the revision that is asked for, as far as the copy says what it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from huggingface_hub._local_folder import write_download_metadata
+
+from specrun.errors import DataError
+from specrun.sources.contract import SourceRequest, load_text
+from specrun.sources.huggingface.mirror import check_revision, commits
+from specrun.sources.huggingface.options import Options
+
+ONE, OTHER = "1" * 40, "2" * 40
+FILES = ("README.md", "data/train.jsonl")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    folder = tmp_path / "owner" / "corpus"
+    for name in FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text('{"text": "one"}\n' if name.endswith("l") else "")
+    return folder
+
+
+def fetched(copy: Path, *found: str) -> None:
+    """Leave the traces of a download, as the Hub's own library does."""
+    for name, commit in zip(FILES, found, strict=True):
+        write_download_metadata(copy, name, commit, "etag")
+
+
+def check(copy: Path, revision: str | None):
+    return check_revision(Options(kind="huggingface", path="owner/corpus", revision=revision), copy, key="data.source")
+
+
+def test_the_commit_is_what_the_library_wrote_when_it_fetched_the_files(copy: Path) -> None:
+    assert commits(copy) == ()
+    fetched(copy, ONE, ONE)
+    assert commits(copy) == (ONE,)
+    fetched(copy, ONE, OTHER)
+    assert commits(copy) == (ONE, OTHER)
+
+
+def test_traces_of_files_that_are_gone_do_not_count(copy: Path) -> None:
+    fetched(copy, ONE, OTHER)
+    (copy / FILES[1]).unlink()
+    assert commits(copy) == (ONE,)
+
+
+def test_a_snapshot_of_the_hubs_cache_is_its_commit(tmp_path: Path, copy: Path) -> None:
+    snapshot = tmp_path / "datasets--owner--corpus" / "snapshots" / ONE
+    snapshot.parent.mkdir(parents=True)
+    copy.rename(snapshot)
+    copy.symlink_to(snapshot)
+    assert commits(copy) == (ONE,)
+
+
+def test_a_copy_of_the_commit_that_is_asked_for_passes_in_silence(copy: Path) -> None:
+    fetched(copy, ONE, ONE)
+    assert check(copy, ONE) == ()
+    assert check(copy, None) == ()
+
+
+@pytest.mark.parametrize("found", [(OTHER, OTHER), (ONE, OTHER)])
+def test_a_copy_of_another_commit_is_an_error_that_names_both(copy: Path, found: tuple[str, str]) -> None:
+    fetched(copy, *found)
+    with pytest.raises(DataError) as caught:
+        check(copy, ONE)
+    assert caught.value.code == "mirror-of-another-revision"
+    assert ONE in caught.value.message
+    assert OTHER in caught.value.message
+    assert f"--revision {ONE}" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(("found", "asked"), [((), ONE), ((), "v1"), ((ONE, ONE), "v1")])
+def test_what_cannot_be_compared_is_warned_of_once(copy: Path, found: tuple[str, ...], asked: str) -> None:
+    if found:
+        fetched(copy, *found)
+    ((code, text),) = check(copy, asked)
+    assert code == "revision-not-checked"
+    assert asked in text
+    assert str(copy) in text
+
+
+def test_the_source_hands_the_warning_on(tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    options = Options(kind="huggingface", path="owner/corpus", revision=ONE)
+    request = SourceRequest(tmp_path, lambda _: None, data_root=tmp_path)
+    loaded = load_text(options, request)
+    assert [code for code, _ in loaded.warnings] == ["revision-not-checked"]
+    assert loaded.facts["commits"] == []
+    fetched(copy, ONE, ONE)
+    assert load_text(options, request).warnings == ()
