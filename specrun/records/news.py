@@ -1,4 +1,4 @@
-"""Owns finding out what the snapshot lacks: runs with unread records, runs that ended, runs whose folders are gone."""
+"""Owns finding out what the snapshot lacks: runs with unread records, runs that ended, runs removed and perhaps begun anew."""
 
 from __future__ import annotations
 
@@ -7,20 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specrun.errors import StoreError
+from specrun.records.batch import ReadPosition
 from specrun.records.ingest import Positions, read_positions
-from specrun.records.journal_reader import journal_files
+from specrun.records.journal_reader import JournalFile, journal_files, read_journal
 from specrun.records.run_files import read_final, run_folder
 from specrun.records.snapshots import Listing
 
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["NO_NEWS", "News", "find_news"]
+__all__ = ["NO_NEWS", "News", "find_news", "is_same_journal"]
+
+_MICROSECONDS = 1e-5
+"""Times of the snapshot have whole microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What the snapshot lacks. touched: runs to make anew; gone: runs whose folders were removed; unread_bytes: of journals."""
+    """What the snapshot lacks. touched: runs to bring up to date; gone: runs whose rows no longer count, as their folders or
+    journals were removed, of which those with a new folder are touched too; unread_bytes: of journals."""
 
     touched: frozenset[str]
     gone: frozenset[str]
@@ -38,14 +43,38 @@ def find_news(connection: duckdb.DuckDBPyConnection, store: Path, listing: Listi
     gone = {run_id for run_id in known.keys() - listing.runs if not run_folder(store, run_id).is_dir()}
     suspects = ((listing.runs - known.keys()) | listing.active | listing.marked) & listing.runs
     positions = read_positions(connection, "snapshot", suspects) if suspects else {}
-    touched, total = set(), 0
+    files = {run_id: journal_files(run_folder(store, run_id)) for run_id in suspects}
+    # The id of a removed run is given out again: what the snapshot has of it is then another run's.
+    anew = {run_id for run_id, file in positions if not _is_there(positions[run_id, file], file, files[run_id])}
+    positions = {place: position for place, position in positions.items() if place[0] not in anew}
+    touched, total = set(anew), 0
     for run_id in suspects:
-        unread = _unread(store, run_id, positions)
-        total += unread or 0
+        unread = _unread(run_id, files[run_id], positions)
+        total += unread
         # An active run with nothing unread is as the snapshot has it, unless it just ended.
         if unread or run_id not in known or run_id in listing.marked or (known[run_id] == "running" and _has_ended(store, run_id)):
             touched.add(run_id)
-    return News(frozenset(touched), frozenset(gone), positions, total)
+    return News(frozenset(touched), frozenset(gone | anew), positions, total)
+
+
+def is_same_journal(journal: JournalFile, position: ReadPosition) -> bool:
+    """Whether a file is the one that was read to a position: it begins as that did, and has not become shorter.
+
+    A clock set back while it was written gives a needless no, which costs reading it again.
+    """
+    try:
+        if journal.path.stat().st_size < position.read_bytes:
+            return False
+        header = next(read_journal(journal.path), None)
+    except FileNotFoundError:
+        return False
+    if header is None or header.kind != "journal" or position.first_time is None:
+        return True
+    return abs(header.time - position.first_time) < _MICROSECONDS
+
+
+def _is_there(position: ReadPosition, name: str, files: list[JournalFile]) -> bool:
+    return any(file.path.name == name and is_same_journal(file, position) for file in files)
 
 
 def _has_ended(store: Path, run_id: str) -> bool:
@@ -55,10 +84,10 @@ def _has_ended(store: Path, run_id: str) -> bool:
         return False
 
 
-def _unread(store: Path, run_id: str, positions: Positions) -> int:
+def _unread(run_id: str, files: list[JournalFile], positions: Positions) -> int:
     """Bytes of a run's journals that were not read yet."""
     unread = 0
-    for journal in journal_files(run_folder(store, run_id)):
+    for journal in files:
         try:
             size = journal.path.stat().st_size
         except FileNotFoundError:

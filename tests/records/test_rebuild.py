@@ -1,4 +1,4 @@
-"""The laws of the snapshot, over random lives of runs: kills, resumes, roll-backs, torn tails, merges at any moment."""
+"""The laws of the snapshot, over random lives of runs: kills, resumes, roll-backs, torn tails, removals and new beginnings, merges at any moment."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specrun.events import Example, Label, Metrics, Span, Status, StepRecord
+from specrun.records.changes import remove_run
 from specrun.records.queries import open_records
-from specrun.records.run_files import mark_pending
+from specrun.records.run_files import mark_pending, unmark_active
 from specrun.records.store import merge, rebuild
 
 from .conftest import RunWriter
@@ -31,6 +32,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("tags"), st.sampled_from(["a", "b"])),
     st.tuples(st.just("torn")),
     st.tuples(st.just("end")),
+    st.tuples(st.just("remove")),
     st.tuples(st.just("merge")),
 )
 LIVES = st.lists(st.tuples(st.integers(0, 1), ACTIONS), max_size=25)
@@ -50,6 +52,13 @@ def live(store: Path, life: list[tuple[int, tuple[Any, ...]]]) -> dict[str, list
 def act(store: Path, writer: RunWriter, told: list[tuple[Any, ...]], action: str, details: list[Any]) -> None:
     if action == "merge":
         assert merge(store)
+        return
+    if action == "remove":
+        writer.stop()
+        unmark_active(store, writer.run_id)
+        remove_run(store, writer.run_id)
+        told.clear()
+        writer.begin()
         return
     if action == "resume" or writer.journal is None:
         step = details[0] if action == "resume" else None

@@ -18,6 +18,7 @@ import pytest
 from specrun.errors import StoreError
 from specrun.events import Metrics
 from specrun.records import store as duck
+from specrun.records.changes import remove_run
 from specrun.records.queries import open_records
 from specrun.records.run_files import mark_active
 from specrun.records.snapshots import current, generation_of, merge_lock
@@ -91,6 +92,28 @@ def test_a_removed_run_leaves_the_snapshot(store: Path, new_run: NewRun) -> None
         assert [run.run_id for run in records.runs()] == ["keep"]
     merge(store)
     assert all("gone" not in row for rows in snapshot_dump(store).values() for row in rows)
+
+
+@pytest.mark.parametrize("same_file", [False, True])
+@pytest.mark.parametrize("merge_first", [False, True])
+def test_a_removed_runs_figures_do_not_come_back_in_a_new_run_of_its_id(
+    store: Path, new_run: NewRun, *, merge_first: bool, same_file: bool
+) -> None:
+    first = new_run("r").log(1, train_loss=1.0).log(50, train_loss=0.1).end(metrics={"test/loss": 0.1})
+    [old] = first.folder.glob("events-1-*")
+    merge(store)
+    remove_run(store, "r")
+    second = new_run("r").log(1, train_loss=2.0).log(2, train_loss=2.0).log(3, train_loss=2.0).stop()
+    [new] = second.folder.glob("events-1-*")
+    # Process ids are given out again, in containers at once.
+    new.rename(old if same_file else new.with_name("events-1-elsewhere-7.jsonl"))
+    with open_records(store, merge_first=merge_first) as records:
+        assert [point.step for point in records.series("r")["train/loss"]] == [1, 2, 3]
+        assert "test/loss" not in records.run("r").metrics
+    merge(store)
+    merged = snapshot_dump(store)
+    rebuild(store)
+    assert snapshot_dump(store) == merged
 
 
 def test_a_reader_keeps_its_generation_while_two_more_are_published(store: Path, new_run: NewRun) -> None:
