@@ -24,8 +24,8 @@ def inline(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Text as a code span that its own backticks do not end; a bar is escaped for tables."""
-    one_line = " ".join(clean(text).split()).replace("|", "\\|")
+    """Text as a code span that its own backticks do not end."""
+    one_line = " ".join(clean(text).split())
     if not one_line:
         return ""
     fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", one_line)), default=0))
@@ -66,7 +66,10 @@ def spec_table(rows: Sequence[SpecRow]) -> Table:
 def aligned(columns: Sequence[Column], rows: Sequence[Row]) -> str:
     """Rows under their columns' names; figures to the right."""
     cells = [[inline(column.label) for column in columns]]
-    cells += [[code(cell) if column.mono else inline(cell) for column, cell in zip(columns, row.cells, strict=True)] for row in rows]
+    cells += [
+        [code(cell).replace("|", "\\|") if column.mono else inline(cell) for column, cell in zip(columns, row.cells, strict=True)]
+        for row in rows
+    ]
     widths = [max(3, *(_width(line[i]) for line in cells)) for i in range(len(columns))]
     rule = ["-" * (width - 1) + ":" if column.numeric else "-" * width for column, width in zip(columns, widths, strict=True)]
     lines = [_line(line, columns, widths) for line in cells]

@@ -11,9 +11,10 @@ from typing import NamedTuple
 from specrun.errors import UsageError
 from specrun.spec.text import MAX_BYTES
 
-_VERSION = re.compile(rb"^(?:version|\"version\"|'version')\s*:", re.MULTILINE)
-_TASK = re.compile(rb"^(?:task|\"task\"|'task')\s*:", re.MULTILINE)
-_EXTENDS = re.compile(rb"^extends\s*:[^\r\n]*\.ya?ml\b", re.MULTILINE)
+_KEY = rb"(?:\A(?:\xef\xbb\xbf)?|[\r\n])([\"']?)%s\1\s*:"
+_VERSION = re.compile(_KEY % b"version")
+_TASK = re.compile(_KEY % b"task")
+_EXTENDS = re.compile(_KEY % b"extends" + rb"[^\r\n]*\.ya?ml\b")
 _SUFFIXES = {".yaml", ".yml"}
 SPEC_KEYS = "version and task, or extends, at the top level"
 """What a YAML file in a searched folder must have to be taken for a spec, in words."""

@@ -1,6 +1,6 @@
 """The JSON Schema of the language, for editors: made from the section classes, so that it cannot say anything else.
 
-`python -m specrun.spec.schema` writes `schemas/experiment.schema.json`. Parts are told apart by `kind` with if/then, which editors
+`python -m specrun.spec.schema [FILE]` writes `schemas/experiment.schema.json`. Parts are told apart by `kind` with if/then, which editors
 complete better than oneOf. What is required holds only for specs without `extends`; a base may give it.
 """
 
@@ -137,5 +137,6 @@ def write_schema(file: Path = _FILE) -> None:
 
 
 if __name__ == "__main__":
-    write_schema()
-    sys.stderr.write(f"wrote {_FILE}\n")
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else _FILE
+    write_schema(target)
+    sys.stderr.write(f"wrote {target}\n")

@@ -161,6 +161,18 @@ def test_a_file_that_cannot_be_read_counts_as_a_spec(tmp_path: Path) -> None:
     assert looks_like_spec(tmp_path / "gone.yaml")
 
 
+@pytest.mark.parametrize("quote", ["", '"', "'"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("keys", [("version: 1", "name: a", "task: {kind: causal_lm}"), ("extends: base.yaml", "name: a")])
+def test_whatever_can_be_read_as_a_spec_is_found(tmp_path: Path, keys: tuple[str, ...], mark: bytes, newline: str, quote: str) -> None:
+    lines = [f"{quote}{key}{quote}:{value}" for key, value in (line.split(":", 1) for line in keys)]
+    (tmp_path / "a.yaml").write_bytes(mark + newline.join(lines).encode())
+    assert looks_like_spec(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_bytes(mark + newline.join(f"  {line}" for line in lines).encode())
+    assert not looks_like_spec(tmp_path / "a.yaml")
+
+
 def test_warnings_leave_the_exit_code_0(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("warn.yaml").write_text(VALID + "schedule: {duration: 3 steps, evaluate: {every: 9 steps}}\n")
     assert run(["validate", "warn.yaml"]) == 0

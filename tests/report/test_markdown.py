@@ -47,7 +47,11 @@ def test_a_code_span_is_not_ended_by_its_own_backticks(text: str) -> None:
         assert fence is not None
         assert span.endswith(fence[0])
         assert fence[0] not in list(re.findall(r"`+", span[len(fence[0]) : -len(fence[0])]))
-    assert not re.search(r"(?<!\\)\|", span)
+
+
+def test_a_bar_in_a_code_span_is_escaped_where_it_would_end_a_cell_only() -> None:
+    assert code("a|b") == "`a|b`"
+    assert "`a\\|b`" in aligned((Column("key", mono=True),), (Row(("a|b",)),))
 
 
 @given(lively)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from specrun.spec.diagnostics import Diagnostic, errors, ordered
@@ -139,9 +141,19 @@ def test_sarif_has_a_rule_a_code_and_a_region_a_result() -> None:
     assert region == {"startLine": 2, "startColumn": 3, "endLine": 2, "endColumn": 6}
 
 
-@given(st.text(alphabet=st.characters(exclude_categories=["Cc", "Cs"], exclude_characters="\ufffe\uffff")))
+@given(st.text(min_size=1))
+@example("my specs/a%20:b#1.yaml")
+def test_sarif_names_a_file_by_a_uri_that_reads_back(file: str) -> None:
+    (result,) = json.loads(render_sarif([diagnostic(file=file)]))["runs"][0]["results"]
+    uri = result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert re.fullmatch(r"(?:[A-Za-z0-9._~/-]|%[0-9A-F]{2})+", uri)
+    assert unquote(uri) == file
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=[])))
+@example("a\x01b\ud800\ufffe")
 def test_junit_is_well_formed_whatever_a_spec_says(text: str) -> None:
-    root = ElementTree.fromstring(render_junit([diagnostic(message=text, path=text)], ["a.yaml", "b.yaml"]))
+    root = ElementTree.fromstring(render_junit([diagnostic(message=text, path=text, hint=text)], ["a.yaml", "b.yaml"]))
     assert (root.attrib["tests"], root.attrib["failures"]) == ("2", "1")
     assert [suite.attrib["name"] for suite in root] == ["a.yaml", "b.yaml"]
 

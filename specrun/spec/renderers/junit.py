@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from specrun.spec.diagnostics import Diagnostic
+
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold in any form, not even escaped."""
 
 
 def render_junit(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
@@ -15,9 +19,8 @@ def render_junit(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str
     suites = [_suite(name, [d for d in diagnostics if d.file == name]) for name in names]
     tests = sum(suite.count("<testcase ") for suite in suites)
     body = "\n".join(suites)
-    return (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="specrun" tests="{tests}" failures="{failures}">\n{body}\n</testsuites>'
-    )
+    head = f'<?xml version="1.0" encoding="UTF-8"?>\n<testsuites name="specrun" tests="{tests}" failures="{failures}">'
+    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", f"{head}\n{body}\n</testsuites>")
 
 
 def _suite(name: str, found: Sequence[Diagnostic]) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 from specrun import __version__
 from specrun.spec.diagnostics import Diagnostic, Severity
@@ -30,5 +32,10 @@ def _result(d: Diagnostic) -> dict[str, Any]:
         "ruleId": d.code,
         "level": _LEVELS[d.severity],
         "message": {"text": d.message + (f"; {d.hint}" if d.hint else "")},
-        "locations": [{"physicalLocation": {"artifactLocation": {"uri": d.file.replace("\\", "/")}, "region": region}}],
+        "locations": [{"physicalLocation": {"artifactLocation": {"uri": _uri(d.file)}, "region": region}}],
     }
+
+
+def _uri(file: str) -> str:
+    """A path as a relative reference: what no URI may hold is percent-encoded."""
+    return quote(file.replace(os.sep, "/"), errors="replace")
