@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
 from specrun.cli.main import run
 from specrun.engine.locks import hold
@@ -131,7 +132,9 @@ def test_a_step_that_fails_before_there_is_a_run_is_a_document(folder, capsys):
 
 
 @pytest.mark.parametrize(
-    ("failure", "code"), [(KeyboardInterrupt(), 130), (StopNow(15), 143), (RuntimeError("boom"), 1), (MemoryError(), 1)], ids=repr
+    ("failure", "code"),
+    [(KeyboardInterrupt(), 130), (StopNow(15), 143), (typer.Abort(), 130), (RuntimeError("boom"), 1), (MemoryError(), 1)],
+    ids=repr,
 )
 def test_an_interruption_or_a_bug_is_a_document(folder, capsys, monkeypatch, failure, code):
     def broken(request):
