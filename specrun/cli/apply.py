@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from specrun.cli import options
+
+if TYPE_CHECKING:
+    from specrun.engine.outcome import Outcome
 
 
 def run(
@@ -41,18 +44,24 @@ def run(
         if set_ or preset or smoke or (source is not None and source.name == "COMMANDLINE"):
             raise UsageError(f"{spec} is a saved plan; what it was made with cannot be changed now", code="options-with-plan-file",
                              hint="give the options to plan instead")  # fmt: skip
-        prepared = prepare_plan(Path(spec), store=store)
+        prepared = prepare_plan(Path(spec), store=store, command=context.obj)
     else:
-        prepared = prepare(Request(spec, store, tuple(set_), preset, data_root, smoke))
+        prepared = prepare(Request(spec, store, tuple(set_), preset, data_root, smoke, command=context.obj))
     planned.warn(prepared)
     if prepared.changes_anything:
         print("\n".join([*prepared.lines(columns=columns_of(sys.stderr, at_most=WIDTH)), ""]), file=sys.stderr)
     with progress(sys.stderr) as show:
         outcome = execute(prepared, show=show)
     print(json.dumps(outcome.as_document(), indent=2) if as_json else outcome)
+    for text, subjects in _failures(outcome).items():
+        print(f"{', '.join(subjects)}: {text}", file=sys.stderr)
+    return outcome.exit_code
+
+
+def _failures(outcome: Outcome) -> dict[str, list[str]]:
+    """What failed, each once, with the runs that it failed. A run that has ended well stays so, whatever became of its report."""
+    found: dict[str, list[str]] = {}
     for one in outcome.runs:
         if one.error:
-            # A run that has ended well stays so, whatever became of its report.
-            subject = f"the report of {one.run_id}" if one.ended_well else one.run_id
-            print(f"{subject}: {one.error}", file=sys.stderr)
-    return outcome.exit_code
+            found.setdefault(str(one.error), []).append(f"the report of {one.run_id}" if one.ended_well else one.run_id)
+    return found

@@ -15,7 +15,7 @@ import pytest
 
 from specrun.cli.main import run
 from specrun.engine.outcome import Outcome, Run
-from specrun.errors import InterruptedRun
+from specrun.errors import DataError, InterruptedRun
 from tests.engine.conftest import TINY, applied_store, store  # noqa: F401 - fixtures
 
 
@@ -190,6 +190,14 @@ def test_a_spec_that_does_not_exist_exits_2(tmp_path, capsys):
 def test_a_wrong_command_line_exits_2(arguments, capsys):
     assert run(arguments) == 2
     assert capsys.readouterr().err
+
+
+def test_what_failed_several_runs_is_told_once(spec, tmp_path, monkeypatch, capsys):
+    error = DataError("empty.txt is empty", code="empty-corpus")
+    runs = tuple(Run(f"tiny-{seed}", "tiny", seed, "failed", tmp_path, {}, {}, (), None, False, 2.0, None, error) for seed in (0, 1))
+    monkeypatch.setattr("specrun.engine.execute.execute", lambda prepared, *, show: Outcome(runs, ()))
+    assert run(["apply", spec, "--store", str(tmp_path / "s")]) == 1
+    assert capsys.readouterr().err.endswith("\ntiny-0, tiny-1: empty-corpus: empty.txt is empty\n")
 
 
 def test_a_spec_on_standard_input_is_planned(store, monkeypatch, capsys):  # noqa: F811
