@@ -27,10 +27,11 @@ class Best:
     def update(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Take an evaluation in; whether it improved. Raises: SpecrunError where the metric is not among `metrics`."""
         if self.metric not in metrics:
+            there = f"it yields {', '.join(sorted(metrics))}" if metrics else "it yields none"
             raise SpecrunError(
-                f"no evaluation yields {self.metric!r} here; there are {', '.join(sorted(metrics))}",
+                f"the evaluation at step {step} yields no {self.metric!r}; {there}",
                 code="metric-without-value",
-                hint="name one of these in schedule.checkpoint.metric and schedule.early_stopping.metric",
+                hint="name a metric that it yields in schedule.checkpoint.metric and schedule.early_stopping.metric",
             )
         value = metrics[self.metric]
         improved = math.isfinite(value) and (self.value is None or self._gain(value) > self.min_delta)

@@ -44,6 +44,7 @@ def test_tokens_hold_the_documents_and_count_what_is_predicted(
     tmp_path_factory: pytest.TempPathFactory, tokenizer: dict[str, Any], documents: list[str]
 ) -> None:
     folder = tmp_path_factory.mktemp("chain")
+    documents = [*documents, "b c"]  # a stream of one token predicts nothing
     text = "\n".join(documents)
     chain = Chain(spec_of(text_source(folder, train=text, validation=text), split=GIVEN, tokenizer=tokenizer), folder)
     values = chain.all().values
@@ -133,6 +134,21 @@ def test_the_tokenizer_step_says_what_it_made(tmp_path: Path, tokenizer: dict[st
     assert values["end_of_text_id"] == made.token_to_id("<|endoftext|>")
     assert (values["end_of_text_id"] is not None) == tokenizer["end_of_text"]
     assert values["sha256"] == hashlib.sha256((tmp_path / "tokenizer" / "tokenizer.json").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(("train", "validation", "short"), [("ab", "b", "validation"), ("a", "aa", "train")])
+def test_a_split_of_one_token_is_an_error_that_names_it_and_how_to_fill_it(tmp_path: Path, train: str, validation: str, short: str) -> None:
+    source = text_source(tmp_path, train=train, validation=validation)
+    with pytest.raises(DataError, match=f"the {short} split has 1 token; predicting the next one needs 2") as caught:
+        Chain(spec_of(source, split=GIVEN, tokenizer={"kind": "char"}), tmp_path).all()
+    assert caught.value.code == "split-too-short"
+    assert f"data.split.{short}" in str(caught.value.hint)
+
+
+def test_one_token_beside_the_end_of_text_is_enough(tmp_path: Path) -> None:
+    source = text_source(tmp_path, train="ab", validation="b")
+    tokenizer = {"kind": "char", "end_of_text": True}
+    assert Chain(spec_of(source, split=GIVEN, tokenizer=tokenizer), tmp_path).all().values["splits"]["validation"]["count"] == 3
 
 
 def test_progress_ends_at_the_number_of_documents(tmp_path: Path) -> None:

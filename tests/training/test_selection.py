@@ -52,5 +52,7 @@ def test_only_a_change_beyond_min_delta_counts_and_stale_counts_the_others() -> 
 
 
 def test_a_missing_metric_names_those_there_are() -> None:
-    with pytest.raises(SpecrunError, match="metric-without-value: no evaluation yields 'm' here; there are a, b"):
+    with pytest.raises(SpecrunError, match="metric-without-value: the evaluation at step 1 yields no 'm'; it yields a, b"):
         Best("m", lower_is_better=True).update(1, {"b": 1.0, "a": 2.0})
+    with pytest.raises(SpecrunError, match="it yields none"):
+        Best("m", lower_is_better=True).update(1, {})

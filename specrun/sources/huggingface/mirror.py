@@ -39,11 +39,9 @@ def check_revision(options: Options, folder: Path, *, key: str) -> tuple[tuple[s
         if found != (asked,):
             raise _another(options, folder, found, key=key)
         return ()
-    why = (
-        f"holds commit {' and '.join(found)}, and what {asked!r} names is known to the Hub alone"
-        if found
-        else "does not say which it holds"
-    )
+    why = "does not say which it holds"
+    if found:
+        why = f"holds commit {' and '.join(found)}, and what {asked!r} names is known to the Hub alone"
     return (("revision-not-checked", f"{key}.revision {asked} was not checked: the copy {folder} {why}"),)
 
 

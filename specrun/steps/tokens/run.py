@@ -17,21 +17,33 @@ from specrun.training.token_file import Encoded, TokenInfo, write_tokens
 
 _BATCH_CHARACTERS = 1 << 20
 """Text encoded at once; the library needs some 100 bytes a token while it works."""
+_FEWEST_TOKENS = 2
+"""The first token of a stream is given, so the second is the first that can be predicted."""
 
 
 def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
-    """Encode and write. values: vocab_size, splits (TokenInfo of each). Raises DataError for a train split without tokens."""
+    """Encode and write. values: vocab_size, splits (TokenInfo of each). Raises DataError for a split that predicts nothing."""
     data, tokenizer = inputs["data"], inputs["tokenizer"]
     encoder = make_encoder(load_tokenizer(tokenizer.folder), spec.data.tokenizer)
     infos: dict[str, dict[str, Any]] = {}
     for split, facts in data.values["splits"].items():
         reader = _SplitReader(data.folder / f"{split}.parquet", split, facts["documents"], encoder, context.emit)
         info = _write(context.folder, reader, tokenizer.values)
-        if split == "train" and not info.bytes:
-            raise DataError("the train split has no tokens", code="empty-corpus", hint="give data.source more text")
+        _check_predicts(split, info)
         infos[split] = asdict(info)
     artifacts = {f"{split}{suffix}": "tokens" for split in infos for suffix in (".bin", ".offsets.bin", ".json")}
     return StepOutput({"vocab_size": tokenizer.values["vocab_size"], "splits": infos}, artifacts)
+
+
+def _check_predicts(split: str, info: TokenInfo) -> None:
+    if split == "train" and not info.bytes:
+        raise DataError("the train split has no tokens", code="empty-corpus", hint="give data.source more text")
+    if info.count < _FEWEST_TOKENS:
+        raise DataError(
+            f"the {split} split has {info.count} token{'' if info.count == 1 else 's'}; predicting the next one needs {_FEWEST_TOKENS}",
+            code="split-too-short",
+            hint=f"raise data.split.{split}, give data.source more text, or set data.tokenizer.end_of_text: true",
+        )
 
 
 def _write(folder: Path, reader: _SplitReader, tokenizer: Mapping[str, Any]) -> TokenInfo:
