@@ -16,6 +16,7 @@ from specrun.cli.run_choice import RUN_HELP, choose, choose_only
 from specrun.cli.run_table import print_best, print_runs
 from specrun.cli.run_text import show_text
 from specrun.cli.tables import plain
+from specrun.engine.workspace import Workspace
 from specrun.errors import UsageError
 from specrun.events import RunStatus
 from specrun.records.changes import remove_run, set_tags
@@ -207,8 +208,10 @@ def remove(
         if not typer.confirm(f"Delete {', '.join(found)} for good?", err=True):
             found = []
             print("nothing was removed", file=sys.stderr)
+    workspace = Workspace(store)
     for run_id in found:
         remove_run(store, run_id)
+        workspace.forget_run(run_id)
     if json_:
         _print_json({"format_version": 1, "removed": found})
     elif found:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from specrun.engine.workspace import Workspace, input_sizes
 from specrun.plan.compare import Change, reason_to_run
@@ -27,7 +27,11 @@ def decide(
     """A decision a step, in the plan's order. describe: where a dotted key's value came from. retry: keys whose finished
     result is not good enough to be kept (the fallback source stood in) and is tried again."""
     results = {step.id: None if step.key in retry else workspace.result(step.kind, step.key) for step in plan.steps}
-    needed = _needed(plan, kinds, results) | {step.id for step in plan.steps if step.key in retry}
+    again = {step.id: "the fallback source stood in last time; the first one is tried again" for step in plan.steps if step.key in retry}
+    again |= _without_end(plan, kinds, workspace, results)
+    again |= _on_remade(plan, kinds, results, again)
+    results |= dict.fromkeys(again)
+    needed = _needed(plan, kinds, results) | again.keys()
     earlier = {kind: workspace.earlier(kind) for kind in {step.kind for step in plan.steps if results[step.id] is None}}
     decisions = []
     for step in plan.steps:
@@ -37,11 +41,11 @@ def decide(
             decisions.append(Decision(step, "cached", f"finished {result.finished_at}", Predicted(0.0, basis="cached")))
         elif step.id not in needed:
             decisions.append(Decision(step, "skip", "nothing that reads it has to run", Predicted(0.0, basis="skipped")))
+        elif step.id in again:
+            decisions.append(Decision(step, "run", again[step.id], predicted))
+        elif (resumed := _resume(step, kinds[step.kind], workspace, forecast, predicted)) is not None:
+            decisions.append(resumed)
         else:
-            resumed = _resume(step, kinds[step.kind], workspace, forecast, predicted)
-            if resumed is not None:
-                decisions.append(resumed)
-                continue
             changed = [p.id for p in plan.parents(step) if results[p.id] is None and p.id in needed]
             reason, differing = reason_to_run(
                 step,
@@ -50,27 +54,41 @@ def decide(
                 changed_parents=changed or [p.id for p in plan.parents(step)],
                 input_bytes=input_sizes(step),
             )
-            if step.key in retry:
-                reason = "the fallback source stood in last time; the first one is tried again"
             decisions.append(Decision(step, "run", reason + _where(differing, describe), predicted))
-    return tuple(_with_outcomes(decisions, kinds, workspace, forecast))
+    return tuple(decisions)
 
 
-def _with_outcomes(
-    decisions: Sequence[Decision], kinds: Mapping[str, StepKind], workspace: Workspace, forecast: Forecast
-) -> Iterator[Decision]:
-    """A run whose steps are all finished, but whose last attempt was cut off or failed, is described again: that mends its record."""
-    for decision in decisions:
-        step = decision.step
-        own = [d for d in decisions if d.step.seed == step.seed and step.seed is not None]
-        if decision.action == "cached" and kinds[step.kind].describes_run and all(d.action == "cached" for d in own):
-            result = workspace.result(own[0].step.kind, own[0].step.key)
-            final = read_final(workspace.runs / result.run_id) if result is not None and result.run_id is not None else None
+def _without_end(
+    plan: StepGraph, kinds: Mapping[str, StepKind], workspace: Workspace, results: Mapping[str, StepResult | None]
+) -> dict[str, str]:
+    """A run whose steps are all finished, but whose last attempt was cut off or failed, is described again: that mends its record.
+
+    Returns: the reason by the id of the step that describes it.
+    """
+    found = {}
+    for step in plan.steps:
+        own = [results[other.id] for other in plan.steps if other.seed == step.seed]
+        result = own[0]
+        if kinds[step.kind].describes_run and result is not None and result.run_id is not None and None not in own:
+            final = read_final(workspace.runs / result.run_id)
             if final is None or final["status"] not in _ENDED_WELL:
-                predicted = forecast.steps.get(step.kind, Predicted())
-                yield Decision(step, "run", "the run's last attempt did not reach its end", predicted)
-                continue
-        yield decision
+                found[step.id] = "the run's last attempt did not reach its end"
+    return found
+
+
+def _on_remade(
+    plan: StepGraph, kinds: Mapping[str, StepKind], results: Mapping[str, StepResult | None], again: Mapping[str, str]
+) -> dict[str, str]:
+    """What a run finished on the ground of a step of its own that has to be made again. Returns: the reason by id."""
+    found: dict[str, str] = {}
+    for step in plan.steps:
+        remade = [
+            parent.id for parent in plan.parents(step)
+            if kinds[parent.kind].scope == "run" and (results[parent.id] is None or parent.id in again or parent.id in found)
+        ]  # fmt: skip
+        if remade and results[step.id] is not None:
+            found[step.id] = f"made from what is made again: {', '.join(remade)}"
+    return found
 
 
 def _needed(plan: StepGraph, kinds: Mapping[str, StepKind], results: Mapping[str, StepResult | None]) -> set[str]:

@@ -150,6 +150,16 @@ class Workspace:
             f"{self.runs}: every id for {name} is taken", code="run-id-taken", hint="remove old runs with: specrun runs remove"
         )
 
+    def forget_run(self, run_id: str) -> None:
+        """Remove the results and the key of a run whose folder was removed: nothing can be made of them any more."""
+        for path in (self.store / "results").glob("*.json"):
+            document = self._read_result(path)
+            if document is not None and document["result"]["run_id"] == run_id:
+                path.unlink(missing_ok=True)
+        for path in (self.store / "run-keys").glob("*"):
+            if path.read_text().strip() == run_id:
+                path.unlink(missing_ok=True)
+
     def _earlier(self, files: list[Path]) -> Iterator[Earlier]:
         for path in files:
             document = self._read_result(path)

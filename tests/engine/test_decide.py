@@ -1,0 +1,76 @@
+"""What counts as finished: a step stands only on what it was made from, and a run's record only on its end."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from specrun.engine.api import apply, compile_plan
+from specrun.engine.workspace import Workspace
+from specrun.records.changes import remove_run
+
+
+def remove(store, run_id: str) -> None:
+    remove_run(store, run_id)
+    Workspace(store).forget_run(run_id)
+
+
+def planned(spec_file, store, *sets: str) -> dict[str, str]:
+    return {d.step.id: d.action for d in compile_plan(spec_file, store=store, sets=list(sets)).decisions}
+
+
+def actions(outcome) -> dict[str, str]:
+    return {step.id: step.action for step in outcome.steps}
+
+
+def test_what_reads_a_training_is_made_again_with_it(spec_file, store):
+    (run,) = (store / "runs").iterdir()
+    shutil.rmtree(run / "checkpoints")
+    found = planned(spec_file, store)
+    assert {found[kind] for kind in ("train", "evaluate", "report")} == {"run"}
+    assert {found[kind] for kind in ("data", "tokenizer", "tokens")} == {"cached"}
+    assert actions(apply(spec_file, store=store)) == found
+    assert set(planned(spec_file, store).values()) == {"cached"}
+
+
+def test_a_removed_run_leaves_nothing_that_stands_for_it(spec_file, store):
+    (run,) = (store / "runs").iterdir()
+    remove(store, run.name)
+    assert not list((store / "run-keys").iterdir())
+    assert sorted(path.name.partition("-")[0] for path in (store / "results").iterdir()) == ["data", "tokenizer", "tokens"]
+    reasons = {d.step.kind: d.reason for d in compile_plan(spec_file, store=store).decisions}
+    assert reasons["train"] == "no earlier result"
+    assert actions(apply(spec_file, store=store)) == {
+        "data": "cached", "tokenizer": "cached", "tokens": "cached", "train": "run", "evaluate": "run", "report": "run"
+    }  # fmt: skip
+
+
+def test_removing_a_run_keeps_what_belongs_to_others(spec_file, store):
+    apply(spec_file, store=store, sets=["seeds=[0, 1]"])
+    first = compile_plan(spec_file, store=store).workspace
+    key = compile_plan(spec_file, store=store).graph.step("train").key
+    remove(store, first.run_of_key(key))
+    found = planned(spec_file, store, "seeds=[0, 1]")
+    assert [found[f"train[seed={seed}]"] for seed in (0, 1)] == ["run", "cached"]
+
+
+@pytest.mark.parametrize("gone", [["data"], ["data", "tokenizer", "tokens"]])
+@pytest.mark.parametrize("how", ["missing", "failed"])
+def test_a_run_without_its_end_is_described_again_from_whatever_that_needs(spec_file, store, gone, how):
+    (run,) = (store / "runs").iterdir()
+    for kind in gone:
+        for folder in (store / "steps").glob(f"{kind}-*"):
+            shutil.rmtree(folder)
+    final = json.loads((run / "final.json").read_text())
+    (run / "final.json").unlink()
+    if how == "failed":
+        (run / "final.json").write_text(json.dumps({**final, "status": "failed"}))
+    outcome = apply(spec_file, store=store)
+    assert outcome.exit_code == 0, outcome
+    done = actions(outcome)
+    assert (done["train"], done["evaluate"], done["report"]) == ("cached", "cached", "run")
+    assert done["data"] == "run"
+    assert json.loads((run / "final.json").read_text())["status"] == "completed"
+    assert set(planned(spec_file, store).values()) <= {"cached", "skip"}
