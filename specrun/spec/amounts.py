@@ -17,6 +17,7 @@ _SYNONYMS: dict[str, Unit] = {"iteration": "steps", "iter": "steps", "it": "step
 _TOKENS = 10**6
 """A bare number from here on counts tokens."""
 _PARTS = rf"\s*-?\s*({NUMBER})\s*(.*?)\s*\Z"
+_DECIMAL_COMMA = r"\A(\s*-?\s*(?![1-9]\d{0,2},\d{3}(?!\d))\d+),(\d+)(?![\d,._])"
 
 
 def meant_quantity(value: Any, allowed: Sequence[Unit]) -> str | None:
@@ -28,12 +29,17 @@ def meant_quantity(value: Any, allowed: Sequence[Unit]) -> str | None:
     if unit is None and (word in TIME_SECONDS or word == "%"):
         return None  # a time or a share is no count of anything
     if unit is None and "percent" in allowed and not word and number < 1:
-        number, unit = number * 100, "percent"
+        number, unit = round(number * 100, 10), "percent"
     unit = unit or ("tokens" if number >= _TOKENS and "tokens" in allowed else allowed[0])
     if unit == "seconds":
         number *= TIME_SECONDS[nearest(word.lower(), TIME_SECONDS) or "s"]
     amount = number if unit in FRACTIONAL else math.ceil(number)
     return str(Quantity(float(amount), unit)) if amount <= MOST[unit] else None
+
+
+def with_point(text: str) -> str:
+    """The text with a point in its number where it has a comma that groups no thousands."""
+    return re.sub(_DECIMAL_COMMA, r"\1.\2", text)
 
 
 def _read(value: Any) -> tuple[float | None, str]:
@@ -42,6 +48,7 @@ def _read(value: Any) -> tuple[float | None, str]:
         return float(value), ""
     if not isinstance(value, str):
         return None, ""
+    value = with_point(value)
     try:
         known = parse_quantity(value)
     except ValueError:

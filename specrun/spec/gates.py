@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from specrun.spec.units import exact
+
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "==": operator.eq,
 }  # fmt: skip
@@ -27,7 +29,7 @@ class Gate:
         return not math.isnan(value) and _OPERATORS[self.operator](value, self.bound)
 
     def __str__(self) -> str:
-        return f"{self.metric} {self.operator} {self.bound:.12g}"
+        return f"{self.metric} {self.operator} {exact(self.bound)}"
 
 
 def parse_gate(text: str) -> Gate:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any, get_args, get_origin
 
-from specrun.spec.amounts import meant_quantity
+from specrun.spec.amounts import meant_quantity, with_point
 from specrun.spec.bounds import limits, shown
 from specrun.spec.scalars import resolve
 from specrun.spec.shape import members
@@ -69,7 +69,7 @@ def _within(number: float, metadata: tuple[Any, ...], *, step: int | None) -> st
 
 
 def _size(value: Any) -> str | None:
-    match = re.match(r"\s*(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)", str(value)) if isinstance(value, int | float | str) else None
+    match = re.match(r"\s*(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)", with_point(str(value))) if isinstance(value, int | float | str) else None
     if match is None or float(match[1]) == 0 or len(match[1]) > 6:
         return None
     return f"{match[1]} {(match[2] or 'G').upper()}iB"

@@ -26,9 +26,12 @@ COUNTED: dict[str, Unit] = {"epoch": "epochs", "epochs": "epochs", "step": "step
                              "evaluation": "evaluations", "evaluations": "evaluations"}  # fmt: skip
 SCALES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9}
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-NUMBER = r"(?:\d[\d,_]*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
+NUMBER = r"(?:(?:[1-9]\d{0,2}(?:,\d{3})+|\d+(?:_\d+)*)(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?"
+"""A comma groups thousands, and nothing else: where it is a decimal point, `0,5` must not read as 5."""
 _QUANTITY = rf"^\s*({NUMBER})\s*([kKMBG]?)\s*(%|[A-Za-z]+)\s*$"
 _SIZE = rf"^\s*({NUMBER})\s*([A-Za-z]+)\s*$"
+_WITH_COMMA = r"\s*[\d_.]*,[\d,_.]*\s*[A-Za-z%]"
+_COMMA = "a comma groups thousands only"
 FRACTIONAL: frozenset[Unit] = frozenset({"epochs", "seconds", "percent"})
 MOST: dict[Unit, float] = {"epochs": 1e9, "steps": 1e15, "tokens": 1e18, "samples": 1e15, "evaluations": 1e9, "seconds": 1e10,
                            "percent": 1e6}  # fmt: skip
@@ -45,15 +48,14 @@ class Quantity:
 
     def __str__(self) -> str:
         if self.unit == "percent":
-            return f"{self.amount:.12g}%"
+            return f"{exact(self.amount)}%"
         if self.unit == "seconds":
             for suffix, seconds in (("h", 3600), ("min", 60)):
                 if self.amount and self.amount % seconds == 0:
-                    return f"{self.amount / seconds:.12g}{suffix}"
-            return f"{self.amount:.12g}s"
+                    return f"{exact(self.amount / seconds)}{suffix}"
+            return f"{exact(self.amount)}s"
         name = self.unit[:-1] if self.amount == 1 else self.unit
-        number = f"{int(self.amount)}" if self.amount == int(self.amount) else f"{self.amount!r}"
-        return f"{number} {name}"
+        return f"{exact(self.amount)} {name}"
 
     @property
     def fraction(self) -> float:
@@ -70,10 +72,10 @@ def parse_quantity(text: str) -> Quantity:
     """Read `3 epochs`, `50M tokens`, `1.5h`, `20%`. Raises ValueError that says what a quantity looks like, TooMuch beyond MOST."""
     match = re.match(_QUANTITY, text)
     if not match:
-        raise ValueError("it is negative" if text.lstrip().startswith("-") else "it is not a number with a unit")
+        raise ValueError(_why_no_quantity(text))
     number, scale, name = match.groups()
     scale, name = _split_scale(scale, name)
-    amount = _exact(number) * SCALES[scale]
+    amount = _read(number) * SCALES[scale]
     if name == "%":
         quantity = Quantity(amount, "percent")
     elif name in COUNTED:
@@ -89,6 +91,17 @@ def parse_quantity(text: str) -> Quantity:
     return quantity
 
 
+def _why_no_quantity(text: str) -> str:
+    if text.lstrip().startswith("-"):
+        return "it is negative"
+    return _COMMA if re.match(_WITH_COMMA, text) else "it is not a number with a unit"
+
+
+def exact(number: float) -> str:
+    """A number in the fewest digits that read back as the same number; whole ones without a point."""
+    return f"{int(number)}" if number == int(number) else repr(number)
+
+
 def _most(unit: Unit) -> str:
     return f"{MOST[unit]:,.0f}{'%' if unit == 'percent' else ' ' + unit}"
 
@@ -101,7 +114,7 @@ def _split_scale(scale: str, name: str) -> tuple[str, str]:
     return scale, name
 
 
-def _exact(number: str) -> float:
+def _read(number: str) -> float:
     return float(number.replace(",", "").replace("_", ""))
 
 
@@ -109,8 +122,9 @@ def parse_byte_size(text: str) -> int:
     """Read `16 GiB` or `500 MB` as bytes. Raises ValueError that lists the suffixes, TooMuch beyond MOST_BYTES."""
     match = re.match(_SIZE, text)
     if not match or match[2] not in _BYTES:
-        raise ValueError(f"it must be a size in bytes, such as 500 MB or 16 GiB; suffixes are {', '.join(_BYTES)}")
-    amount = _exact(match[1])
+        why = f"{_COMMA}; " if match is None and re.match(_WITH_COMMA, text) else ""
+        raise ValueError(f"{why}it must be a size in bytes, such as 500 MB or 16 GiB; suffixes are {', '.join(_BYTES)}")
+    amount = _read(match[1])
     if amount * _BYTES[match[2]] > MOST_BYTES:
         raise TooMuch(f"it must be at most {MOST_BYTES // _BYTES['TiB']:,} TiB")
     digits = match[1].replace(",", "").replace("_", "")
