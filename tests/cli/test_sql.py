@@ -104,10 +104,15 @@ def test_an_error_keeps_what_duckdb_suggests(store: Path, capsys: pytest.Capture
 
 
 def test_an_interrupt_of_a_query_ends_it_quietly(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # A process that a shell started in the background would ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    code, out, err = ask(store, capsys, "SELECT count(*) FROM range(1000000000000) t(a) WHERE a % 7 = 3")
-    timer.join()
+    try:
+        timer.start()
+        code, out, err = ask(store, capsys, "SELECT count(*) FROM range(1000000000000) t(a) WHERE a % 7 = 3")
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (code, out) == (130, "")
     assert "Traceback" not in err
     assert "internal-error" not in err
