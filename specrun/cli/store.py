@@ -20,14 +20,15 @@ def doctor(store: Store = DEFAULT_STORE, json_: Json = False) -> None:
 
     findings = check(store)
     errors = sum(finding.level == "error" for finding in findings)
+    exit_code = 1 if errors else 0
     if json_:
-        print(json.dumps({"format_version": 1, "healthy": not errors, "findings": [asdict(finding) for finding in findings]}, indent=2))
+        shown = [asdict(finding) for finding in findings]
+        print(json.dumps({"format_version": 1, "healthy": not errors, "findings": shown, "exit_code": exit_code}, indent=2))
     else:
         for finding in findings:
             print(f"{finding.level} {finding.code}: {plain(finding.place)}: {plain(finding.message)}\n  {finding.remedy}")
         print(f"{store}: " + (_count(errors, "error") if errors else "healthy"))
-    if errors:
-        raise typer.Exit(1)
+    raise typer.Exit(exit_code)
 
 
 @app.command()

@@ -149,6 +149,12 @@ def test_broken_findings_of_the_doctor_have_their_exit_code_in_the_answer(folder
     assert code == document["exit_code"] == 1
 
 
+def test_an_unhealthy_store_has_its_exit_code_in_the_answer(folder, store, capsys):  # noqa: F811
+    next((store / "runs").glob("*/run.json")).write_text("{")
+    code, document = answered(capsys, "store", "doctor", "--store", str(store))
+    assert code == document["exit_code"] == 1
+
+
 def test_without_json_a_failure_leaves_standard_output_empty(folder, capsys):
     assert run(["plan", "none.yaml"]) == 2
     assert capsys.readouterr().out == ""

@@ -34,7 +34,7 @@ def call(store: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tu
 
 def test_a_healthy_store_is_said_to_be_healthy(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(store, capsys, "doctor") == (0, f"{store}: healthy\n", "")
-    assert json.loads(call(store, capsys, "doctor", "--json")[1]) == {"format_version": 1, "healthy": True, "findings": []}
+    assert json.loads(call(store, capsys, "doctor", "--json")[1]) == {"format_version": 1, "healthy": True, "findings": [], "exit_code": 0}
 
 
 def test_damage_is_named_with_place_and_remedy_and_exits_1(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
