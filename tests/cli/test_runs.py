@@ -12,7 +12,9 @@ import pytest
 
 from specrun.cli.main import run as specrun
 from specrun.cli.tables import cells, clock, figure, plain, table, trimmed
+from specrun.engine.workspace import Workspace
 from specrun.events import Alert, Artifact, Status, StepRecord
+from specrun.plan.step import Step, StepResult
 from specrun.records.journal import Journal
 from specrun.records.run_files import mark_active, unmark_active, write_final, write_run
 
@@ -359,3 +361,18 @@ def test_a_table_keeps_columns_apart() -> None:
     assert table(("A", "NUMBER"), [("x\ny", 1), ("long text", 22)]) == "A          NUMBER\nx y             1\nlong text      22"
     assert table(("A",), []) == "A"
     assert plain("a\x00b") == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_a_removed_run_leaves_no_result_and_no_key(call: Call, tmp_path: Path) -> None:
+    make_run(tmp_path, "gone-1", loss=1.0)
+    workspace = Workspace(tmp_path)
+    workspace.prepare()
+    for run_id in ("gone-1", None):
+        step = Step("train", "train", f"key-{run_id}", (), {})
+        result = StepResult("train", "train", step.key, "steps", {}, {}, 0.0, "2026-01-01T00:00:00Z", run_id)
+        workspace.save_result(step, result, version=1)
+    (tmp_path / "run-keys" / "key-gone-1").write_text("gone-1\n")
+    assert call("runs", "remove", "gone-1", "--yes")[0] == 0
+    assert workspace.result("train", "key-gone-1") is None
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["train-key-None.json"]
+    assert not list((tmp_path / "run-keys").iterdir())
