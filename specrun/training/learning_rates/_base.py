@@ -25,3 +25,11 @@ class WarmUp(Part):
     def after_warmup(self, step: int, steps: int) -> float:
         """The factor `step` steps after the warm-up, of `steps` that remain."""
         raise AssertionError("a kind defines its course")
+
+
+def progress(step: int, steps: int) -> float:
+    """How far a course of `steps` steps has come at its step `step`: 0 at the first (and before it), 1 at the last (and beyond).
+
+    A course of one step stays at 0, so that a training of a single step learns.
+    """
+    return min(1.0, max(0, step) / (steps - 1)) if steps > 1 else 0.0

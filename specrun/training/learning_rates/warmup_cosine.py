@@ -6,7 +6,7 @@ import math
 from typing import Literal
 
 from specrun.spec.section import option
-from specrun.training.learning_rates._base import WarmUp
+from specrun.training.learning_rates._base import WarmUp, progress
 
 
 class Options(WarmUp):
@@ -16,5 +16,4 @@ class Options(WarmUp):
     final_fraction: float = option(0.1, impact="weights", description="Final rate as a fraction of the base rate, 0 to 1.", ge=0, le=1)
 
     def after_warmup(self, step: int, steps: int) -> float:
-        progress = min(1.0, step / steps)
-        return self.final_fraction + (1 - self.final_fraction) * 0.5 * (1 + math.cos(math.pi * progress))
+        return self.final_fraction + (1 - self.final_fraction) * 0.5 * (1 + math.cos(math.pi * progress(step, steps)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from specrun.spec.section import option
-from specrun.training.learning_rates._base import WarmUp
+from specrun.training.learning_rates._base import WarmUp, progress
 
 
 class Options(WarmUp):
@@ -15,4 +15,4 @@ class Options(WarmUp):
     final_fraction: float = option(0.0, impact="weights", description="Final rate as a fraction of the base rate, 0 to 1.", ge=0, le=1)
 
     def after_warmup(self, step: int, steps: int) -> float:
-        return 1 - (1 - self.final_fraction) * min(1.0, step / steps)
+        return self.final_fraction + (1 - self.final_fraction) * (1 - progress(step, steps))
