@@ -15,6 +15,8 @@ from specrun.errors import SpecrunError, UsageError
 from specrun.resources import template_folder
 from specrun.spec.nearest import listed, nearest
 from specrun.spec.parts import FAMILIES
+from specrun.spec.secrets import has_secret
+from specrun.spec.yaml_text import yaml_text
 
 DEFAULT_PATH = Path("specrun.yaml")
 _NAME = "my-experiment"
@@ -31,7 +33,9 @@ def run(
         raise UsageError(f"{target} is not a YAML file", code="not-a-yaml-name", hint=f"use {target}.yaml")
     if not str(target).isprintable():
         raise UsageError(f"{str(target)!r} has characters that no line of text can hold", code="bad-file-name", hint="name it otherwise")
-    text = _template(task).replace(f"name: {_NAME}", f"name: {_name(target)}", 1).replace("specrun.yaml", shlex.quote(str(target)))
+    # Paths first: they stand in comments, and an experiment's name may look like the template's own.
+    text = _template(task).replace(DEFAULT_PATH.name, shlex.quote(str(target)))
+    text = re.sub(rf"(?m)^name: {_NAME}$", f"name: {yaml_text(_name(target))}", text)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with target.open("x", encoding="utf-8") as file:
@@ -61,4 +65,4 @@ def _template(task: str) -> str:
 def _name(target: Path) -> str:
     """A name for the experiment from the file's, or the template's own for the default file."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", target.stem).strip("-._")[:80]
-    return stem if stem and target.name != DEFAULT_PATH.name else _NAME
+    return stem if stem and target.name != DEFAULT_PATH.name and not has_secret(stem) else _NAME

@@ -7,6 +7,8 @@ import shlex
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from specrun.cli.main import run
 from specrun.spec.assembly import load_spec
@@ -34,6 +36,31 @@ def test_the_experiment_is_named_after_its_file(path: str, name: str) -> None:
     assert run(["init", "--", path]) == 0
     assert load_spec(path).spec.name == name
     assert f"specrun apply {shlex.quote(path)}" in Path(path).read_text(encoding="utf-8")
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=40))
+@settings(max_examples=30)
+@example("2024")
+@example("true")
+@example("null")
+@example("1e3")
+@example("0x1F")
+@example("a specrun")
+@example("it's specrun.yaml")
+@example("hf_" + "a" * 34)
+@example("x" * 79 + "-y")
+def test_whatever_init_writes_validate_accepts(stem: str) -> None:
+    target = Path(f"{stem[:40] if len(stem.encode()) > 250 else stem}.yaml")
+    try:
+        written = run(["init", "--json", "--", str(target)])
+        if written == 0:
+            loaded = load_spec(target)
+            assert loaded.warnings == ()
+            assert isinstance(loaded.spec.name, str)
+        else:
+            assert not str(target).isprintable() or target.suffix != ".yaml" or target.name == "..yaml"
+    finally:
+        target.unlink(missing_ok=True)
 
 
 def test_a_folder_gets_the_default_file() -> None:
