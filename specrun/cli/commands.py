@@ -77,11 +77,14 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
 
 def invoke(arguments: list[str]) -> int:
-    """Parse a command line and run its command; returns its exit code. Raises whatever the command raises."""
+    """Parse a command line and run its command; returns its exit code. Raises whatever the command raises.
+
+    A command finds the whole line in its context's `obj`.
+    """
     command = get_command(app)
     try:
         # Not `command.main`: it turns a closed standard output into exit 1 before anyone here can see it.
-        with command.make_context("specrun", list(arguments)) as context:
+        with command.make_context("specrun", list(arguments), obj=tuple(arguments)) as context:
             outcome: Any = command.invoke(context)
     except typer.Exit as stop:
         return stop.exit_code

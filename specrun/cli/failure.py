@@ -21,7 +21,7 @@ _SIGINT = 2
 
 def tell(failure: BaseException, *, as_json: bool) -> int:
     """Say what ended a command; returns the exit code. as_json: print the document too, unless an answer is out already."""
-    error = as_error(failure)
+    error = _masked(as_error(failure))
     if as_json and not has_answered():
         print(json.dumps(document(error), indent=2, ensure_ascii=False))
     if isinstance(error, SpecError):
@@ -61,6 +61,13 @@ def as_error(failure: BaseException) -> SpecrunError:
         return _wrong_command_line(failure)
     return SpecrunError(f"{type(failure).__name__}: {failure}", code="internal-error",
                         hint="this is a bug in specrun; SPECRUN_DEBUG=1 shows where")  # fmt: skip
+
+
+def _masked(error: SpecrunError) -> SpecrunError:
+    """The error without credentials: a wrong command line is repeated in what is said of it."""
+    from specrun.engine.secrecy import process_mask
+
+    return process_mask().error(error)
 
 
 def _is_click(failure: BaseException, name: str) -> bool:

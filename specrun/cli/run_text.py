@@ -27,7 +27,7 @@ def _head(run: Mapping[str, Any]) -> Iterator[str]:
         "tags": ", ".join(run["tags"]),
         "hardware": " ".join(str(document.get("hardware", {}).get(key, "")) for key in ("kind", "name", "precision")).strip(),
         "git": _git(document.get("git") or {}),
-        "command": _command(document.get("command", "")),
+        "command": _command(document.get("command") or ""),
         "comparable": "" if run["comparable"] else "no: it used a fallback source",
         "folder": run["folder"],
     }

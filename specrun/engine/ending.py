@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from specrun.engine.secrecy import process_mask
 from specrun.errors import InterruptedRun, SpecrunError
 from specrun.records.atomic import storage_failure
 from specrun.runtime.signals import StopNow
 
 
 def as_error(failure: BaseException, folder: Path) -> SpecrunError:
-    """What ended a run, as an error for a person to read."""
+    """What ended a run, as an error for a person to read, without credentials. folder: of the run or the store."""
+    return process_mask().error(_known(failure, folder))
+
+
+def _known(failure: BaseException, folder: Path) -> SpecrunError:
     if isinstance(failure, SpecrunError):
         return failure
     if isinstance(failure, StopNow):

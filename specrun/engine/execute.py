@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 
+from specrun.engine.listener import Listener
 from specrun.engine.locks import hold
 from specrun.engine.outcome import Outcome, Run, StepOutcome
 from specrun.engine.plan import Plan
@@ -28,12 +29,13 @@ from specrun.runtime.signals import StopNow, StopSignals
 def execute(prepared: Plan, *, show: Emit) -> Outcome:
     """Do what the plan says. What ends a run, or a step that it shares with others, is part of the outcome.
 
+    show: called with every event, credentials masked; one that raises is told so by a warning and not called again.
     Raises SpecrunError for what ends an apply that trains nothing, and for a store that takes no records.
     """
     signals = StopSignals()
     try:
         with ExitStack() as held, signals.listening():
-            return _execute(prepared, held, signals, show)
+            return _execute(prepared, held, signals, Listener(show).show)
     except StopNow as stop:
         raise InterruptedRun(
             f"stopped by signal {stop.number}", signal_number=stop.number, hint="apply again goes on from what was finished"

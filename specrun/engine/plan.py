@@ -21,7 +21,8 @@ from specrun.steps.registry import step_kinds
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for. source: path of the spec, - for standard input, or a spec that is loaded already."""
+    """What was asked for. source: path of the spec, - for standard input, or a spec that is loaded already. command: the words
+    after `specrun` of the command line that asked, None where Python code did."""
 
     source: str | LoadedSpec
     store: Path
@@ -29,6 +30,7 @@ class Request:
     preset: str | None = None
     data_root: Path | None = None
     smoke: bool = False
+    command: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -50,8 +50,11 @@ def is_plan(path: Path) -> bool:
         return False
 
 
-def prepare_plan(path: Path, *, store: Path) -> Plan:
-    """Plan again from a saved plan's command line. Raises StalePlanError where the outcome differs from what was saved."""
+def prepare_plan(path: Path, *, store: Path, command: tuple[str, ...] | None = None) -> Plan:
+    """Plan again from a saved plan's command line. command: see `Request`.
+
+    Raises StalePlanError where the outcome differs from what was saved.
+    """
     saved = _read(path)
     asked = saved["request"]
     if Path(asked["folder"]) != Path.cwd() and asked["sets"]:
@@ -61,7 +64,12 @@ def prepare_plan(path: Path, *, store: Path) -> Plan:
             hint=f"run apply in {asked['folder']}, or plan again here",
         )
     request = Request(
-        asked["source"], store, tuple(asked["sets"]), asked["preset"], Path(asked["data_root"]) if asked["data_root"] else None
+        asked["source"],
+        store,
+        tuple(asked["sets"]),
+        asked["preset"],
+        Path(asked["data_root"]) if asked["data_root"] else None,
+        command=command,
     )
     try:
         prepared = prepare(request)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from specrun.engine.plan import Plan
+from specrun.engine.secrecy import process_mask
 from specrun.engine.workspace import file_digest
 from specrun.errors import SpecrunError
 from specrun.events import Alert, Artifact, Emit, Event
@@ -102,7 +103,7 @@ def seal(
         seconds=time.time() - started,
         finished_at=finished_at,
         run_id=run_id,
-        warnings=output.warnings,
+        warnings=tuple(process_mask().text(warning) for warning in output.warnings),
         warning_codes=codes.of(output.warnings),
     )
 

@@ -6,7 +6,6 @@ Owns run.json, final.json, the active marker and the status of the run. What the
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from specrun.engine.experiment import experiment_digest
 from specrun.engine.gates import GateOutcome
 from specrun.engine.plan import Plan
 from specrun.engine.repository import git_state
+from specrun.engine.secrecy import process_mask
 from specrun.events import Alert, Emit, Event, RunStatus, Status, StepRecord
 from specrun.plan.step import Decision, Predicted, Step, StepResult
 from specrun.records.journal import Journal
@@ -48,6 +48,7 @@ class RunSession:
         self._shared = shared
         self._data_ready = data_ready
         self._started = time.time()
+        self._mask = process_mask()
 
     def __enter__(self) -> RunSession:
         workspace = self._prepared.workspace
@@ -72,12 +73,12 @@ class RunSession:
 
     def emit(self, event: Event) -> None:
         """Record an event and show it."""
-        self._journal.emit(event)
+        self.note(event)
         self._show(event)
 
     def note(self, event: Event) -> None:
-        """Record an event that has been shown before."""
-        self._journal.emit(event)
+        """Record an event that has been shown before, without credentials."""
+        self._journal.emit(self._mask.event(event))
 
     def record_step(self, decision: Decision, actual: Mapping[str, float]) -> None:
         """Record a plan step of this run with what it took; empty while it is still to run."""
@@ -97,6 +98,7 @@ class RunSession:
         """Write the outcome. seconds: work of all attempts, where it is known. facts: further plain JSON
         for final.json (sums of the evaluation, the best step)."""
         self.finished = status
+        reason = self._mask.text(reason)
         self._journal.emit(Status(status, reason))
         self._journal.sync()
         document = {
@@ -122,11 +124,15 @@ class RunSession:
 
 
 def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str, StepResult], data_ready: bool) -> dict[str, Any]:
-    """What run.json holds: everything needed to say later what was run, and to run it again."""
-    loaded, hardware = prepared.loaded, prepared.hardware
-    git = git_state(Path.cwd())
+    """What run.json holds: everything needed to say later what was run, and to run it again, without credentials.
+
+    command is None for a run that no command line began.
+    """
+    loaded, hardware, mask = prepared.loaded, prepared.hardware, process_mask()
+    git = mask.repository(git_state(Path.cwd()))
+    command = prepared.request.command
     data = shared["data"].values if "data" in shared else {}
-    return {
+    document = {
         "format_version": 1,
         "run_id": run_id,
         "name": loaded.spec.name,
@@ -134,13 +140,11 @@ def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str,
         "task": loaded.spec.task.kind,
         "seed": seed,
         "started_at": utc_now(),
-        "spec": dump(loaded.spec),
-        "spec_digest": loaded.digest,
         "experiment": experiment_digest(loaded.spec, data),
         "spec_file": loaded.file,
         "provenance": origins(loaded),
         "plan": [_planned(d) for d in prepared.decisions if d.step.seed in (None, seed)],
-        "command": shown_name(shlex.join(["specrun", *sys.argv[1:]])),
+        "command": None if command is None else shown_name(shlex.join(["specrun", *command])),
         "git": asdict(git),
         "packages": packages(),
         "python": python_version(),
@@ -152,6 +156,8 @@ def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str,
         "parent": None,
         "smoke": prepared.request.smoke,
     }
+    # Not masked: a spec is refused when it holds a credential, and a changed value would make it another spec.
+    return {**mask.tree(document), "spec": dump(loaded.spec), "spec_digest": loaded.digest}
 
 
 def predicted_costs(predicted: Predicted) -> dict[str, float]:
