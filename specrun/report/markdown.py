@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Sequence
 
-from specrun.report.text import clean
 from specrun.report.views import Column, PlanRow, Row, SpecRow, Table
+from specrun.spec.visible import cells as cells_of
+from specrun.spec.visible import visible
 
 _SIGNIFICANT = re.compile(r"([\\`*\[\]|~#]|(?<!\w)_|_(?!\w))")
 """Characters that could begin markup inside a line; an underscore within a word cannot."""
@@ -18,14 +18,14 @@ _ENTITIES = {"&": "&amp;", "<": "&lt;"}
 
 def inline(text: str) -> str:
     """Text within a line or a table cell: nothing in it is markup, and it stays on its line."""
-    one_line = " ".join(clean(text).split())
+    one_line = " ".join(visible(text).split())
     escaped = _SIGNIFICANT.sub(r"\\\1", "".join(_ENTITIES.get(character, character) for character in one_line))
     return _LEADING.sub(lambda found: rf"\{found[1]}" if found[1] else rf"{found[2]}\{found[3]}", escaped)
 
 
 def code(text: str) -> str:
     """Text as a code span that its own backticks do not end."""
-    one_line = " ".join(clean(text).split())
+    one_line = " ".join(visible(text).split())
     if not one_line:
         return ""
     fence = "`" * (1 + max((len(run) for run in re.findall(r"`+", one_line)), default=0))
@@ -35,7 +35,7 @@ def code(text: str) -> str:
 
 def block(text: str, *, language: str = "") -> str:
     """Text as a fenced block that its own fences do not end."""
-    lines = clean(text)
+    lines = visible(text)
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", lines)), default=0))
     return f"{fence}{language}\n{lines}\n{fence}"
 
@@ -70,7 +70,7 @@ def aligned(columns: Sequence[Column], rows: Sequence[Row]) -> str:
         [code(cell).replace("|", "\\|") if column.mono else inline(cell) for column, cell in zip(columns, row.cells, strict=True)]
         for row in rows
     ]
-    widths = [max(3, *(_width(line[i]) for line in cells)) for i in range(len(columns))]
+    widths = [max(3, *(cells_of(line[i]) for line in cells)) for i in range(len(columns))]
     rule = ["-" * (width - 1) + ":" if column.numeric else "-" * width for column, width in zip(columns, widths, strict=True)]
     lines = [_line(line, columns, widths) for line in cells]
     return "\n".join([lines[0], f"| {' | '.join(rule)} |", *lines[1:]])
@@ -79,11 +79,6 @@ def aligned(columns: Sequence[Column], rows: Sequence[Row]) -> str:
 def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
     padded = []
     for cell, column, width in zip(cells, columns, widths, strict=True):
-        space = " " * (width - _width(cell))
+        space = " " * (width - cells_of(cell))
         padded.append(space + cell if column.numeric else cell + space)
     return f"| {' | '.join(padded)} |"
-
-
-def _width(text: str) -> int:
-    """Columns that a text takes in a terminal: wide characters take two, combining ones none."""
-    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

@@ -20,10 +20,10 @@ from specrun.errors import SpecrunError
 from specrun.records.atomic import atomic_write, storage_failure
 from specrun.report import markdown
 from specrun.report.charts import FRAME, draw
-from specrun.report.text import clean
 from specrun.report.theme import page_rules
 from specrun.report.views import Axis, Panel, RunView
 from specrun.resources import template_folder
+from specrun.spec.visible import visible
 
 FILES = {"html": "report.html", "md": "report.md"}
 CHARTS = "charts"
@@ -134,7 +134,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(template_folder("report")),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
+        finalize=lambda value: visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from specrun.spec.diagnostics import Diagnostic, Severity
 from specrun.spec.secrets import masked
+from specrun.spec.visible import cells, visible_line
 
 __all__ = ["render_text", "summary"]
 
@@ -38,24 +38,23 @@ def _plural(count: int, noun: str) -> str:
 def _block(diagnostic: Diagnostic, *, color: bool) -> str:
     d = diagnostic
     word = "" if d.severity == "error" else f"{d.severity}: "
-    head = f"{_safe(d.file)}:{d.line}:{d.column} "
+    head = f"{visible_line(d.file)}:{d.line}:{d.column} "
     code = f"{word}{d.code}"
     if color:
         code = f"\x1b[1;{_COLOURS[d.severity]}m{code}\x1b[0m"
-    text = f"{head}{code}: {_safe(d.message)}"
+    text = f"{head}{code}: {visible_line(d.message)}"
     if d.source_line is None or not d.source_line.strip():
-        return text + (f"; {_safe(d.hint)}" if d.hint else "")
+        return text + (f"; {visible_line(d.hint)}" if d.hint else "")
     return f"{text}\n{_excerpt(d)}"
 
 
 def _excerpt(d: Diagnostic) -> str:
     line, start, end = _window(d)
-    before = _width(line[:start])
-    marks = max(1, min(_width(line[start:end]), _width(line) - before))
+    before, marked = (cells(visible_line(part)) for part in (line[:start], line[start:end]))
     number = f"{d.line:>5} | "
     gutter = " " * 6 + "| "
-    hint = f" {_safe(d.hint)}" if d.hint else ""
-    return f"{number}{_safe(line)}\n{gutter}{' ' * before}{'^' * marks}{hint}"
+    hint = f" {visible_line(d.hint)}" if d.hint else ""
+    return f"{number}{visible_line(line)}\n{gutter}{' ' * before}{'^' * max(1, marked)}{hint}"
 
 
 def _window(d: Diagnostic) -> tuple[str, int, int]:
@@ -64,24 +63,9 @@ def _window(d: Diagnostic) -> tuple[str, int, int]:
     start = d.column - 1
     end = d.end_column - 1 if d.end_line == d.line else len(line.rstrip())
     if len(line) <= _MAX_WIDTH:
-        return masked(line).replace("\t", " "), start, end
+        return masked(line), start, end
     # Masked with a margin on both sides, so that a credential at the edge is recognised too.
     cut = max(0, start - _MAX_WIDTH // 2)
     margin = min(cut, _MARGIN)
     part = masked(line[cut - margin : cut + _MAX_WIDTH + _MARGIN])[margin : margin + _MAX_WIDTH]
-    return part.replace("\t", " "), start - cut, end - cut
-
-
-def _width(text: str) -> int:
-    """Columns a terminal takes for a text."""
-    if text.isascii():
-        return len(text)
-    import unicodedata
-
-    wide = {"W": 2, "F": 2}
-    return sum(0 if unicodedata.combining(c) else wide.get(unicodedata.east_asian_width(c), 1) for c in text)
-
-
-def _safe(text: str) -> str:
-    """Without characters that a terminal would obey."""
-    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", lambda m: f"\\x{ord(m[0]):02x}", text).replace("\n", " ")
+    return part, start - cut, end - cut

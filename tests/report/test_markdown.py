@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specrun.report.markdown import aligned, block, code, inline
-from specrun.report.text import clean
 from specrun.report.views import Column, Row
 
 texts = st.text(max_size=60)
@@ -77,30 +76,3 @@ def test_a_table_is_aligned_in_its_source() -> None:
         "| validation | 2.131 |",
         "| 試験       |    12 |",
     ]
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain", "plain"),
-        ("two\nlines\t", "two\nlines\t"),
-        ("a\x00b", "a␀b"),
-        ("a\x7fb", "a␡b"),
-        ("a\x85b", "a⟨U+0085⟩b"),
-        ("lone \ud800", "lone �"),
-        ("safe\u202egnp.exe", "safe⟨U+202E⟩gnp.exe"),
-        ("\ufeffmark", "⟨U+FEFF⟩mark"),
-        ("می\u200cخواهم", "می\u200cخواهم"),
-        ("a\r\nb", "a\nb"),
-        ("é 試験 🎉", "é 試験 🎉"),
-    ],
-)
-def test_what_cannot_be_seen_becomes_visible(text: str, shown: str) -> None:
-    assert clean(text) == shown
-
-
-@given(st.text(st.characters(exclude_categories=()), max_size=80))
-def test_cleaned_text_can_always_be_written(text: str) -> None:
-    cleaned = clean(text)
-    assert cleaned.encode("utf-8").decode() == cleaned
-    assert clean(cleaned) == cleaned
