@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +18,7 @@ from specrun.cli.run_table import print_best, print_runs
 from specrun.cli.run_text import show_text
 from specrun.cli.tables import plain
 from specrun.engine.workspace import Workspace
-from specrun.errors import UsageError
+from specrun.errors import StoreError, UsageError
 from specrun.events import RunStatus
 from specrun.records.changes import remove_run, set_tags
 from specrun.records.lines import flag_non_finite
@@ -106,14 +107,23 @@ def show(run: RunId, store: Store = DEFAULT_STORE, json_: Json = False) -> None:
             "seeds": [{"run_id": other.run_id, "seed": other.seed} for other in seeds],
             "over_seeds": {name: asdict(value) for name, value in metric_spreads(seeds).items()},
             "params": records.params(run_id),
-            "document": records.document(run_id),
-            "final": records.final(run_id),
+            "document": _undamaged(records.document, run_id) or {},
+            "final": _undamaged(records.final, run_id),
             "folder": str(store / "runs" / run_id),
         }
     if json_:
         _print_json(document)
     else:
         print(show_text(document))
+
+
+def _undamaged(read: Callable[[str], dict[str, Any] | None], run_id: str) -> dict[str, Any] | None:
+    """A document; a damaged one is said, and the rest of the run is shown."""
+    try:
+        return read(run_id)
+    except StoreError as error:
+        print(f"warning: {error.code}: {error.message}\n  {error.hint}", file=sys.stderr)
+        return None
 
 
 @app.command()

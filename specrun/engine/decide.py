@@ -9,8 +9,8 @@ from specrun.plan.compare import Change, reason_to_run
 from specrun.plan.graph import StepGraph
 from specrun.plan.predict import Forecast
 from specrun.plan.step import Decision, Predicted, Step, StepKind, StepResult
-from specrun.records.run_files import read_final
-from specrun.training.checkpoint_files import latest
+from specrun.records.run_files import ending
+from specrun.training.checkpoint_files import resumable
 
 _ENDED_WELL = ("completed", "stopped_early")
 
@@ -70,7 +70,7 @@ def _without_end(
         own = [results[other.id] for other in plan.steps if other.seed == step.seed]
         result = own[0]
         if kinds[step.kind].describes_run and result is not None and result.run_id is not None and None not in own:
-            final = read_final(workspace.runs / result.run_id)
+            final = ending(workspace.runs / result.run_id)
             if final is None or final["status"] not in _ENDED_WELL:
                 found[step.id] = "the run's last attempt did not reach its end"
     return found
@@ -105,7 +105,7 @@ def _resume(step: Step, kind: StepKind, workspace: Workspace, forecast: Forecast
     run_id = workspace.run_of_key(step.key) if kind.resumable else None
     if run_id is None:
         return None
-    checkpoint = latest(workspace.runs / run_id / "checkpoints", key=step.key)
+    checkpoint = resumable(workspace.runs / run_id / "checkpoints", key=step.key)
     if checkpoint is None:
         return None
     total = forecast.schedule.total_steps if forecast.schedule else None

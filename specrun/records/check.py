@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from specrun.errors import StoreError
 from specrun.records import store as duck
+from specrun.records.documents import is_sealed
+from specrun.records.fields import FINAL_FIELDS, RUN_FIELDS, unsound
 from specrun.records.ingest import Positions, read_positions
 from specrun.records.journal_reader import CORRUPT, JournalFile, journal_files, read_journal
 from specrun.records.place import check_place
-from specrun.records.run_files import is_alive, read_final, read_run, run_folder
+from specrun.records.run_files import ending, is_alive, read_final, read_run, run_folder
 from specrun.records.snapshots import Listing, current, list_runs, no_store
 
 __all__ = ["Finding", "check"]
@@ -70,9 +72,9 @@ def _leftovers(store: Path) -> Iterator[Finding]:
 def _check_run(store: Path, run_id: str, listing: Listing, positions: Positions | None) -> Iterator[Finding]:
     folder = run_folder(store, run_id)
     journals = journal_files(folder)
-    yield from _check_documents(folder, bool(journals))
+    yield from _check_documents(folder, journals)
     alive = run_id in listing.active and is_alive(store, run_id)
-    if run_id in listing.active and not alive and _final_or_none(folder) is None:
+    if run_id in listing.active and not alive and ending(folder) is None:
         yield Finding("warning", "run-crashed", str(folder), "its process ended without saying so", "apply its spec again to resume it")
     pending = alive or run_id in listing.active or run_id in listing.marked
     for journal in journals:
@@ -81,28 +83,22 @@ def _check_run(store: Path, run_id: str, listing: Listing, positions: Positions 
             yield from _check_position(journal, run_id, positions)
 
 
-def _check_documents(folder: Path, has_journals: bool) -> Iterator[Finding]:  # noqa: FBT001 - one caller, beside it
-    try:
-        if read_run(folder) is None and has_journals:
-            yield Finding(
-                "error",
-                "description-missing",
-                str(folder / "run.json"),
-                "the run has no run.json",
-                "its records can be read, its spec cannot",
-            )
-        read_final(folder)
-    except StoreError as error:
-        yield Finding(
-            "error", error.code, str(folder), error.message, "restore the file from a copy, or delete the run: specrun runs remove"
-        )
-
-
-def _final_or_none(folder: Path) -> dict[str, object] | None:
-    try:
-        return read_final(folder)
-    except StoreError:
-        return None
+def _check_documents(folder: Path, journals: Sequence[JournalFile]) -> Iterator[Finding]:
+    if journals and not (folder / "run.json").exists():
+        what = "its records can be read, its spec cannot"
+        yield Finding("error", "description-missing", str(folder / "run.json"), "the run has no run.json", what)
+    for name, read, fields in (("run.json", read_run, RUN_FIELDS), ("final.json", read_final, FINAL_FIELDS)):
+        remedy = f"restore it from a copy, or give the run up with: specrun runs remove {folder.name}"
+        try:
+            document = read(folder)
+        except StoreError as error:
+            yield Finding("error", error.code, str(folder / name), error.message, error.hint or remedy)
+            continue
+        for field in unsound(document or {}, fields):
+            yield Finding("error", "damaged-record", str(folder / name), f"its field {field} is not what it must be", remedy)
+        if document is not None and not is_sealed(folder / name):
+            why = "it has no checksum, so damage to it would not show"
+            yield Finding("warning", "document-unsealed", str(folder / name), why, "compare it with a copy if specrun wrote it")
 
 
 def _check_journal(journal: JournalFile, *, alive: bool) -> Iterator[Finding]:

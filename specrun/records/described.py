@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from specrun.errors import StoreError
-from specrun.records.run_files import read_final, read_run
+from specrun.records.fields import FINAL_FIELDS, RUN_FIELDS, sound, timestamp_us
+from specrun.records.run_files import ending, read_run
 
-__all__ = ["Described", "describe", "flatten", "timestamp_us"]
+__all__ = ["Described", "describe", "flatten"]
 
 _READS_FORMAT = 1
 
@@ -30,9 +30,9 @@ class Described:
 
 
 def describe(run_id: str, folder: Path) -> Described:
-    """Read a run's two documents. A damaged or missing one leaves its fields empty: the journals still count, and
-    `store doctor` reports it. Raises StoreError only for a document of a newer version."""
-    document, final = _document(folder, read_run), _document(folder, read_final)
+    """Read a run's two documents. A damaged or missing one leaves its fields empty, as a field of the wrong form leaves itself:
+    the journals still count, and `store doctor` reports it. Raises StoreError only for a document of a newer version."""
+    document, final = sound(_description(folder), RUN_FIELDS), sound(ending(folder) or {}, FINAL_FIELDS)
     version = document.get("format_version", _READS_FORMAT)
     if version != _READS_FORMAT:
         raise StoreError(
@@ -80,18 +80,8 @@ def flatten(spec: Any, path: str = "") -> Iterator[tuple[str, str]]:
         yield path, spec if isinstance(spec, str) else json.dumps(spec, separators=(",", ":"), ensure_ascii=False)
 
 
-def timestamp_us(text: str | None) -> int | None:
-    """Microseconds since 1970, UTC, of an ISO 8601 time; one without an offset is UTC."""
-    if not text:
-        return None
-    moment = datetime.fromisoformat(text)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1_000_000)
-
-
-def _document(folder: Path, read: Any) -> dict[str, Any]:
+def _description(folder: Path) -> dict[str, Any]:
     try:
-        document: dict[str, Any] | None = read(folder)
+        return read_run(folder) or {}
     except StoreError:
         return {}
-    return document or {}

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from specrun.errors import StoreError
 from specrun.records.batch import ReadPosition
 from specrun.records.ingest import Positions, read_positions
 from specrun.records.journal_reader import JournalFile, journal_files, read_journal
-from specrun.records.run_files import read_final, run_folder
+from specrun.records.run_files import ending, run_folder
 from specrun.records.snapshots import Listing
 
 if TYPE_CHECKING:
@@ -52,7 +51,8 @@ def find_news(connection: duckdb.DuckDBPyConnection, store: Path, listing: Listi
         unread = _unread(run_id, files[run_id], positions)
         total += unread
         # An active run with nothing unread is as the snapshot has it, unless it just ended.
-        if unread or run_id not in known or run_id in listing.marked or (known[run_id] == "running" and _has_ended(store, run_id)):
+        has_ended = known.get(run_id) == "running" and ending(run_folder(store, run_id)) is not None
+        if unread or run_id not in known or run_id in listing.marked or has_ended:
             touched.add(run_id)
     return News(frozenset(touched), frozenset(gone | anew), positions, total)
 
@@ -75,13 +75,6 @@ def is_same_journal(journal: JournalFile, position: ReadPosition) -> bool:
 
 def _is_there(position: ReadPosition, name: str, files: list[JournalFile]) -> bool:
     return any(file.path.name == name and is_same_journal(file, position) for file in files)
-
-
-def _has_ended(store: Path, run_id: str) -> bool:
-    try:
-        return read_final(run_folder(store, run_id)) is not None
-    except StoreError:
-        return False
 
 
 def _unread(run_id: str, files: list[JournalFile], positions: Positions) -> int:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from specrun.errors import StoreError, UsageError
 from specrun.events import RunStatus
 from specrun.records.cautions import cautions
+from specrun.records.fields import RUN_FIELDS, sound
 from specrun.records.place import store_of
 from specrun.records.rows import AlertRow, ArtifactRow, Caution, ExampleRow, Point, RunRow, Spread, StepRow, SummaryRow
 from specrun.records.run_files import read_final, read_run, run_folder
@@ -96,11 +97,11 @@ class Records:
         return one_a_seed(self._runs("WHERE experiment = ? AND smoke = ? ORDER BY started_at DESC, run_id", [run.experiment, run.smoke]))
 
     def document(self, run_id: str) -> dict[str, Any]:
-        """run.json: what was asked, planned and found at the start."""
+        """run.json: what was asked, planned and found at the start. Raises StoreError `damaged-record`."""
         return read_run(run_folder(self.store, run_id)) or {}
 
     def final(self, run_id: str) -> dict[str, Any] | None:
-        """final.json: how the run ended; None while it runs, or when it crashed."""
+        """final.json: how the run ended; None while it runs, or when it crashed. Raises StoreError `damaged-record`."""
         return read_final(run_folder(self.store, run_id))
 
     def series(self, run_id: str, metrics: Sequence[str] | None = None) -> dict[str, list[Point]]:
@@ -132,7 +133,7 @@ class Records:
         rows = self._rows(
             "SELECT id, kind, key, action, reason, predicted, actual FROM steps WHERE run_id = ? ORDER BY attempt, n", [run_id]
         )
-        order = {step["id"]: place for place, step in enumerate(self.document(run_id).get("plan", ()))}
+        order = {step.get("id"): place for place, step in enumerate(self._description(run_id).get("plan", ()))}
         return sorted((StepRow(*row) for row in rows), key=lambda step: order.get(step.id, len(order)))
 
     def alerts(self, run_id: str) -> list[AlertRow]:
@@ -219,6 +220,12 @@ class Records:
             near = difflib.get_close_matches(metric, known, n=3, cutoff=0.4) or known[:5]
             hint = f"nearest: {_some(near)}" if near else "no run has recorded a metric yet"
             raise UsageError(f"no run has recorded {metric!r}", code="unknown-metric", hint=hint)
+
+    def _description(self, run_id: str) -> dict[str, Any]:
+        """The fields of run.json that can be used: none of a damaged one, whose run still has its journals."""
+        with contextlib.suppress(StoreError):
+            return sound(self.document(run_id), RUN_FIELDS)
+        return {}
 
     def _runs(self, clause: str, values: Sequence[Any]) -> list[RunRow]:
         rows = self._rows(f"SELECT {_RUN_COLUMNS} FROM runs {clause}", values)  # noqa: S608 - clauses of this class, values bound

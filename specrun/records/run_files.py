@@ -16,11 +16,22 @@ from typing import Any
 
 from specrun.errors import StoreError
 from specrun.records.atomic import atomic_write, storage_failure
+from specrun.records.documents import encode_document, read_document
 from specrun.records.journal_reader import journal_files, next_attempt
-from specrun.records.lines import flag_non_finite, restore_non_finite
 from specrun.records.process import process_is_alive, same_machine, this_process
 
-__all__ = ["is_alive", "mark_active", "mark_pending", "read_final", "read_run", "run_folder", "unmark_active", "write_final", "write_run"]
+__all__ = [
+    "ending",
+    "is_alive",
+    "mark_active",
+    "mark_pending",
+    "read_final",
+    "read_run",
+    "run_folder",
+    "unmark_active",
+    "write_final",
+    "write_run",
+]
 
 STALE_SECONDS = 60.0
 """A process on another machine is taken for dead when its journal has not grown for this long; it beats every 5 seconds."""
@@ -39,23 +50,30 @@ def write_run(folder: Path, document: Mapping[str, Any], *, again: bool = False)
     path = folder / "run.json"
     if path.exists() and not again:
         raise StoreError(f"{path} exists; a run is described once", code="run-exists", hint="begin a new run, or resume this one")
-    atomic_write(path, _dump(document))
+    atomic_write(path, encode_document(document))
 
 
 def read_run(folder: Path) -> dict[str, Any] | None:
     """What run.json holds; None when there is none. Raises StoreError when it is damaged."""
-    return _read(folder / "run.json")
+    return read_document(folder / "run.json")
 
 
 def write_final(folder: Path, document: Mapping[str, Any]) -> None:
     """Write final.json: how the newest attempt ended. A later attempt makes it void until it writes its own."""
-    atomic_write(folder / "final.json", _dump({"attempt": next_attempt(folder) - 1, **document}))
+    atomic_write(folder / "final.json", encode_document({"attempt": next_attempt(folder) - 1, **document}))
 
 
 def read_final(folder: Path) -> dict[str, Any] | None:
     """How the newest attempt ended; None while it runs, or when it ended without saying so."""
-    final = _read(folder / "final.json")
+    final = read_document(folder / "final.json")
     return final if final is not None and final.get("attempt") == next_attempt(folder) - 1 else None
+
+
+def ending(folder: Path) -> dict[str, Any] | None:
+    """As `read_final`, but a damaged final.json tells nothing, so it counts as none; `store doctor` reports it."""
+    with contextlib.suppress(StoreError):
+        return read_final(folder)
+    return None
 
 
 def mark_active(store: Path, run_id: str) -> None:
@@ -65,7 +83,7 @@ def mark_active(store: Path, run_id: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise storage_failure(folder, error) from error
-    atomic_write(folder / run_id, _dump(this_process()))
+    atomic_write(folder / run_id, json.dumps(this_process()))
 
 
 def unmark_active(store: Path, run_id: str) -> None:
@@ -97,22 +115,3 @@ def _heartbeat_age(folder: Path) -> float:
     """Seconds since any journal of the run grew; infinite without one."""
     newest = max((file.path.stat().st_mtime for file in journal_files(folder) if file.attempt > 0), default=float("-inf"))
     return time.time() - newest
-
-
-def _dump(document: Mapping[str, Any]) -> str:
-    return json.dumps(flag_non_finite(document), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        document = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise storage_failure(path, error) from error
-    except ValueError as error:
-        raise StoreError(f"{path} is damaged: {error}", code="damaged-record", hint="see `specrun store doctor`") from error
-    if not isinstance(document, dict):
-        raise StoreError(f"{path} is damaged: not a JSON object", code="damaged-record", hint="see `specrun store doctor`")
-    restore_non_finite(document)
-    return document

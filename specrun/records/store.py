@@ -174,8 +174,15 @@ def _make_anew(store: Path, listing: Listing) -> None:
         with connect() as connection:
             _make(connection, store, listing, None)
     except duckdb.Error as error:
-        message = str(error).partition("\n")[0]
-        raise StoreError(f"{store}: {message}", code="disk-full", hint=f"free some space on the disk of {store}") from error
+        raise _refusal(store, error) from error
+
+
+def _refusal(store: Path, error: duckdb.Error) -> StoreError:
+    message = str(error).partition("\n")[0]
+    # DuckDB passes on what the system said, and not its number.
+    if any(os.strerror(number) in message for number in (errno.ENOSPC, errno.EDQUOT)):
+        return StoreError(f"{store}: {message}", code="disk-full", hint=f"free some space on the disk of {store}")
+    return StoreError(f"{store}: {message}", code="store-failed", hint="see what is wrong with: specrun store doctor")
 
 
 def _make(connection: Connection, store: Path, listing: Listing, base: Path | None) -> None:

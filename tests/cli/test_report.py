@@ -12,7 +12,7 @@ import pytest
 from specrun.cli.main import run
 from specrun.events import Status
 from specrun.records.journal import Journal
-from specrun.records.run_files import mark_active
+from specrun.records.run_files import mark_active, read_run, write_run
 from tests.report.report_fakes import RUN_ID
 from tests.report.report_store import write_store
 
@@ -33,8 +33,8 @@ def write_store_once(store: Path, name: str, day: str) -> None:
     first = next((store / "runs").iterdir())
     folder = store / "runs" / name
     folder.mkdir()
-    document = json.loads((first / "run.json").read_text()) | {"run_id": name, "started_at": f"2026-11-{day}T10:00:00Z"}
-    (folder / "run.json").write_text(json.dumps(document))
+    document = read_run(first) or {}
+    write_run(folder, {**document, "run_id": name, "started_at": f"2026-11-{day}T10:00:00Z"})
     (folder / "final.json").write_bytes((first / "final.json").read_bytes())
 
 

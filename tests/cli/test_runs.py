@@ -123,6 +123,19 @@ def test_show_says_everything_important_of_a_run(tmp_path: Path, call: Call) -> 
     assert document["final"]["gates"][0]["passed"]
 
 
+@pytest.mark.parametrize("name", ["run.json", "final.json"])
+def test_a_damaged_document_is_said_and_the_rest_of_the_run_is_shown(tmp_path: Path, call: Call, name: str) -> None:
+    make_run(tmp_path, "gpt-0001", loss=1.5)
+    path = tmp_path / "runs" / "gpt-0001" / name
+    path.write_bytes(path.read_bytes().replace(b"2026", b"2027"))
+    code, out, err = call("runs", "show", "gpt-0001")
+    assert code == 0
+    assert "train/loss" in out
+    assert f"warning: damaged-record: {path} is damaged: its checksum does not hold\n" in err
+    assert call("store", "doctor")[0] == 1
+    assert call("runs", "list")[0] == call("runs", "best", "train/loss")[0] == call("sql", "FROM runs")[0] == 0
+
+
 def test_an_unknown_run_names_the_nearest_and_exits_2(tmp_path: Path, call: Call) -> None:
     make_run(tmp_path, "gpt-0001", loss=1.5)
     code, out, err = call("runs", "show", "gtp-0001")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from specrun.engine.api import apply, compile_plan
 from specrun.engine.workspace import Workspace
 from specrun.records.changes import remove_run
+from specrun.records.run_files import read_final, write_final
 
 
 def remove(store, run_id: str) -> None:
@@ -57,20 +57,22 @@ def test_removing_a_run_keeps_what_belongs_to_others(spec_file, store):
 
 
 @pytest.mark.parametrize("gone", [["data"], ["data", "tokenizer", "tokens"]])
-@pytest.mark.parametrize("how", ["missing", "failed"])
+@pytest.mark.parametrize("how", ["missing", "failed", "damaged"])
 def test_a_run_without_its_end_is_described_again_from_whatever_that_needs(spec_file, store, gone, how):
     (run,) = (store / "runs").iterdir()
     for kind in gone:
         for folder in (store / "steps").glob(f"{kind}-*"):
             shutil.rmtree(folder)
-    final = json.loads((run / "final.json").read_text())
+    final = read_final(run)
     (run / "final.json").unlink()
     if how == "failed":
-        (run / "final.json").write_text(json.dumps({**final, "status": "failed"}))
+        write_final(run, {**final, "status": "failed"})
+    elif how == "damaged":
+        (run / "final.json").write_text("{")
     outcome = apply(spec_file, store=store)
     assert outcome.exit_code == 0, outcome
     done = actions(outcome)
     assert (done["train"], done["evaluate"], done["report"]) == ("cached", "cached", "run")
     assert done["data"] == "run"
-    assert json.loads((run / "final.json").read_text())["status"] == "completed"
+    assert read_final(run)["status"] == "completed"
     assert set(planned(spec_file, store).values()) <= {"cached", "skip"}

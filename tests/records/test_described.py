@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specrun.errors import StoreError
-from specrun.records.described import describe, flatten, timestamp_us
+from specrun.records.described import describe, flatten
+from specrun.records.fields import timestamp_us
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers(), max_size=2)
 SPECS = st.recursive(LEAVES, lambda inner: st.dictionaries(st.text("abc", min_size=1, max_size=2), inner, max_size=3), max_leaves=6)

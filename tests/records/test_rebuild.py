@@ -1,4 +1,4 @@
-"""The laws of the snapshot, over random lives of runs: kills, resumes, roll-backs, torn tails, removals and new beginnings, merges at any moment."""
+"""The laws of the snapshot, over random lives of runs: kills, resumes, roll-backs, torn tails, removals, merges at any moment."""
 
 from __future__ import annotations
 
