@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from specrun.sources.files import is_glob, located, matches, nearest_below, nearest_existing
+from specrun.sources.files import is_glob, located, matches, nearest_below, nearest_existing, why_unusable
 from specrun.sources.overlap import pattern_path, repeated_files
+from specrun.spec.bounds import found
 from specrun.spec.nodes import INVALID
 from specrun.spec.section import Problem, apart
 from specrun.spec.shape import valid_items
 
 if TYPE_CHECKING:
     from specrun.spec.document import Spec
-    from specrun.spec.sections.data import Data
 
 BaseFolder = Callable[[str], Path]
 """Dotted key of the spec -> folder that a relative path there starts from."""
@@ -26,10 +26,11 @@ def file_problems(spec: Spec, base_folder: BaseFolder, data_root: Path | None) -
 
     Where a fallback is given, what its source lacks is a warning: the fallback will be used, and said so.
     """
-    yield from apart(*(_missing(spec.data, role, base_folder, data_root) for role in ("source", "fallback")))
+    yield from apart(*(_missing(spec, role, base_folder, data_root) for role in ("source", "fallback")))
 
 
-def _missing(data: Data, role: Literal["source", "fallback"], base_folder: BaseFolder, data_root: Path | None) -> Iterator[Problem]:
+def _missing(spec: Spec, role: Literal["source", "fallback"], base_folder: BaseFolder, data_root: Path | None) -> Iterator[Problem]:
+    data = spec.data  # here, where `apart` takes care of one that is invalid
     options: Any = getattr(data, role)
     path = ("data", role)
     severity = "error" if role == "fallback" or data.__dict__.get("fallback", INVALID) is None else "warning"
@@ -46,8 +47,15 @@ def _missing(data: Data, role: Literal["source", "fallback"], base_folder: BaseF
 def _missing_text(options: Any, path: tuple[str, ...], base: Path, severity: str) -> Iterator[Problem]:
     for split, patterns in options.patterns().items():
         for index, pattern in valid_items(patterns):
-            if not matches(pattern, base):
-                yield _no_file(pattern, base, pattern_path(options, path, split, index), severity)
+            at = pattern_path(options, path, split, index)
+            if (why := why_unusable(pattern, base)) is not None:
+                yield _no_path(pattern, why, at)
+            elif not matches(pattern, base):
+                yield _no_file(pattern, base, at, severity)
+
+
+def _no_path(given: str, why: str, at: tuple[str | int, ...]) -> Problem:
+    return Problem(at, "not-a-path", f"{found(given)} cannot be a path: {why}", "use a path such as data/corpus.txt")
 
 
 def _no_file(pattern: str, base: Path, at: tuple[str | int, ...], severity: str) -> Problem:
@@ -84,6 +92,8 @@ def _missing_folder(options: Any, path: tuple[str, ...], base: Path, data_root: 
     if data_root is not None and not data_root.is_dir():
         message = f"--data-root {data_root} is not a folder"
         yield Problem(at, "missing-data-root", message, _near(data_root) or "name a folder that holds <owner>/<name>/", severity)
+    elif (why := why_unusable(options.path, base)) is not None:
+        yield _no_path(options.path, why, at)
     elif not options.is_hub_name and options.folder(base=base, data_root=data_root) is None and "://" not in options.path:
         folder = located(options.path, base)
         message = f"{options.path!r} is not a folder; looked for {folder}"

@@ -20,6 +20,21 @@ def located(given: str, base: Path) -> Path:
     return base / Path(given).expanduser()
 
 
+def why_unusable(given: str, base: Path) -> str | None:
+    """Why no file can have a path, whether one is there or not; None where it could."""
+    try:
+        located(given, base).stat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return None
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    except ValueError:
+        return "it holds a NUL character"
+    except RuntimeError:
+        return "the home folder of that user is not known"
+    return None
+
+
 def is_glob(given: str, base: Path) -> bool:
     """Whether a path is a pattern: it has a wildcard and is not the name of something that exists."""
     return bool(_WILD & set(given)) and not located(given, base).exists()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specrun.sources.files import matches
+from specrun.sources.files import matches, why_unusable
 from specrun.spec.section import Problem
 from specrun.spec.shape import valid_items
 
@@ -23,7 +23,7 @@ def repeated_files(options: Options, path: tuple[str, ...], base: Path) -> Itera
     for split, patterns in options.patterns().items():
         for index, pattern in valid_items(patterns):
             at = pattern_path(options, path, split, index)
-            files = matches(pattern, base)
+            files = matches(pattern, base) if why_unusable(pattern, base) is None else ()
             yield from _repeated(seen, split, pattern, files, at)
             for file in files:
                 seen.setdefault(file.resolve(), (split, pattern))

@@ -10,6 +10,7 @@ from specrun.spec.loader import load_bytes
 from specrun.spec.nearest import nearest
 from specrun.spec.nodes import MapNode, Node, Place, ScalarNode, Source, child
 from specrun.spec.reading import neighbours, read_start
+from specrun.spec.secrets import shortened
 
 MAX_CHAIN = 10
 
@@ -50,7 +51,7 @@ def load_chain(extends: Node | None, file: Path, findings: Findings) -> list[Map
 def _resolve(text: str, folder: Path, place: Place, findings: Findings) -> Path | None:
     if text.startswith(("/", "~", "\\")) or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) or Path(text).is_absolute():
         findings.add(
-            place, "extends-escapes", f"extends is {text[:60]!r}; it must be a path relative to this file", path=("extends",),
+            place, "extends-escapes", f"extends is {shortened(text)!r}; it must be a path relative to this file", path=("extends",),
             hint="use a path such as base.yaml or ../base.yaml",
         )  # fmt: skip
         return None
@@ -58,10 +59,14 @@ def _resolve(text: str, folder: Path, place: Place, findings: Findings) -> Path 
         findings.add(
             place,
             "extends-not-yaml",
-            f"extends is {text[:60]!r}; it must name a YAML file",
+            f"extends is {shortened(text)!r}; it must name a YAML file",
             path=("extends",),
             hint="use a path such as base.yaml",
         )
+        return None
+    if "\0" in text:
+        findings.add(place, "extends-missing", f"extends is {shortened(text)!r}; no file has such a name", path=("extends",),
+                     hint="name a file that exists, such as base.yaml")  # fmt: skip
         return None
     return folder / text
 

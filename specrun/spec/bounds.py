@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import types
 from collections.abc import Callable
 from typing import Any, Literal, get_args, get_origin
@@ -11,9 +12,11 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from specrun.spec.nearest import listed
+from specrun.spec.secrets import shortened
 from specrun.spec.section import NotYet, Part, Section
 from specrun.spec.shape import alternatives, members
 from specrun.spec.units import EXAMPLES, ByteSize, Quantity, Units
+from specrun.spec.yaml_text import resolve_or_none
 
 _Type = tuple[Any, tuple[Any, ...]]
 _BOUNDS: tuple[tuple[str, str], ...] = (("ge", "of at least"), ("gt", "above"), ("le", "of at most"), ("lt", "below"))
@@ -100,7 +103,8 @@ def _sequence(arguments: tuple[Any, ...], bounds: dict[str, Any]) -> str:
 def shown(value: Any) -> str:
     """A value as it may stand in a spec."""
     if isinstance(value, str):
-        return value if value.replace("_", "").isalnum() and not value.isdigit() else json.dumps(value, ensure_ascii=False)
+        bare = re.fullmatch(r"\w[\w./-]*", value) and isinstance(resolve_or_none(value), str)
+        return value if bare else json.dumps(value, ensure_ascii=False)
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     if isinstance(value, float):
@@ -119,16 +123,12 @@ def found(value: Any) -> str:
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, tuple | list):
-        return f"the list {_short(shown(value))}" if value else "an empty list"
+        return f"the list {shortened(shown(value))}" if value else "an empty list"
     if isinstance(value, str):
-        return _short(json.dumps(value, ensure_ascii=False))
+        return shortened(json.dumps(value, ensure_ascii=False))
     if isinstance(value, float):
         return repr(value) if math.isfinite(value) else f"{value:+}".replace("+", "").replace("inf", ".inf").replace("nan", ".nan")
-    return _short(shown(value))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}…"
+    return shortened(shown(value))
 
 
 def example(info: FieldInfo) -> str | None:

@@ -17,6 +17,7 @@ from specrun.spec.sections.report import Report
 from specrun.spec.sections.schedule import Schedule
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Tag = Annotated[str, Field(min_length=1, max_length=100)]
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -34,11 +35,12 @@ class Spec(Section):
     name: str = option(
         impact="meta",
         description="Name of the experiment: letters, digits, dots, dashes and underscores.",
+        examples=["my-experiment"],
         pattern=NAME_PATTERN,
         max_length=80,
     )
     description: str | None = option(None, impact="meta", description="What the experiment is for.", max_length=2000)
-    tags: tuple[str, ...] = option((), impact="meta", description="Words to find the run by.", max_length=50)
+    tags: tuple[Tag, ...] = option((), impact="meta", description="Words to find the run by.", max_length=50)
     preset: Literal["fast", "balanced", "quality"] | None = option(
         None, impact="meta", description="Set of values that fills what is left out; absent means the fields' own defaults."
     )

@@ -28,7 +28,7 @@ class Findings:
         source, span = place
         self._found.append(
             Diagnostic(
-                source.name, span.line, span.column, span.end_line, span.end_column, dotted(path), code, severity, masked(message),
+                source.name, span.line, span.column, span.end_line, span.end_column, masked(dotted(path)), code, severity, masked(message),
                 None if hint is None else masked(hint),
                 source.line(span.line),
             )
@@ -40,7 +40,9 @@ class Findings:
 
     def adopt(self, found: Diagnostic, *, path: str, source_line: str) -> None:
         """Take over a finding from a text inside another one."""
-        self._found.append(replace(found, path=path, source_line=source_line))
+        from specrun.spec.secrets import masked
+
+        self._found.append(replace(found, path=masked(path), source_line=source_line))
 
     def retract_duplicates(self, header: Place) -> None:
         """Forget duplicate keys beside and below a header that is itself misplaced: they belong under it."""

@@ -9,6 +9,7 @@ from specrun.spec.findings import Findings
 from specrun.spec.nearest import distance, listed, nearest
 from specrun.spec.nodes import MapNode, Path_, dotted, key_place, place, plain
 from specrun.spec.parts import FAMILIES, kinds, options_class
+from specrun.spec.secrets import shortened
 from specrun.spec.shape import Field, fields
 
 
@@ -60,7 +61,7 @@ def check_kind(field: Field, node: MapNode, path: Path_, root: MapNode, findings
         return Chosen(None, good=False)
     meant = nearest(value, known)
     hint = f"did you mean {meant}?" if meant else f"kinds are {listed(known, 'and')}"
-    findings.add(at, "unknown-kind", f'there is no {family.noun} of kind "{value[:60]}"', path=where, hint=hint)
+    findings.add(at, "unknown-kind", f'there is no {family.noun} of kind "{shortened(value)}"', path=where, hint=hint)
     return Chosen(meant, good=False)
 
 

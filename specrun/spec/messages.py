@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 from specrun.spec.bounds import describe, describe_types, example, example_of, found, limits, shown
 from specrun.spec.nearest import nearest
 from specrun.spec.remedies import remedy
+from specrun.spec.secrets import masked, shortened
 from specrun.spec.shape import alternatives, members
 from specrun.spec.yaml_text import yaml_text
 
@@ -30,27 +31,29 @@ _AMOUNT = {"quantity_without_unit", "not_a_quantity", "unit_not_allowed", "quant
 _LENGTH = {"missing", "too_short", "too_long", "string_too_short", "string_too_long"}
 
 
-def say(name: str, info: FieldInfo, errors: Sequence[Any], inner: Sequence[str | int], value: Any) -> Said:
-    """Describe the errors that pydantic has at one value. name: dotted path; inner: path inside the field; value: what stands there."""
+def say(name: str, info: FieldInfo, errors: Sequence[Any], inner: Sequence[str | int], value: Any, *, written: str | None = None) -> Said:
+    """Describe the errors that pydantic has at one value. name: dotted path; inner: path inside the field; value: what stands there;
+    written: its text, where that says more."""
+    fact = shortened(written) if written else found(value)
     error = _telling(errors)
     kind = error["type"]
     types = _types_at(info, inner)
     use = remedy(value, types) or (_item_example(info, types, _index(inner)) if inner else example(info))
     hint = f"use {use}" if use else None
     if kind in _AMOUNT:
-        return Said(kind.replace("_", "-"), f"{name} is {found(value)}; {error['msg']}", hint)
+        return Said(kind.replace("_", "-"), f"{name} is {fact}; {error['msg']}", hint)
     if kind not in _KNOWN:
         message = error["msg"] if error["msg"].startswith(name) else f"{name}: {error['msg']}"
         return Said(kind.replace("_", "-"), message, _custom_hint(kind) or hint)
     if kind == "string_pattern_mismatch":
         return _bad_name(name, value)
     rule = describe(info) if not inner else describe_types(types)
-    message = f"{name} is {found(value)}; it must be {rule}"
+    message = f"{name} is {fact}; it must be {rule}"
     if kind == "literal_error" or (isinstance(value, str) and _choices(types)):
         near = _meant(value, _choices(types)) if isinstance(value, str) else None
         return Said("unknown-value", message, f"did you mean {near}?" if near else hint)
     if isinstance(value, int | float) and str in [t[0] for t in types] and not (inner and info.examples):
-        return Said("wrong-type", message, f'quote it: "{found(value)}"')
+        return Said("wrong-type", message, f'quote it: "{fact}"')
     code = "out-of-range" if kind in _RANGE else "wrong-length" if kind in _LENGTH else "wrong-type"
     return Said(code, message, _shortened(value, types) if kind == "string_too_long" else hint)
 
@@ -80,9 +83,9 @@ _KNOWN = {
 
 def _bad_name(name: str, value: str) -> Said:
     """A name that cannot be one; the hint keeps what can stay."""
-    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", value).strip("-._") or "my-experiment"
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", masked(value)).strip("-._")[:80].rstrip("-._") or "my-experiment"
     rule = "it must begin with a letter or digit and have letters, digits, dots, dashes and underscores only"
-    return Said("bad-name", f"{name} is {found(value)}; {rule}", f"use {yaml_text(kept[:80])}")
+    return Said("bad-name", f"{name} is {found(value)}; {rule}", f"use {yaml_text(kept)}")
 
 
 _SYNONYMS = {"gpu": "cuda", "fp32": "float32", "bf16": "bfloat16"}

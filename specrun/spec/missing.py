@@ -55,7 +55,4 @@ def missing_hint(field: Field) -> str:
         return f"add {field.name}: {{{missing_hint(inner).removeprefix('add ')}}}"
     from specrun.spec.bounds import example
 
-    return f"add {field.name}: {_EXAMPLES.get(field.name) or example(field.info) or '...'}"
-
-
-_EXAMPLES = {"name": "my-experiment"}
+    return f"add {field.name}: {example(field.info) or '...'}"

@@ -39,6 +39,12 @@ def masked(text: str) -> str:
     return text
 
 
+def shortened(text: str, length: int = 60) -> str:
+    """At most `length` characters of a text. Masked first: of a credential that is cut, no pattern would know the rest."""
+    text = masked(text)
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def _candidates(text: str) -> list[str]:
     """The patterns that may match: most texts hold none of what they need."""
     found = [_ISSUED] if any(mark in text for mark in _MARKS) else []

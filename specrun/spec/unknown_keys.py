@@ -7,6 +7,7 @@ from specrun.spec.findings import Findings
 from specrun.spec.missing import MissingKeys
 from specrun.spec.nearest import distance, listed, nearest
 from specrun.spec.nodes import MapNode, Path_, ScalarNode, dotted, key_place
+from specrun.spec.secrets import shortened
 from specrun.spec.section import Part, Section
 from specrun.spec.shape import Field, classes_under, fields, known_places
 
@@ -47,7 +48,7 @@ def report_unknown_keys(
             meant |= {near} & set(absent)
         else:
             hint = f"its keys are {listed(shapes, 'and')}"
-        findings.add(at, "unknown-key", f'{holder} has no key "{name[:60]}"', path=where, hint=hint)
+        findings.add(at, "unknown-key", f'{holder} has no key "{shortened(name)}"', path=where, hint=hint)
     return meant
 
 

@@ -188,7 +188,7 @@ class Validation:
             for step in whole:
                 node = child(node, step)
             value = plain(node) if node is not None else items[0]["input"]
-            said = say(dotted(whole), fields(cls)[name].info, items, inner, value)
+            said = say(dotted(whole), fields(cls)[name].info, items, inner, value, written=_number_text(node))
             at = key_place(self._root, whole) if said.code == "not-available-yet" else place(self._root, whole)
             self._findings.add(at, said.code, said.message, path=whole, hint=said.hint)
         return told
@@ -205,6 +205,12 @@ class Validation:
                 real.append(name)
                 node = below
         return tuple(real)
+
+
+def _number_text(node: Node | None) -> str | None:
+    """A number as it was written: 1e3 is 1000.0 by now."""
+    is_number = isinstance(node, ScalarNode) and node.plain and isinstance(node.value, int | float)
+    return node.text if is_number and isinstance(node, ScalarNode) else None
 
 
 def of_entry(value: Any) -> Entry:

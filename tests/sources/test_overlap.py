@@ -12,6 +12,7 @@ from specrun.sources.existence import file_problems
 from specrun.sources.huggingface.options import Options as HuggingFace
 from specrun.sources.text.options import Options as Text
 from specrun.spec.section import Part, Problem
+from tests.spec.specs import MINIMAL, check
 
 
 @pytest.fixture
@@ -90,3 +91,24 @@ def test_a_pattern_that_matches_nothing_has_a_remedy(folder: Path) -> None:
     (problem,) = found(folder, Text(kind="text", path="zzzzzz/*.csv"))
     assert problem.code == "empty-glob"
     assert problem.hint
+
+
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000, "~no-such-user-at-all/x.txt", ("a.txt", "a\0"), {"train": "loop", "test": "a.txt"}])
+def test_what_can_be_no_path_is_a_finding(folder: Path, path: Any) -> None:
+    (folder / "loop").symlink_to(folder / "loop")
+    (problem,) = found(folder, Text(kind="text", path=path))
+    assert (problem.code, problem.severity) == ("not-a-path", "error")
+    assert problem.hint
+
+
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000, "owner/" + "x" * 5000])
+def test_a_dataset_that_can_be_no_path_is_a_finding(folder: Path, path: str) -> None:
+    for root in (None, folder):
+        (problem,) = found(folder, HuggingFace(kind="huggingface", path=path), root)
+        assert problem.code == "not-a-path"
+
+
+def test_a_source_can_be_checked_where_the_data_section_is_invalid() -> None:
+    draft = check(MINIMAL.replace("data:\n  source: {kind: synthetic}\n  split: {kind: ratio}", "data: 3")).draft
+    assert draft is not None
+    assert list(file_problems(draft.spec, draft.provenance.base_folder, None)) == []

@@ -109,7 +109,7 @@ def test_set_writes_what_the_file_would_write() -> None:
     st.sampled_from(
         ["schedule.batch_size", "model.num_layers", "data.sequence_length", "schedule.gradient_clip", "name", "seeds.0", "nope.x"]
     ),
-    st.sampled_from(["4", "64", "-1", "x", "[1]", "{a: 1}", "null", "1e-3", "3 epochs", "''"]),
+    st.sampled_from(["4", "64", "-1", "x", "[1]", "{a: 1}", "null", "0.001", "3 epochs", "''"]),
 )
 def test_set_is_checked_like_the_file(path: str, value: str) -> None:
     *parents, last = path.split(".")

@@ -195,6 +195,58 @@ def test_a_credential_is_not_printed() -> None:
     assert secret not in f"{found[0].message} {found[0].hint}"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{secret}: 3",
+        "schedule: {{{secret}: 3}}",
+        "description: [{secret}]",
+        "description: {long}-{secret}",
+        "seeds: {long} {secret}",
+        "extends: {long}/{secret}.txt",
+        "schedule: {{optimizer: {{kind: {long}-{secret}}}}}",
+        "schedule: {{{long}-{secret}: 1}}",
+        "schedule: {{duration: 3 {secret}}}",
+    ],
+)
+def test_a_credential_that_is_cut_or_a_key_is_shown_nowhere(line: str) -> None:
+    from specrun.spec.render import render_text
+
+    secret = "hf_" + "Z9" * 17
+    text = MINIMAL + line.format(secret=secret, long="x" * 45) + "\n"
+    checked = check(text)
+    for found in checked.diagnostics:
+        told = f"{found.message} {found.hint} {found.path} {render_text([found])}"
+        assert secret[:8] not in told
+    assert checked.loaded is None
+    by_set = check(MINIMAL, sets=[line.format(secret=secret, long="x" * 45).replace(": ", "=", 1)]).diagnostics
+    assert not any(secret[:8] in f"{d.message} {d.hint} {d.path} {render_text([d])}" for d in by_set)
+
+
+@pytest.mark.parametrize(
+    ("line", "path"),
+    [
+        ('tags: ["\\u0000"]', "tags.0"),
+        ('description: "a\\eb"', "description"),
+        ('report: {title: "\\u202Egpj.exe"}', "report.title"),
+        ('expect: ["validation/loss < 3", "\\a"]', "expect.1"),
+    ],
+)
+def test_a_character_that_cannot_be_seen_is_refused_though_it_is_escaped(line: str, path: str) -> None:
+    assert ("control-character", path) in [(d.code, d.path) for d in check(f"{MINIMAL}{line}\n").diagnostics]
+
+
+def test_line_breaks_tabs_and_any_script_are_characters_like_others() -> None:
+    assert codes(MINIMAL + 'description: "two\\nlines\\tand 日本語 and 👩\\u200d👧"\n') == []
+
+
+@pytest.mark.parametrize("line", ['extends: "a\\0.yaml"', 'extends: "a\\0"'])
+def test_a_base_that_can_be_no_file_is_a_finding(line: str) -> None:
+    (found,) = check(f"{MINIMAL}{line}\n").diagnostics
+    assert found.code in {"extends-missing", "extends-not-yaml"}
+    assert found.hint
+
+
 def test_quantities_compare_where_the_spec_relates_their_units() -> None:
     spec = load(MINIMAL.replace("data:", "data:\n  sequence_length: 8") + "schedule: {batch_size: 4}\n").spec
 

@@ -33,6 +33,7 @@ class Options(Part):
     path: str | tuple[str, ...] | dict[str, str | tuple[str, ...]] = option(
         impact="runtime",  # what the files hold enters keys as a digest; where they lie does not
         description="File, glob, list of them, or a mapping from split to them.",
+        examples=["data/corpus.txt"],
         min_length=1,
     )
     documents: Literal["files", "lines", "paragraphs"] = option(

@@ -19,26 +19,27 @@ CODE = "secret-literal"
 
 def check(spec: Spec) -> Iterator[Problem]:
     """Look at every text of the spec."""
-    for path, text in _texts(spec, ()):
+    for path, text in texts(spec):
         if has_secret(text):
             yield Problem(
                 path, CODE, "the value looks like a credential; specs are recorded and shown", "use env:NAME, and revoke this one"
             )
 
 
-def _texts(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def texts(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every text in a value, with its path."""
     match value:
         case str():
             yield path, value
         case Section():
             for name, item in value.__dict__.items():
-                yield from _texts(item, (*path, name))
+                yield from texts(item, (*path, name))
         case tuple():
             for index, item in enumerate(value):
-                yield from _texts(item, (*path, index))
+                yield from texts(item, (*path, index))
         case dict():
             for name, item in value.items():
-                yield from _texts(name, (*path, name))
-                yield from _texts(item, (*path, name))
+                yield from texts(name, (*path, name))
+                yield from texts(item, (*path, name))
         case _:
             return
