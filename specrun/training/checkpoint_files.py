@@ -17,7 +17,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +34,7 @@ _BLOCK_BYTES = 2**20
 @dataclass(frozen=True, slots=True)
 class CheckpointInfo:
     """A checkpoint as its manifest describes it. step: optimizer steps it holds the outcome of. score: lower is better,
-    for those kept as best. key: of the train step that wrote it."""
+    for those kept as best. key: of the train step that wrote it. best_step: that of the best weights when it was written."""
 
     step: int
     path: Path
@@ -42,6 +42,7 @@ class CheckpointInfo:
     role: Role
     metrics: Mapping[str, float] = field(default_factory=dict)
     score: float | None = None
+    best_step: int | None = None
 
 
 def save(
@@ -53,6 +54,7 @@ def save(
     role: Role = "step",
     metrics: Mapping[str, float] | None = None,
     score: float | None = None,
+    best_step: int | None = None,
 ) -> CheckpointInfo:
     """Write one checkpoint so that it appears whole or not at all. files: contents by name, in pieces.
 
@@ -73,6 +75,7 @@ def save(
             "role": role,
             "metrics": facts,
             "score": score,
+            "best_step": best_step,
             "files": written,
         }
         _write_file(temporary / "manifest.json", [_dump({**body, "digest": _digest(body)})])
@@ -90,15 +93,22 @@ def save(
             code="checkpoint-not-written",
             hint="free disk space or fix the folder's permissions, then apply again: training goes on from the checkpoint before",
         ) from error
-    return CheckpointInfo(step, final, key, role, facts, score)
+    return CheckpointInfo(step, final, key, role, facts, score, best_step)
 
 
 def latest(folder: Path, *, key: str) -> CheckpointInfo | None:
-    """The newest checkpoint of a train step that looks whole: manifest intact, every file present in its size. Changes nothing.
+    """The newest checkpoint of a train step that looks whole: manifest intact, every file present in its size. Changes nothing."""
+    return next((info for info in checkpoints(folder, key=key) if damage(info.path, thorough=False) is None), None)
+
+
+def resumable(folder: Path, *, key: str) -> CheckpointInfo | None:
+    """Where training would go on from, by what looks whole. Changes nothing.
 
     `recover` reads every byte as well, so that it may come to an older one.
     """
-    return next((info for info in checkpoints(folder, key=key) if damage(info.path, thorough=False) is None), None)
+    whole = [info for info in checkpoints(folder, key=key) if damage(info.path, thorough=False) is None]
+    kept = [info.step for info in checkpoints(folder, key=key, role="best") if damage(info.path, thorough=False) is None]
+    return _before_the_loss(whole, kept_step=max(kept, default=0))
 
 
 def best(folder: Path, *, key: str | None = None) -> CheckpointInfo | None:
@@ -113,32 +123,60 @@ def checkpoints(folder: Path, *, key: str | None = None, role: Role = "step") ->
     return [info for info in infos if info is not None and key in (None, info.key)]
 
 
-def recover(folder: Path, *, key: str, on_damage: Callable[[Path, str], None]) -> CheckpointInfo | None:
+def recover(
+    folder: Path, *, key: str, on_damage: Callable[[Path, str], None], on_lost_best: Callable[[int], None]
+) -> CheckpointInfo | None:
     """The newest checkpoint of which every byte is as written; those that are not go to quarantine, each told to `on_damage`.
 
-    Best checkpoints of later steps go too: they belong to a future that is about to be trained again.
+    Where the best weights it knows of are gone, `on_lost_best` is told their step, and training goes back to before it: only
+    so are they made again. Checkpoints of later steps go too: they belong to a future that is about to be trained again.
     """
     if not folder.is_dir():
         return None
     remove_unfinished(folder)
-    found = None
-    for path in _folders(folder, "step"):
+    kept_step = max((info.step for info in _verified(folder, "best", key=key, on_damage=on_damage)), default=0)
+    whole: list[CheckpointInfo] = []
+    for info in _verified(folder, "step", key=key, on_damage=on_damage):
+        whole.append(info)
+        if _before_the_loss(whole, kept_step=kept_step) is not None:
+            break
+    found = _before_the_loss(whole, kept_step=kept_step)
+    if whole and found is not whole[0]:
+        assert whole[0].best_step is not None
+        on_lost_best(whole[0].best_step)
+    start = found.step if found else 0
+    for info in [*whole, *checkpoints(folder, key=key, role="best")]:
+        if info.step > start:
+            _remove(info.path)
+    return found
+
+
+def _before_the_loss(infos: Sequence[CheckpointInfo], *, kept_step: int) -> CheckpointInfo | None:
+    """The newest of `infos`, newest first, if the best weights it knows of are kept, or others of a later step, which training
+    comes by again. Otherwise the newest from before what was lost. kept_step: of the newest best weights, 0 without any.
+    """
+    lost = None
+    for info in infos:
+        if lost is None and kept_step >= (info.best_step or 0):
+            return info
+        if lost is not None and info.step < lost:
+            return info
+        lost = lost or info.best_step
+    return None
+
+
+def _verified(folder: Path, role: Role, *, key: str, on_damage: Callable[[Path, str], None]) -> Iterator[CheckpointInfo]:
+    """Checkpoints of a role and key of which every byte is as written, newest first; what is damaged goes to quarantine."""
+    for path in _folders(folder, role):
         info = read_manifest(path)
         if info is not None and info.key != key:
             continue
         reason = damage(path)
         if reason is None:
-            found = info
-            break
-        on_damage(set_aside(path), reason)
-    for path in _folders(folder, "best"):
-        info = read_manifest(path)
-        reason = damage(path)
-        if reason is not None:
+            assert info is not None
+            yield info
+        else:
             on_damage(set_aside(path), reason)
-        elif info is not None and info.key == key and info.step > (found.step if found else 0):
-            _remove(path)
-    return found
 
 
 def rotate(folder: Path, *, key: str, keep_last: int, keep_best: int) -> None:
@@ -180,7 +218,8 @@ def read_manifest(path: Path) -> CheckpointInfo | None:
     manifest = _load_manifest(path)
     if manifest is None:
         return None
-    return CheckpointInfo(manifest["step"], path, manifest["key"], manifest["role"], manifest["metrics"], manifest["score"])
+    step, key, role, best_step = manifest["step"], manifest["key"], manifest["role"], manifest.get("best_step")
+    return CheckpointInfo(step, path, key, role, manifest["metrics"], manifest["score"], best_step)
 
 
 def remove_unfinished(folder: Path) -> None:

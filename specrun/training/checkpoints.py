@@ -21,14 +21,16 @@ from specrun.training.loop import TrainState
 _DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.bool: "BOOL"}
 
 
-def save_step(folder: Path, state: TrainState, facts: Mapping[str, Any], *, key: str, metrics: Mapping[str, float]) -> CheckpointInfo:
-    """Save everything that training goes on from. facts: plain JSON of whoever drives the loop."""
+def save_step(
+    folder: Path, state: TrainState, facts: Mapping[str, Any], *, key: str, metrics: Mapping[str, float], best_step: int | None
+) -> CheckpointInfo:
+    """Save everything that training goes on from. facts: plain JSON of whoever drives the loop; best_step: of the best weights so far."""
     files = {
         "model.safetensors": safetensors_chunks(state.model.state_dict(), state.device),
         "optimizer.safetensors": safetensors_chunks(optimizer_tensors(state.model, state.optimizer), state.device),
         "state.json": _json_chunks({"step": state.step, **facts}),
     }
-    return checkpoint_files.save(folder, step=state.step, key=key, files=files, metrics=metrics)
+    return checkpoint_files.save(folder, step=state.step, key=key, files=files, metrics=metrics, best_step=best_step)
 
 
 def save_best(folder: Path, state: TrainState, *, key: str, metrics: Mapping[str, float], score: float) -> CheckpointInfo:

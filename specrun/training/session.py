@@ -74,8 +74,8 @@ class Session:
         return self.state.step * self.schedule.tokens_per_step / self._watch.total if self._watch.total else 0.0
 
     def resume(self) -> None:
-        """Go on from the newest whole checkpoint of the same key, if there is one."""
-        info = checkpoint_files.recover(self.folder, key=self.key, on_damage=self._report_damage)
+        """Go on from the newest whole checkpoint of the same key, if there is one, or from before the best weights where these are lost."""
+        info = checkpoint_files.recover(self.folder, key=self.key, on_damage=self._report_damage, on_lost_best=self._report_lost_best)
         if info is None:
             return
         facts = load_step(info, self.state)
@@ -129,7 +129,8 @@ class Session:
             return
         self._pause()
         self.last = self._timed_save(
-            lambda: save_step(self.folder, self.state, self._facts(), key=self.key, metrics=self.metrics), "checkpoint"
+            lambda: save_step(self.folder, self.state, self._facts(), key=self.key, metrics=self.metrics, best_step=self.best.step),
+            "checkpoint",
         )
         checkpoint = self.options.checkpoint
         checkpoint_files.rotate(self.folder, key=self.key, keep_last=checkpoint.keep_last, keep_best=checkpoint.keep_best)
@@ -190,6 +191,11 @@ class Session:
         }
 
     def _report_damage(self, place: Path, reason: str) -> None:
-        message = f"a checkpoint was damaged and is set aside in {place.parent.name}/{place.name}: {reason}"
+        self._warn("damaged-checkpoint", f"a checkpoint was damaged and is set aside in {place.parent.name}/{place.name}: {reason}")
+
+    def _report_lost_best(self, step: int) -> None:
+        self._warn("lost-best-checkpoint", f"the best weights, those of step {step}, are gone; training goes back to make them again")
+
+    def _warn(self, code: str, message: str) -> None:
         self.warnings.append(message)
-        self.emit(Alert("warning", "damaged-checkpoint", message))
+        self.emit(Alert("warning", code, message))

@@ -85,7 +85,7 @@ def save_weights(folder: Path, *, vocab_size: int) -> None:
         if save == "best":
             save_best(folder, state, key="train-key", metrics={}, score=1.0)
         else:
-            save_step(folder, state, {}, key="train-key", metrics={})
+            save_step(folder, state, {}, key="train-key", metrics={}, best_step=None)
 
 
 @pytest.fixture(scope="module")
@@ -204,3 +204,17 @@ def test_a_tokenizer_that_is_gone_is_a_clear_error(tmp_path: Path, capsys: pytes
     (tmp_path / "steps" / "tokenizer-t" / "tokenizer.json").unlink()
     assert generate(tmp_path, "tiny-1234", "--prompt", "a") == 1
     assert "missing-tokenizer" in capsys.readouterr().err
+
+
+def test_damaged_weights_write_nothing_and_the_way_out_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_run(tmp_path)
+    (weights,) = tmp_path.glob("runs/*/checkpoints/best-*/model.safetensors")
+    content = bytearray(weights.read_bytes())
+    content[-3] ^= 1
+    weights.write_bytes(content)
+    assert generate(tmp_path, "tiny-1234", "--prompt", "abc", "--tokens", "2") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "damaged-checkpoint" in captured.err
+    assert f"rm -r {weights.parent}" in captured.err
+    assert generate(tmp_path, "tiny-1234", "--prompt", "abc", "--tokens", "2", "--checkpoint", "last") == 0

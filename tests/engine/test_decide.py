@@ -76,3 +76,27 @@ def test_a_run_without_its_end_is_described_again_from_whatever_that_needs(spec_
     assert done["data"] == "run"
     assert read_final(run)["status"] == "completed"
     assert set(planned(spec_file, store).values()) <= {"cached", "skip"}
+
+
+def test_weights_that_were_damaged_at_equal_size_are_not_judged_and_made_again(spec_file, tmp_path):
+    """Over 4 MiB, where a plan looks at sizes alone."""
+    store = tmp_path / "store"
+    sets = ["model.vocab_size=70000", "schedule.duration=6 steps", "schedule.evaluate={every: 2 steps, max_batches: 1}"]
+    first = apply(spec_file, store=store, sets=sets)
+    (run,) = (store / "runs").iterdir()
+    (best,) = run.glob("checkpoints/best-*/model.safetensors")
+    whole = best.read_bytes()
+    assert len(whole) > 4 * 2**20
+    best.write_bytes(whole[:-1000] + bytes(1000))
+    judged_anew = [*sets, "task.sample_tokens=9"]
+    failed = apply(spec_file, store=store, sets=judged_anew)
+    assert failed.exit_code == 1
+    assert failed.runs[0].error.code == "damaged-checkpoint"
+    assert "apply again" in failed.runs[0].error.hint
+    mended = apply(spec_file, store=store, sets=judged_anew)
+    assert mended.exit_code == 0, mended
+    assert actions(mended)["train"] in ("run", "resume")
+    assert best.read_bytes() == whole
+    assert {name: value for name, value in mended.runs[0].metrics.items() if "loss" in name} == {
+        name: value for name, value in first.runs[0].metrics.items() if "loss" in name
+    }

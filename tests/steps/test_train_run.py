@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from specrun.errors import DataError, InterruptedRun, SpecrunError
 from specrun.events import Alert, Example, Metrics, Progress, Span, Status
 from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.train.run import build_model, run
+from specrun.tasks.causal_lm.build import CausalLM
+from specrun.training.optimizers.adamw.options import Options as AdamW
 
 ALWAYS_THE_SAME = ("train/loss", "train/learning_rate", "train/gradient_norm", "validation/loss", "validation/accuracy")
 
@@ -158,6 +161,35 @@ def test_a_damaged_checkpoint_is_set_aside_with_a_warning_and_the_one_before_goe
     straight_run = tmp_path / "straight"
     run(context(straight_run, Listener()), spec(), data)
     assert_equal_bits(weights(tmp_path / "run", 24), weights(straight_run, 24))
+
+
+@pytest.mark.parametrize("harm", ["lost", "damaged"])
+def test_best_weights_that_are_gone_are_made_again_and_never_replaced_by_others(tmp_path: Path, harm: str) -> None:
+    data, listener = parents(tmp_path), Listener()
+    settings = spec(optimizer=AdamW(kind="adamw", learning_rate=0.3), evaluate=Evaluate(every=q("2 steps")))
+    before = run(context(tmp_path / "run", Listener()), settings, data).values
+    assert before["best_step"] < 24, "the best must be another than the last"
+    best = tmp_path / "run" / before["best_checkpoint"]
+    weights_then = (best / "model.safetensors").read_bytes()
+    if harm == "lost":
+        shutil.rmtree(best)
+    else:
+        (best / "model.safetensors").write_bytes(weights_then[:-8] + bytes(8))
+    output = run(context(tmp_path / "run", listener), settings, data)
+    assert (best / "model.safetensors").read_bytes() == weights_then
+    assert {name: output.values[name] for name in ("best_step", "best_metric", "best_checkpoint")} == {
+        name: before[name] for name in ("best_step", "best_metric", "best_checkpoint")
+    }
+    assert "lost-best-checkpoint" in [alert.code for alert in listener.of(Alert)]
+    assert f"those of step {before['best_step']}" in output.warnings[-1]
+
+
+def test_without_a_finite_evaluation_there_are_no_best_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = CausalLM.metrics
+    monkeypatch.setattr(CausalLM, "metrics", lambda self, sums: real(self, sums) | {"loss": math.nan})
+    with pytest.raises(SpecrunError, match=r"no evaluation gave a finite validation/loss") as caught:
+        run(context(tmp_path / "run", Listener()), spec(), parents(tmp_path))
+    assert caught.value.code == "metric-never-finite"
 
 
 def test_early_stopping_ends_after_its_patience_and_says_so(tmp_path: Path) -> None:

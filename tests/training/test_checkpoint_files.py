@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,7 +31,13 @@ def save(folder: Path, step: int, *, key: str = "key", **more: Any) -> cf.Checkp
 
 def recover(folder: Path, key: str = "key") -> tuple[cf.CheckpointInfo | None, list[str]]:
     told: list[str] = []
-    return cf.recover(folder, key=key, on_damage=lambda path, reason: told.append(f"{path.name}: {reason}")), told
+    found = cf.recover(
+        folder,
+        key=key,
+        on_damage=lambda path, reason: told.append(f"{path.name}: {reason}"),
+        on_lost_best=lambda step: told.append(f"lost {step}"),
+    )
+    return found, told
 
 
 def test_what_is_saved_is_found_with_its_facts(tmp_path: Path) -> None:
@@ -178,6 +185,47 @@ def test_the_best_of_a_future_that_is_trained_again_is_forgotten(tmp_path: Path)
     best = cf.best(tmp_path)
     assert best is not None
     assert best.step == 8
+
+
+@pytest.mark.parametrize("harm", ["gone", "damaged"])
+@pytest.mark.parametrize(
+    ("saved", "bests", "lost", "expected"),
+    [
+        ({4: None, 8: 6, 12: 6}, [6], 6, 4),  # from before the best, though newer ones are whole
+        ({8: 6, 12: 6}, [6], 6, None),  # anew where nothing is so old
+        ({4: 4, 8: 8, 12: 8}, [8], 8, 4),  # its own best was let go: that of step 8 comes again
+        ({8: 8, 12: 10}, [10], 10, 8),
+    ],
+)
+def test_training_goes_back_to_before_the_best_weights_where_these_are_lost(
+    tmp_path: Path, saved: dict[int, int | None], bests: list[int], lost: int, expected: int | None, harm: str
+) -> None:
+    for step, best_step in saved.items():
+        save(tmp_path, step, best_step=best_step)
+    for step in bests:
+        save(tmp_path, step, role="best", score=1.0)
+    last = max(saved)
+    assert recover(tmp_path)[0] == cf.resumable(tmp_path, key="key") == cf.checkpoints(tmp_path)[0]
+    if harm == "gone":
+        shutil.rmtree(tmp_path / f"best-{lost:08d}")
+        planned = cf.resumable(tmp_path, key="key")
+        assert planned is None if expected is None else planned is not None and planned.step == expected
+    else:
+        (tmp_path / f"best-{lost:08d}" / "model.safetensors").write_bytes(b"spoiled")
+    found, told = recover(tmp_path)
+    assert told[-1] == f"lost {lost}"
+    assert found is None if expected is None else found is not None and found.step == expected
+    assert last not in [info.step for info in cf.checkpoints(tmp_path)]
+
+
+def test_an_older_checkpoint_stands_while_better_weights_of_a_later_step_are_kept(tmp_path: Path) -> None:
+    save(tmp_path, 6, best_step=4)
+    save(tmp_path, 10, best_step=8)
+    save(tmp_path, 8, role="best", score=1.0)
+    (tmp_path / "step-00000010" / "model.safetensors").write_bytes(b"spoiled")
+    found, told = recover(tmp_path)
+    assert found is not None
+    assert (found.step, len(told)) == (6, 1)
 
 
 def _failing(patch: pytest.MonkeyPatch, fail_at: int) -> list[int]:

@@ -42,7 +42,7 @@ def trained() -> TrainState:
 
 def test_weights_and_moments_come_back_bit_for_bit(tmp_path: Path) -> None:
     before, after = trained(), state()
-    info = save_step(tmp_path, before, {"note": [1, 2.5, None]}, key="k", metrics={})
+    info = save_step(tmp_path, before, {"note": [1, 2.5, None]}, key="k", metrics={}, best_step=None)
     facts = load_step(info, after)
     assert facts == {"note": [1, 2.5, None], "step": 3}
     assert after.step == 3
@@ -54,7 +54,7 @@ def test_weights_and_moments_come_back_bit_for_bit(tmp_path: Path) -> None:
 
 def test_the_next_step_after_loading_is_the_step_that_would_have_been(tmp_path: Path) -> None:
     before, after = trained(), state()
-    load_step(save_step(tmp_path, before, {}, key="k", metrics={}), after)
+    load_step(save_step(tmp_path, before, {}, key="k", metrics={}, best_step=None), after)
     ids = torch.randint(9, (2, 6))
     for it in (before, after):
         it.model(ids).square().mean().backward()
@@ -102,7 +102,7 @@ def test_weights_that_cannot_be_read_are_a_clear_error(tmp_path: Path, content: 
 
 
 def test_no_file_of_a_checkpoint_is_a_pickle(tmp_path: Path) -> None:
-    info = save_step(tmp_path, trained(), {}, key="k", metrics={})
+    info = save_step(tmp_path, trained(), {}, key="k", metrics={}, best_step=None)
     for path in info.path.iterdir():
         assert path.suffix in (".safetensors", ".json")
         assert not path.read_bytes().startswith((b"\x80", b"PK"))

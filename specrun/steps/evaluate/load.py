@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from specrun.errors import StoreError
 from specrun.runtime.device import Device
 from specrun.runtime.factory import load_factory
 from specrun.spec.document import Spec
+from specrun.training.checkpoint_files import damage
 from specrun.training.checkpoints import load_weights
 
 if TYPE_CHECKING:
     from torch import nn
 
 
+class DamagedCheckpoint(StoreError):
+    """A checkpoint that is not as it was written."""
+
+
 def load_model(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Device) -> nn.Module:
     """The spec's model with the weights of a checkpoint's folder, in evaluation mode. vocab_size: of the tokenizer.
 
-    Raises: SpecrunError where the weights are unreadable or of another model.
+    Raises: DamagedCheckpoint where a byte of it is not as written; SpecrunError where the weights are of another model.
     """
+    if (reason := damage(checkpoint)) is not None:
+        raise DamagedCheckpoint(
+            f"{checkpoint} is damaged: {reason}",
+            code="damaged-checkpoint",
+            hint=f"remove it with: rm -r {shlex.quote(str(checkpoint))} and apply the spec again, which makes these weights again",
+        )
     model: nn.Module = load_factory(spec.model.factory)(spec.model, vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
     model = model.to(device.place)
     load_weights(checkpoint / "model.safetensors", model, device)

@@ -8,14 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
+from specrun.errors import StoreError
 from specrun.events import Example, Metrics, Progress, Span
-from specrun.runtime.device import open_device
+from specrun.runtime.device import Device, open_device
 from specrun.runtime.factory import load_factory
 from specrun.runtime.protocols import Task
 from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput
-from specrun.steps.evaluate.load import load_model
+from specrun.steps.evaluate.load import DamagedCheckpoint, load_model
+from specrun.training.checkpoint_files import set_aside
 from specrun.training.token_file import open_tokens, splits
 
 _COUNT_TOKENS = 2**24
@@ -32,7 +35,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     task: Task = load_factory(spec.task.factory)(
         spec.task, folders=folders, sequence_length=spec.data.sequence_length, seed=context.seed, device=device
     )  # fmt: skip
-    model = load_model(spec, train.folder / checkpoint, vocab_size=vocab_size, device=device)
+    model = load_trained(spec, train.folder / checkpoint, vocab_size=vocab_size, device=device)
     names = [name for name in splits(tokens.folder) if name != "train"]
     metrics: dict[str, float] = {}
     sums: dict[str, Mapping[str, float]] = {}
@@ -56,6 +59,16 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
         "peak_memory_bytes": device.peak_memory_bytes,
     }
     return StepOutput(values)
+
+
+def load_trained(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Device) -> nn.Module:
+    """The model to judge. Raises: StoreError for a damaged checkpoint, which is set aside: training no longer counts as finished
+    then, and the next apply goes on from before the damage."""
+    try:
+        return load_model(spec, checkpoint, vocab_size=vocab_size, device=device)
+    except DamagedCheckpoint as error:
+        kept = f", the damaged ones are in {set_aside(checkpoint)}" if checkpoint.exists() else ""
+        raise StoreError(error.message, code=error.code, hint=f"apply again, which makes these weights again{kept}") from error
 
 
 def unigram_entropies(folder: Path, names: list[str], *, vocab_size: int) -> dict[str, float]:

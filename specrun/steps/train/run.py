@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from specrun.errors import InterruptedRun, SpecrunError
+from specrun.errors import InterruptedRun, SpecrunError, StoreError
 from specrun.plan.resolve import ResolvedSchedule, resolve_schedule
 from specrun.runtime.device import Device, open_device
 from specrun.runtime.factory import load_factory
@@ -16,6 +16,7 @@ from specrun.runtime.seeds import derive, seed_torch
 from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 from specrun.training import checkpoint_files
+from specrun.training.checkpoint_files import CheckpointInfo
 from specrun.training.loop import TrainState, train_step
 from specrun.training.selection import Best
 from specrun.training.session import Session
@@ -103,11 +104,24 @@ def new_session(context: StepContext, spec: Spec, schedule: ResolvedSchedule, st
     )
 
 
+def best_checkpoint(session: Session) -> CheckpointInfo:
+    """The weights of the best evaluation. Raises: SpecrunError where there is none, or where they are no longer there."""
+    metric, step = session.best.metric, session.best.step
+    if step is None:
+        raise SpecrunError(f"no evaluation gave a finite {metric}, so there are no best weights", code="metric-never-finite",
+                           hint="lower schedule.optimizer.learning_rate, or name another metric in schedule.checkpoint.metric")  # fmt: skip
+    best = checkpoint_files.best(session.folder, key=session.key)
+    if best is None or best.step != step:
+        raise StoreError(f"the best weights, those of step {step}, are gone from {session.folder}", code="lost-best-checkpoint",
+                         hint="apply again: training goes back to make them again")  # fmt: skip
+    return best
+
+
 def outcome(context: StepContext, session: Session) -> StepOutput:
     """What the step hands on, once training has ended."""
     last, state, schedule = session.last, session.state, session.schedule
     assert last is not None
-    best = checkpoint_files.best(session.folder, key=session.key) or last
+    best = best_checkpoint(session)
     paths = {role: info.path.relative_to(context.folder).as_posix() for role, info in (("best", best), ("last", last))}
     early = session.options.early_stopping
     reason = f"{early.metric} has not improved for {early.patience}" if early is not None and session.stopped_early else ""
