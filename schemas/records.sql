@@ -57,7 +57,10 @@ CREATE TABLE statuses (
     run_id VARCHAR, attempt INTEGER, n BIGINT, time TIMESTAMP, status VARCHAR, reason VARCHAR, resumed_from BIGINT
 );
 
-CREATE TABLE labels (run_id VARCHAR, attempt INTEGER, n BIGINT, time TIMESTAMP, name VARCHAR, tags VARCHAR[]);
+-- What was given to a run from outside: a name, tags added and taken away. A higher number overrules a lower one.
+CREATE TABLE labels (
+    run_id VARCHAR, attempt INTEGER, n BIGINT, time TIMESTAMP, number BIGINT, name VARCHAR, added VARCHAR[], removed VARCHAR[]
+);
 
 -- How far each journal has been read: read_bytes to its last whole line, of seen_bytes. damaged: lines whose checksum did not hold.
 CREATE TABLE journals (

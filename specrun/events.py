@@ -105,10 +105,12 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """The run's name or tags changed; nothing was run for it."""
+    """The run's name or tags changed; nothing was run for it. number: more than that of every label known to who gives it."""
 
     name: str | None = None
-    tags: tuple[str, ...] | None = None
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    number: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,17 +16,17 @@ from specrun.cli.options import DEFAULT_STORE, Json, Store
 from specrun.cli.run_choice import RUN_HELP, choose, choose_only
 from specrun.cli.run_table import print_best, print_runs
 from specrun.cli.run_text import show_text
-from specrun.cli.tables import plain
 from specrun.engine.workspace import Workspace
 from specrun.errors import StoreError, UsageError
 from specrun.events import RunStatus
-from specrun.records.changes import remove_run, set_tags
+from specrun.records.changes import change_tags, remove_run
 from specrun.records.lines import flag_non_finite
 from specrun.records.place import check_place, smoke_stores
 from specrun.records.queries import open_records
 from specrun.records.rows import RunRow, Spread
 from specrun.records.run_files import is_alive
 from specrun.records.seeds import metric_spreads
+from specrun.spec.visible import visible_line
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False, help="List, show, tag or remove recorded runs.")
 
@@ -190,11 +190,13 @@ def tag(
         raise UsageError(f"{row.run_id} has no tag {absent[0]!r}", code="unknown-tag", hint=hint)
     now = row.tags
     if tags or remove:
-        now = set_tags(store, row.run_id, (set(row.tags) | set(tags or ())) - set(remove or ()))
+        change_tags(store, row.run_id, add=tags or (), remove=remove or ())
+        with open_records(store) as records:
+            now = records.run(row.run_id).tags
     if json_:
         _print_json({"format_version": 1, "run_id": row.run_id, "tags": list(now)})
     else:
-        print(f"{row.run_id}: {plain(', '.join(now)) or 'no tags'}")
+        print(f"{row.run_id}: {visible_line(', '.join(now)) or 'no tags'}")
 
 
 @app.command()

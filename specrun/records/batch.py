@@ -19,7 +19,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "alerts": ("time", "level", "code", "message", "step"),
     "examples": ("time", "step", "name", "data"),
     "statuses": ("time", "status", "reason", "resumed_from"),
-    "labels": ("time", "name", "tags"),
+    "labels": ("time", "number", "name", "added", "removed"),
 }
 """Columns of each table that journals fill, after run_id, attempt and n. `metrics` is built apart, for speed."""
 
@@ -110,5 +110,5 @@ _ROWS: dict[str, tuple[str, _Rows]] = {
     "alert": ("alerts", _pick("time", "level", "code", "message", "step")),
     "example": ("examples", _example),
     "status": ("statuses", _pick("time", "status", "reason", "resumed_from")),
-    "label": ("labels", _pick("time", "name", "tags")),
+    "label": ("labels", _pick("time", "number", "name", "added", "removed")),
 }

@@ -7,29 +7,25 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from specrun.errors import StoreError, UsageError
-from specrun.events import Label
 from specrun.records.atomic import storage_failure
-from specrun.records.journal import Journal
+from specrun.records.labels import give
 from specrun.records.paths import safe_join
-from specrun.records.run_files import is_alive, mark_pending
+from specrun.records.run_files import is_alive
 
-__all__ = ["remove_run", "set_tags"]
+__all__ = ["change_tags", "remove_run"]
 
 LONGEST_TAG = 100
 
 
-def set_tags(store: Path, run_id: str, tags: Iterable[str]) -> tuple[str, ...]:
-    """Give a run these tags and no others, through a journal of its own, so that a living run is not disturbed."""
-    wanted = tuple(sorted(set(tags)))
-    for tag in wanted:
+def change_tags(store: Path, run_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> None:
+    """Add tags to a run and take others away; those that somebody else changes meanwhile change too. Raises UsageError `bad-tag`."""
+    added, removed = set(add), set(remove)
+    for tag in sorted(added):
         if not tag.strip() or not tag.isprintable() or len(tag) > LONGEST_TAG:
             raise UsageError(
                 f"{tag!r} is not a tag", code="bad-tag", hint=f"1 to {LONGEST_TAG} printable characters, for example: baseline"
             )
-    with Journal.open(safe_join(store, "runs", run_id), run_id=run_id, attempt=0) as journal:
-        journal.emit(Label(tags=wanted))
-    mark_pending(store, run_id)
-    return wanted
+    give(store, run_id, add=added - removed, remove=removed)
 
 
 def remove_run(store: Path, run_id: str) -> None:

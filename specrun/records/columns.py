@@ -22,7 +22,7 @@ _TYPES: dict[Type, tuple[str, ...]] = {
     "time": ("time", "first_time", "last_time", "started_at", "finished_at"),
     "truth": ("comparable", "smoke"),
     "figures": ("predicted", "actual"),
-    "texts": ("tags",),
+    "texts": ("tags", "added", "removed"),
 }
 _METRICS = ("run_id", "attempt", "n", "step", "epoch", "tokens", "time")
 

@@ -50,9 +50,15 @@ WITH state AS (
     SELECT run_id, arg_max(status, (attempt, n)) AS status, arg_max(reason, (attempt, n)) AS reason
     FROM statuses WHERE {touched} AND attempt > 0 GROUP BY run_id),
 label AS (
-    SELECT run_id, arg_max(name, (time, n)) FILTER (name IS NOT NULL) AS name,
-        arg_max(tags, (time, n)) FILTER (tags IS NOT NULL) AS tags
+    SELECT run_id, arg_max(name, (number, time, n, name)) FILTER (name IS NOT NULL) AS name
     FROM labels WHERE {touched} GROUP BY run_id),
+tagging AS (
+    SELECT run_id, unnest(tags) AS tag, true AS has, 0 AS number, NULL AS time, 0 AS n FROM described
+    UNION ALL SELECT run_id, unnest(added), true, number, time, n FROM labels WHERE {touched}
+    UNION ALL SELECT run_id, unnest(removed), false, number, time, n FROM labels WHERE {touched}),
+tagged AS (
+    SELECT run_id, list(tag ORDER BY tag) FILTER (has) AS tags
+    FROM (SELECT run_id, tag, arg_max(has, (number, time, n, has)) AS has FROM tagging GROUP BY run_id, tag) GROUP BY run_id),
 clock AS (
     SELECT run_id, max(attempt) AS attempts, min(first_time) AS began, max(last_time) AS ended,
         sum(epoch(last_time) - epoch(first_time)) AS seconds
@@ -61,10 +67,11 @@ SELECT d.run_id, coalesce(label.name, d.name), coalesce(d.final_status, state.st
     coalesce(d.final_reason, state.reason, ''), d.task, d.seed, coalesce(clock.attempts, 0),
     coalesce(d.started_at, clock.began),
     coalesce(d.finished_at, CASE WHEN coalesce(state.status, 'running') <> 'running' THEN clock.ended END),
-    greatest(coalesce(d.final_duration_s, 0), coalesce(clock.seconds, 0)), coalesce(label.tags, d.tags), d.comparable, d.smoke, d.parent,
+    greatest(coalesce(d.final_duration_s, 0), coalesce(clock.seconds, 0)), coalesce(tagged.tags, []), d.comparable, d.smoke, d.parent,
     d.spec_digest, d.experiment
 FROM described AS d
-LEFT JOIN state ON state.run_id = d.run_id LEFT JOIN label ON label.run_id = d.run_id LEFT JOIN clock ON clock.run_id = d.run_id
+LEFT JOIN state ON state.run_id = d.run_id LEFT JOIN label ON label.run_id = d.run_id LEFT JOIN tagged ON tagged.run_id = d.run_id
+LEFT JOIN clock ON clock.run_id = d.run_id
 """
 """The end knows what the steps took; the journals span all of it, the report and starting too, unless a copy lacks some of them."""
 

@@ -41,8 +41,8 @@ def decode_event(kind: str, data: Mapping[str, Any]) -> Stored:
     """The event of a record; fields that this version does not know are left out."""
     cls = _CLASS_OF[kind]
     found = {name: data[key] for name in _FIELDS_OF[cls] if (key := "step_kind" if name == "kind" else name) in data}
-    if cls is Label and "tags" in found:
-        found["tags"] = tuple(found["tags"])
+    if cls is Label:
+        found |= {name: tuple(found[name]) for name in ("added", "removed") if name in found}
     event: Stored = cls(**found)
     return event
 

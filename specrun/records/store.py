@@ -41,7 +41,7 @@ __all__ = [
     "use_cores",
 ]
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 STORAGE_VERSION = "v1.5.0"
 """The form of the file: what every duckdb of the supported range opens."""
 

@@ -14,7 +14,7 @@ import pytest
 
 from specrun.errors import StoreError
 from specrun.events import Metrics, Span, Status
-from specrun.records.changes import set_tags
+from specrun.records.changes import change_tags
 from specrun.records.journal import Journal, read_journal
 from specrun.records.journal_reader import CORRUPT
 from specrun.records.queries import open_records
@@ -174,7 +174,7 @@ def test_tags_are_given_or_an_error_says_why(store: Path, new_run: NewRun) -> No
             path.unlink()
 
     def act() -> None:
-        set_tags(store, "tiny-0001", ["new"])
+        change_tags(store, "tiny-0001", add=["new"], remove=["first"])
 
     assert each_failure(act, check) > 3
 

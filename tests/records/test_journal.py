@@ -44,7 +44,7 @@ EVENTS = [
     StepRecord("train[seed=1]", "train", "k", "run", "new", {"seconds": 1.0}, {"seconds": 2.0, "disk_bytes": 3}),
     Heartbeat(),
     Example(4, "sample", {"prompt": "é\n", "text": "\ud800", "tokens": [1, 2]}),
-    Label(name="new name", tags=("a", "b")),
+    Label(name="new name", added=("a", "b"), removed=("c",), number=2),
 ]
 
 

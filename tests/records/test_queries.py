@@ -201,7 +201,7 @@ def test_an_empty_store_has_no_runs_and_no_store_is_an_error(store: Path, tmp_pa
 
 
 def test_names_and_tags_given_later_are_shown(store: Path, new_run: NewRun) -> None:
-    new_run("r").emit(Label(name="later"), Label(tags=("x", "y"))).end()
+    new_run("r").emit(Label(name="later"), Label(added=("x", "y"), removed=("first",), number=2)).end()
     with open_records(store) as records:
         assert (records.run("r").name, records.run("r").tags) == ("later", ("x", "y"))
 

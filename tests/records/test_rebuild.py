@@ -29,7 +29,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("example"), STEPS),
     st.tuples(st.just("span"), STEPS | st.none()),
     st.tuples(st.just("step"), st.sampled_from(["data", "train", "evaluate"])),
-    st.tuples(st.just("tags"), st.sampled_from(["a", "b"])),
+    st.tuples(st.just("tags"), st.sampled_from(["a", "b", "first"]), st.integers(1, 3)),
     st.tuples(st.just("torn")),
     st.tuples(st.just("end")),
     st.tuples(st.just("remove")),
@@ -78,7 +78,7 @@ def act(store: Path, writer: RunWriter, told: list[tuple[Any, ...]], action: str
     elif action == "step":
         writer.emit(StepRecord(details[0], details[0], "k", "run", "new"))
     elif action == "tags":
-        writer.emit(Label(tags=(details[0],)))
+        writer.emit(Label(added=(details[0],), removed=("first",), number=details[1]))
         mark_pending(store, writer.run_id)
     elif action == "torn":
         assert writer.journal is not None
