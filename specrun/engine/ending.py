@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from specrun.engine.secrecy import process_mask
 from specrun.errors import InterruptedRun, SpecrunError
 from specrun.records.atomic import storage_failure
 from specrun.runtime.signals import StopNow
+
+_FOREIGN = re.compile(r"\(os error (\d+)\)")
+"""How a library that is written in Rust says which call of the system failed; to Python it is a plain exception."""
 
 
 def as_error(failure: BaseException, folder: Path) -> SpecrunError:
@@ -23,6 +27,8 @@ def _known(failure: BaseException, folder: Path) -> SpecrunError:
         return InterruptedRun(message, signal_number=failure.number, hint="apply again goes on from what was saved")
     if isinstance(failure, OSError):
         return storage_failure(folder, failure)
+    if number := _FOREIGN.search(str(failure)):
+        return storage_failure(folder, OSError(int(number[1]), str(failure)))
     said = str(failure).lower()
     if isinstance(failure, MemoryError) or "out of memory" in said or ("alloc" in said and "memory" in said):
         return SpecrunError(

@@ -144,7 +144,11 @@ class Workspace:
                 (self.runs / run_id).mkdir(parents=True)
             except FileExistsError:
                 continue
-            atomic_write(self.store / "run-keys" / key[:_KEY_CHARACTERS], run_id + "\n")
+            try:
+                atomic_write(self.store / "run-keys" / key[:_KEY_CHARACTERS], run_id + "\n")
+            except BaseException:
+                (self.runs / run_id).rmdir()
+                raise
             return run_id
         raise StoreError(
             f"{self.runs}: every id for {name} is taken", code="run-id-taken", hint="remove old runs with: specrun runs remove"

@@ -95,3 +95,29 @@ def test_a_report_that_crashes_leaves_the_trained_run_completed(spec_file, store
     assert isinstance(outcome.runs[0].error, SpecrunError)
     assert outcome.runs[0].error.code == "step-crashed"
     assert outcome.exit_code == 1
+
+
+def test_an_interrupt_while_the_report_is_written_leaves_the_run_completed_and_the_next_apply_writes_it_alone(
+    spec_file, tmp_path, monkeypatch
+):
+    from specrun.engine import run as engine
+    from specrun.runtime.signals import StopNow
+
+    real = engine.run_step
+
+    def interrupted(kind, *arguments):
+        if kind.kind == "report":
+            raise StopNow(2)
+        return real(kind, *arguments)
+
+    sets = ["schedule.duration=1 epochs", "schedule.learning_rate.warmup=1 steps"]
+    with monkeypatch.context() as patched:
+        patched.setattr(engine, "run_step", interrupted)
+        outcome = apply(spec_file, store=tmp_path / "store", sets=sets)
+    assert outcome.exit_code == 130
+    assert (outcome.runs[0].status, outcome.runs[0].error.code) == ("completed", "interrupted")
+    again = apply(spec_file, store=tmp_path / "store", sets=sets)
+    assert again.exit_code == 0
+    assert [step.id for step in again.steps if step.action != "cached"] == ["report"]
+    assert again.runs[0].run_id == outcome.runs[0].run_id
+    assert again.runs[0].report

@@ -224,6 +224,7 @@ def test_memory_that_does_not_suffice_is_said_so(tmp_path):
 
     said = "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes."
     assert as_error(RuntimeError(said), tmp_path).code == "out-of-memory"
+    assert as_error(Exception("No space left on device (os error 28)"), tmp_path).code == "disk-full"
     assert as_error(MemoryError(), tmp_path).code == "out-of-memory"
     assert as_error(RuntimeError("boom"), tmp_path).code == "internal-error"
 

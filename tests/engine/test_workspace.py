@@ -126,3 +126,15 @@ def test_preparing_twice_keeps_what_is_there(workspace):
     workspace.prepare()
     assert json.loads((workspace.store / "store.json").read_text()) == {"format_version": 1}
     assert workspace.result("tokens", KEY) is not None
+
+
+def test_a_run_whose_key_cannot_be_kept_leaves_no_folder(workspace, monkeypatch):
+    def full(path, content):
+        raise StoreError("full", code="disk-full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("specrun.engine.workspace.atomic_write", full)
+        with pytest.raises(StoreError):
+            workspace.new_run("gpt", KEY)
+    assert list(workspace.runs.iterdir()) == []
+    assert workspace.run_for("gpt", KEY) == workspace.run_for("gpt", KEY) == f"gpt-{KEY[:4]}"
