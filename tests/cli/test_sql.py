@@ -110,8 +110,8 @@ def test_an_interrupt_of_a_query_ends_it_quietly(store: Path, capsys: pytest.Cap
     try:
         timer.start()
         code, out, err = ask(store, capsys, "SELECT count(*) FROM range(1000000000000) t(a) WHERE a % 7 = 3")
-        timer.join()
     finally:
+        timer.cancel()
         signal.signal(signal.SIGINT, before)
     assert (code, out) == (130, "")
     assert "Traceback" not in err
