@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from specrun.engine.workspace import Workspace
 from specrun.plan.graph import StepGraph
 from specrun.plan.predict import BYTES_PER_TOKEN, Facts
+from specrun.sources.extent import Extent, expected_sizes
 from specrun.spec.document import Spec
 
 
@@ -25,18 +26,15 @@ def gather_facts(spec: Spec, plan: StepGraph, workspace: Workspace, *, base_fold
     bytes_per_token = BYTES_PER_TOKEN.get(spec.data.tokenizer.kind, 4.0)
     data = results.get("data")
     if data is not None:
-        sizes = {name: split["bytes"] for name, split in data.values["splits"].items()}
-        return Facts(int(sizes["train"] / bytes_per_token), vocab_size, exact=False,
-                     basis=f"estimated: {bytes_per_token:g} bytes a token",
-                     evaluation_tokens=_evaluated(spec, int(sizes.get("validation", 0) / bytes_per_token)))  # fmt: skip
-    size = _source_bytes(spec, base_folder, data_root)
-    if size is None:
-        return Facts(None, vocab_size, exact=False, basis="unknown until the data has been read")
-    validation, test = getattr(spec.data.split, "validation", 0.1), getattr(spec.data.split, "test", 0.0)
-    shares = [share if isinstance(share, float) else 0.1 for share in (validation, test)]
-    return Facts(int(size * (1 - sum(shares)) / bytes_per_token), vocab_size, exact=False,
-                 basis=f"estimated from the size of the source: {bytes_per_token:g} bytes a token",
-                 evaluation_tokens=_evaluated(spec, int(size * shares[0] / bytes_per_token)))  # fmt: skip
+        sizes, origin = {name: split["bytes"] for name, split in data.values["splits"].items()}, "estimated"
+    else:
+        extents = _extents(spec, base_folder, data_root)
+        expected = expected_sizes(spec.data.split, extents, limit=spec.data.limit)
+        if expected is None:
+            return Facts(None, vocab_size, exact=False, basis="unknown until the data has been read")
+        sizes, origin = expected, "estimated from the size of the source"
+    return Facts(int(sizes["train"] / bytes_per_token), vocab_size, exact=False, basis=f"{origin}: {bytes_per_token:g} bytes a token",
+                 evaluation_tokens=_evaluated(spec, int(sizes.get("validation", 0) / bytes_per_token)))  # fmt: skip
 
 
 def _evaluated(spec: Spec, tokens: int) -> int:
@@ -52,10 +50,11 @@ def _expected_vocabulary(tokenizer: Any) -> int:
     return 257 if tokenizer.kind == "byte" else 100
 
 
-def _source_bytes(spec: Spec, base_folder: Callable[[str], Path], data_root: Path | None) -> int | None:
+def _extents(spec: Spec, base_folder: Callable[[str], Path], data_root: Path | None) -> Mapping[str, Extent]:
+    """What the source says of itself before it is read; nothing for one that cannot say."""
     source: Any = spec.data.source
-    estimate = getattr(source, "estimate_bytes", None)
-    if estimate is None:
-        return None
-    size: int | None = estimate(base=base_folder("data.source.path"), data_root=data_root)
-    return size
+    extents = getattr(source, "extents", None)
+    if extents is None:
+        return {}
+    found: Mapping[str, Extent] = extents(base=base_folder("data.source.path"), data_root=data_root)
+    return found

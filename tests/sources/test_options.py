@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from specrun.engine.fingerprints import Fingerprints
+from specrun.sources.contract import WHOLE
 from specrun.sources.existence import file_problems
 from specrun.sources.huggingface.options import Options as HuggingFace
 from specrun.sources.inputs import input_digests
@@ -107,7 +108,7 @@ def test_a_path_that_climbs_out_of_the_mirrors_is_no_hub_name() -> None:
 @pytest.mark.parametrize("options", [PythonDocs(kind="python_docs"), Synthetic(kind="synthetic")])
 def test_sources_without_files_have_no_local_inputs_but_an_estimate(tmp_path: Path, options: Any) -> None:
     assert options.local_inputs(base=tmp_path, data_root=None) == ()
-    assert options.estimate_bytes(base=tmp_path, data_root=None) > 100_000
+    assert options.extents(base=tmp_path, data_root=None)[WHOLE].size_bytes > 100_000
 
 
 def test_the_identity_of_the_documentation_names_the_python_and_digests() -> None:

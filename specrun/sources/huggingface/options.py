@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from specrun.sources.extent import Extent
 from specrun.sources.files import folder_files, located
 from specrun.spec.section import Part, Problem, option
 
@@ -61,12 +62,16 @@ class Options(Part):
         """Facts beyond options and files that decide the result: none that are known before the Hub is asked."""
         return {}
 
-    def estimate_bytes(self, *, base: Path, data_root: Path | None) -> int | None:
-        """Bytes of text, guessed from the sizes of a local folder's Parquet files for training; None for the Hub."""
-        files = [f for f in self.local_inputs(base=base, data_root=data_root) if f.suffix == ".parquet" and "train" in f.name]
+    def extents(self, *, base: Path, data_root: Path | None) -> Mapping[str, Extent]:
+        """How much text, guessed from a local folder's Parquet files, whose names tell the split; nothing for the Hub."""
+        files = [file for file in self.local_inputs(base=base, data_root=data_root) if file.suffix == ".parquet"]
         if self.config is not None:
-            files = [f for f in files if self.config in f.parts] or files
-        return sum(file.stat().st_size for file in files) * _PARQUET_RATIO or None
+            files = [file for file in files if self.config in file.parts] or files
+        sizes: dict[str, int] = {}
+        for file in files:
+            name = _split_of(file)
+            sizes[name] = sizes.get(name, 0) + file.stat().st_size * _PARQUET_RATIO
+        return {name: Extent(size, 1.0 if self.documents == "joined" else None) for name, size in sizes.items()}
 
     def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
         """A path that can be nothing, and a revision where there is none to choose."""
@@ -80,3 +85,9 @@ class Options(Part):
                 "a local folder has no revisions; its files' digest is recorded",
                 "leave revision out",
             )
+
+
+def _split_of(file: Path) -> str:
+    """The split that a file of the Hub's layouts is of: `train-00000-of-00003.parquet`, `train.parquet`, `train/0000.parquet`."""
+    name = re.sub(r"-\d+(-of-\d+.*)?$", "", file.stem)
+    return file.parent.name if name.isdigit() else name

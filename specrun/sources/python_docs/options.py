@@ -7,9 +7,12 @@ import importlib.util
 import os
 import platform
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from specrun.sources.contract import WHOLE
+from specrun.sources.extent import Extent
 from specrun.spec.section import Part, option
 
 _SKIPPED = frozenset({"test", "tests", "idlelib", "lib2to3", "site-packages", "dist-packages", "__pycache__", "turtledemo"})
@@ -46,12 +49,12 @@ class Options(Part):
             facts["library"] = hashlib.sha256(listing.encode()).hexdigest()
         return facts
 
-    def estimate_bytes(self, *, base: Path, data_root: Path | None) -> int | None:
-        """Bytes of text: about the size of the topics' file, and a tenth of the library's source."""
+    def extents(self, *, base: Path, data_root: Path | None) -> Mapping[str, Extent]:
+        """How much text: about the size of the topics' file, and a tenth of the library's source."""
         path = topics_file() if "topics" in self.include else None
         topics = path.stat().st_size if path is not None else 0
         docstrings = sum(file.stat().st_size for _, file in library_files()) // 10 if "docstrings" in self.include else 0
-        return topics + docstrings or None
+        return {WHOLE: Extent(topics + docstrings)} if topics + docstrings else {}
 
 
 def topics_file() -> Path | None:

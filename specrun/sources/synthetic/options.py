@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from specrun.sources.contract import WHOLE
+from specrun.sources.extent import Extent
 from specrun.spec.section import Part, option
 
 
@@ -29,6 +32,6 @@ class Options(Part):
         """Facts beyond options that decide the result: none."""
         return {}
 
-    def estimate_bytes(self, *, base: Path, data_root: Path | None) -> int | None:
-        """Bytes of text: every character is one."""
-        return self.characters
+    def extents(self, *, base: Path, data_root: Path | None) -> Mapping[str, Extent]:
+        """How much text: every character is one byte."""
+        return {WHOLE: Extent(self.characters, max(1.0, self.characters / self.document_characters))}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from encodings.aliases import aliases
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from specrun.sources.contract import WHOLE
+from specrun.sources.extent import Extent
 from specrun.sources.files import matches
 from specrun.spec.bounds import found
 from specrun.spec.nearest import listed, nearest
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from specrun.spec.document import Spec
 
 Pattern = str | tuple[str, ...]
+_BEGINNING_BYTES = 1 << 18
 _NOT_OF_TEXTS = frozenset({"undefined", "idna", "punycode", "unicode_escape", "raw_unicode_escape"})
 """What Python lists as text encodings, and no file is written in."""
 
@@ -65,10 +68,18 @@ class Options(Part):
         """Facts beyond options and files that decide the result: none."""
         return {}
 
-    def estimate_bytes(self, *, base: Path, data_root: Path | None) -> int | None:
-        """Bytes of text, from the files' sizes."""
-        files = self.files(base)
-        return sum(file.stat().st_size for file in files.get("train", files.get(WHOLE, ())))
+    def extents(self, *, base: Path, data_root: Path | None) -> Mapping[str, Extent]:
+        """How much text, from the files' sizes; how many lines or paragraphs, from the beginning of the first file."""
+        return {split: self._extent(files) for split, files in self.files(base).items() if files}
+
+    def _extent(self, files: tuple[Path, ...]) -> Extent:
+        size = sum(file.stat().st_size for file in files)
+        if self.documents == "files":
+            return Extent(size, len(files))
+        with files[0].open("rb") as stream:
+            beginning = stream.read(_BEGINNING_BYTES)
+        breaks = len(re.findall(rb"\n" if self.documents == "lines" else rb"\n\s*\n", beginning))
+        return Extent(size, max(1.0, size * breaks / len(beginning))) if beginning else Extent(size, 1.0)
 
     def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
         """An unknown encoding, and splits that do not go together with `data.split`."""
