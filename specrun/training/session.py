@@ -18,7 +18,7 @@ from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo
 from specrun.training.checkpoints import load_step, save_best, save_step
 from specrun.training.loop import StepStats, TrainState
-from specrun.training.meters import Meter, Stopwatch
+from specrun.training.meters import Meter, Stopwatch, result_steps
 from specrun.training.selection import Best
 
 SPLIT = "validation"
@@ -28,7 +28,7 @@ SPLIT = "validation"
 class Session:
     """One run, over any number of attempts. folder: of its checkpoints; key: of the train step; producer: its id.
 
-    metrics: of the last evaluation; logged: of the last log interval; patience: the tracker of early stopping, where there is one.
+    metrics: of the last evaluation; patience: the tracker of early stopping, where there is one.
     """
 
     state: TrainState
@@ -41,16 +41,18 @@ class Session:
     best: Best
     patience: Best | None = None
     metrics: dict[str, float] = field(default_factory=dict)
-    logged: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     last: CheckpointInfo | None = None
-    _meter: Meter = field(default_factory=Meter)
+    _meter: Meter = field(init=False)
     _watch: Stopwatch = field(default_factory=Stopwatch)
     _evaluated_step: int = 0
     _clock: Callable[[], float] = time.perf_counter
     _began: float = field(default_factory=time.perf_counter)
     _saved_at: float = field(default_factory=time.perf_counter)
     _earlier_seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._meter = Meter(newest=result_steps(self.schedule.total_steps))
 
     @property
     def stopped_early(self) -> bool:
@@ -71,7 +73,15 @@ class Session:
     @property
     def tokens_per_second(self) -> float:
         """Tokens trained on a second, over all attempts, evaluations and checkpoints left out."""
-        return self.state.step * self.schedule.tokens_per_step / self._watch.total if self._watch.total else 0.0
+        return self._rates(self._watch.total / self.state.step)["throughput/tokens_per_second"]
+
+    @property
+    def result(self) -> dict[str, float]:
+        """The figures of the run once it has ended: of its last steps, of all its time, and of the last evaluation.
+
+        How often it logged changes none of them.
+        """
+        return {**self._meter.result(), **self._rates(self._watch.total / self.state.step), **self.metrics}
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint of the same key, if there is one, or from before the best weights where these are lost."""
@@ -79,8 +89,8 @@ class Session:
         if info is None:
             return
         facts = load_step(info, self.state)
-        self.metrics, self.logged = dict(facts["metrics"]), dict(facts["logged"])
-        self._meter = Meter.from_json(facts["meter"])
+        self.metrics = dict(facts["metrics"])
+        self._meter = Meter.from_json(facts["meter"], newest=self._meter.newest)
         self._watch, self._earlier_seconds = Stopwatch(facts["step_seconds"]), facts["seconds"]
         self._evaluated_step, self.last = facts["evaluated_step"], info
         self.best.restore(facts["best"])
@@ -139,14 +149,8 @@ class Session:
 
     def _log(self) -> None:
         figures = self._meter.take(self.state.device)
-        seconds = self._watch.take()
-        rates = {
-            "throughput/tokens_per_second": self.schedule.tokens_per_step / seconds,
-            "throughput/samples_per_second": self.schedule.batch_size / seconds,
-            "throughput/step_seconds": seconds,
-        }
-        self.logged = figures | rates
-        self._record(self.logged)
+        rates = self._rates(self._watch.take())
+        self._record(figures | rates)
         values = {
             "loss": figures["train/loss"],
             "learning_rate": figures["train/learning_rate"],
@@ -155,6 +159,14 @@ class Session:
         if self.best.value is not None and self.best.step is not None:
             values |= {"best": self.best.value, "best_step": float(self.best.step)}
         self.emit(Progress(self.producer, self.state.step, self.schedule.total_steps, "step", values))
+
+    def _rates(self, step_seconds: float) -> dict[str, float]:
+        """Throughput at so many seconds an optimizer step."""
+        return {
+            "throughput/tokens_per_second": self.schedule.tokens_per_step / step_seconds,
+            "throughput/samples_per_second": self.schedule.batch_size / step_seconds,
+            "throughput/step_seconds": step_seconds,
+        }
 
     def _record(self, values: dict[str, float]) -> None:
         step = self.state.step
@@ -182,7 +194,6 @@ class Session:
         return {
             "meter": self._meter.to_json(),
             "metrics": self.metrics,
-            "logged": self.logged,
             "evaluated_step": self._evaluated_step,
             "best": self.best.to_json(),
             "patience": self.patience.to_json() if self.patience is not None else None,

@@ -200,7 +200,7 @@ def test_modules_in_the_current_folder_are_not_imported(spec_file, store, tmp_pa
     assert apply(spec_file, store=store, sets=["report.title=Z"]).exit_code == 0
 
 
-def test_a_gate_on_a_training_metric_is_judged_by_the_last_logged_figure(spec_file, tmp_path):
+def test_a_gate_may_name_a_training_metric(spec_file, tmp_path):
     outcome = apply(spec_file, store=tmp_path / "store", sets=["expect=['train/loss < 100', 'throughput/tokens_per_second > 0']"])
     assert outcome.exit_code == 0
     assert outcome.runs[0].metrics["train/loss"] > 0

@@ -119,6 +119,26 @@ def test_stopping_and_going_on_changes_no_bit(straight: tuple[Path, Listener, An
     assert resumed == [sum(stops[: i + 1]) for i in range(len(stops))]
 
 
+@pytest.mark.parametrize("every", [1, 7, 100])
+def test_how_often_is_logged_changes_no_result(straight: tuple[Path, Listener, Any], tmp_path: Path, every: int) -> None:
+    _, _, output = straight
+    settings = spec(model={"dropout": 0.1}, log_every=q(f"{every} steps"))
+    with pytest.raises(InterruptedRun):
+        run(context(tmp_path / "run", Listener(), stop=stop_after(23)), settings, parents(tmp_path))
+    other = run(context(tmp_path / "run", Listener()), settings, parents(tmp_path / "again"))
+    names = [name for name in output.values["metrics"] if not name.startswith("throughput/")]
+    assert {name: other.values["metrics"][name] for name in names} == {name: output.values["metrics"][name] for name in names}
+    assert set(other.values["metrics"]) == set(output.values["metrics"])
+    assert output.values["metrics"]["throughput/tokens_per_second"] == output.values["tokens_per_second"]
+
+
+def test_the_training_loss_of_a_result_is_the_mean_of_the_last_steps(tmp_path: Path) -> None:
+    listener = Listener()
+    output = run(context(tmp_path / "run", listener), spec(log_every=q("1 steps")), parents(tmp_path))
+    last_two = [listener.metric("train/loss")[step] for step in (23, 24)]
+    assert output.values["metrics"]["train/loss"] == pytest.approx(sum(last_two) / 2, rel=1e-12)
+
+
 def test_a_resumed_attempt_emits_nothing_of_the_steps_before(tmp_path: Path) -> None:
     data, first, second = parents(tmp_path), Listener(), Listener()
     with pytest.raises(InterruptedRun):

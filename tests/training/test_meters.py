@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from specrun.errors import SpecrunError
 from specrun.runtime.device import Device
 from specrun.training.loop import StepStats
-from specrun.training.meters import Meter, Stopwatch
+from specrun.training.meters import Meter, Stopwatch, result_steps
 
 floats = st.floats(-1e3, 1e3, width=32)
 
@@ -45,11 +45,38 @@ def test_an_interval_cut_by_a_checkpoint_has_the_same_mean_to_the_bit(losses: li
     for loss in losses[:cut]:
         first.add(stats(loss))
     first.read(place)
-    second = Meter.from_json(json.loads(json.dumps(first.to_json())))
+    second = Meter.from_json(json.loads(json.dumps(first.to_json())), newest=first.newest)
     for loss in losses[cut:]:
         second.add(stats(loss))
     second.learning_rate = straight.learning_rate
     assert second.take(place) == straight.take(place)
+
+
+@given(
+    losses=st.lists(floats, min_size=1, max_size=40), newest=st.integers(1, 50), logs=st.sets(st.integers(1, 40)), cut=st.integers(0, 40)
+)
+def test_the_result_is_the_mean_of_the_newest_steps_however_often_is_logged_or_saved(
+    losses: list[float], newest: int, logs: set[int], cut: int
+) -> None:
+    meter, place = Meter(newest=newest), device()
+    for number, loss in enumerate(losses, start=1):
+        meter.add(stats(loss, norm=3 * loss))
+        if number in logs:
+            meter.take(place)
+        if number == cut:
+            meter.read(place)
+            meter = Meter.from_json(json.loads(json.dumps(meter.to_json())), newest=newest)
+    meter.read(place)
+    tail = losses[-newest:]
+    assert meter.result() == {
+        "train/loss": math.fsum(tail) / len(tail), "train/learning_rate": 0.1,
+        "train/gradient_norm": math.fsum(stats(3 * loss).loss.item() for loss in tail) / len(tail),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("total", "steps"), [(1, 1), (20, 1), (21, 2), (2000, 100), (10**6, 1000)])
+def test_a_result_is_of_the_last_twentieth_of_the_steps_at_most_a_thousand(total: int, steps: int) -> None:
+    assert result_steps(total) == steps
 
 
 @pytest.mark.parametrize(

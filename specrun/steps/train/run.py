@@ -139,7 +139,7 @@ def outcome(context: StepContext, session: Session) -> StepOutput:
         "peak_memory_bytes": state.device.peak_memory_bytes,
         "stopped_early": session.stopped_early,
         "stop_reason": reason,
-        "metrics": {**session.logged, **session.metrics},
+        "metrics": session.result,
         "samples_per_epoch": schedule.samples_per_epoch,
     }
     artifacts = {f"{paths['last']}/model.safetensors": "last_model", f"{paths['best']}/model.safetensors": "best_model"}

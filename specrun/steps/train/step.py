@@ -6,7 +6,7 @@ from specrun.plan.step import Read, StepKind
 
 STEP = StepKind(
     kind="train",
-    version=1,
+    version=2,
     runner="specrun.steps.train.run:run",
     reads=(Read("task"), Read("data.sequence_length"), Read("model"), Read("schedule")),
     needs=("tokenizer", "tokens"),
