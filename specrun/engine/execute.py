@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from specrun.engine.listener import Listener
 from specrun.engine.locks import hold
@@ -19,7 +20,7 @@ from specrun.engine.run import execute_run
 from specrun.engine.shared import SharedStepEnded, run_shared
 from specrun.engine.smoke import sole_use
 from specrun.engine.unstarted import record_unstarted
-from specrun.errors import InterruptedRun, SpecrunError
+from specrun.errors import InterruptedRun, SpecrunError, StoreError
 from specrun.events import Alert, Emit
 from specrun.plan.step import StepResult
 from specrun.records.atomic import storage_failure
@@ -40,8 +41,16 @@ def execute(prepared: Plan, *, show: Emit) -> Outcome:
         raise InterruptedRun(
             f"stopped by signal {stop.number}", signal_number=stop.number, hint="apply again goes on from what was finished"
         ) from None
-    except OSError as error:
-        raise storage_failure(prepared.workspace.store, error) from error
+    except (OSError, StoreError) as error:
+        store = prepared.workspace.store
+        if not store.exists() and isinstance(error if isinstance(error, OSError) else error.__cause__, FileNotFoundError):
+            raise _removed(store) from error
+        raise error if isinstance(error, StoreError) else storage_failure(store, error) from error
+
+
+def _removed(store: Path) -> StoreError:
+    return StoreError(f"{store} was removed while it was worked in, with all that this apply had trained", code="store-removed",
+                      hint="apply again begins anew")  # fmt: skip
 
 
 def _execute(prepared: Plan, held: ExitStack, signals: StopSignals, show: Emit) -> Outcome:
@@ -55,7 +64,7 @@ def _execute(prepared: Plan, held: ExitStack, signals: StopSignals, show: Emit) 
         # Another apply may have finished some of it between the plan and the lock.
         prepared = refresh(prepared)
     tally: list[StepOutcome] = []
-    began = time.time()
+    began = time.monotonic()
     try:
         prepared, shared, taken = run_shared(prepared, show=show, tally=tally)
         if works:

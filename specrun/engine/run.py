@@ -35,7 +35,7 @@ class _Work:
     tally: list[StepOutcome]
     results: dict[str, StepResult]
     own: list[StepResult] = field(default_factory=list)
-    started: float = field(default_factory=time.time)
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -100,7 +100,7 @@ def _do(work: _Work, session: RunSession, decision: Decision) -> None:
     verb = "continued" if decision.action == "resume" else "started"
     session.emit(Message(f"{step.id}: {verb} ({decision.reason})"))
     session.record_step(decision, {})
-    started = time.time()
+    started = time.monotonic()
     codes = AlertCodes(session.emit, step.kind)
     context = make_context(
         work.prepared, step, session.folder, emit=codes.emit, stop_requested=work.signals.requested, run_id=session.run_id
@@ -191,7 +191,7 @@ def _outcome(work: _Work, decisions: Sequence[Decision], *, seed: int, run_id: s
         gates=() if error else judge(work.prepared.loaded.spec.expect, work.metrics),
         report=next((path for role, path in artifacts.items() if role.startswith("report")), None),
         cached=cached,
-        seconds=0.0 if cached else time.time() - work.started,
+        seconds=0.0 if cached else time.monotonic() - work.started,
         predicted_seconds=sum(predicted) if predicted else None,
         error=error,
     )

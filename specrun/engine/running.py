@@ -88,7 +88,10 @@ class AlertCodes:
 def seal(
     step: Step, folder: Path, output: StepOutput, *, store: Path, started: float, finished_at: str, run_id: str | None, codes: AlertCodes
 ) -> StepResult:
-    """Make the result of a finished step: hash and size of everything it names. folder: absolute, where it lies for good."""
+    """Make the result of a finished step: hash and size of everything it names. folder: absolute, where it lies for good.
+
+    started: by the monotonic clock; a wall clock that is set back would make a step take less than no time.
+    """
     artifacts = {}
     for name, role in sorted(output.artifacts.items()):
         path = folder / name
@@ -100,7 +103,7 @@ def seal(
         folder=str(folder.relative_to(store)),
         values={**output.values, "status": output.status},
         artifacts=artifacts,
-        seconds=time.time() - started,
+        seconds=time.monotonic() - started,
         finished_at=finished_at,
         run_id=run_id,
         warnings=tuple(process_mask().text(warning) for warning in output.warnings),

@@ -47,7 +47,7 @@ class RunSession:
         self._show = show
         self._shared = shared
         self._data_ready = data_ready
-        self._started = time.time()
+        self._started = time.monotonic()
         self._mask = process_mask()
 
     def __enter__(self) -> RunSession:
@@ -105,7 +105,7 @@ class RunSession:
             "status": status,
             "reason": reason,
             "finished_at": utc_now(),
-            "duration_s": time.time() - self._started if seconds is None else seconds,
+            "duration_s": time.monotonic() - self._started if seconds is None else seconds,
             "metrics": dict(metrics),
             "gates": [{"expression": g.expression, "passed": g.passed, "value": g.value} for g in gates],
             **self._asked_since(),

@@ -73,7 +73,7 @@ def _run_one(prepared: Plan, kind: StepKind, decision: Decision, shared: dict[st
         found = workspace.result(kind.kind, step.key)
         if found is not None and not found.values.get("fallback_used"):
             return found, replace(decision, action="cached", reason="another apply has just finished it")
-        started = time.time()
+        started = time.monotonic()
         folder = workspace.new_shared_folder(step)
         try:
             inputs = {need: StepInput(workspace.store / shared[need].folder, shared[need]) for need in kind.needs}

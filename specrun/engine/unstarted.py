@@ -17,7 +17,7 @@ from specrun.plan.step import Decision
 
 
 def record_unstarted(ended: SharedStepEnded, *, show: Emit, began: float) -> tuple[Run, ...]:
-    """Write a run a seed that would have trained, with what ended it. began: when the apply did, seconds since 1970.
+    """Write a run a seed that would have trained, with what ended it. began: when the apply did, by the monotonic clock.
 
     Raises the failure itself where no run was to be trained, or where the store takes no record either.
     """
@@ -60,7 +60,7 @@ def _record(ended: SharedStepEnded, error: SpecrunError, *, seed: int, decisions
         gates=(),
         report=None,
         cached=False,
-        seconds=time.time() - began,
+        seconds=time.monotonic() - began,
         predicted_seconds=None,
         error=error,
     )

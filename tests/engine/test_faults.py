@@ -121,3 +121,40 @@ def test_an_interrupt_while_the_report_is_written_leaves_the_run_completed_and_t
     assert [step.id for step in again.steps if step.action != "cached"] == ["report"]
     assert again.runs[0].run_id == outcome.runs[0].run_id
     assert again.runs[0].report
+
+
+def test_a_clock_that_is_set_back_makes_nothing_take_less_than_no_time(spec_file, tmp_path, monkeypatch):
+    import time
+
+    from specrun.records.queries import open_records
+
+    real, calls = time.time, iter(range(10**9))
+    with monkeypatch.context() as patched:
+        patched.setattr(time, "time", lambda: real() - 60 * next(calls))
+        outcome = apply(spec_file, store=tmp_path / "store")
+    assert outcome.exit_code == 0
+    assert outcome.runs[0].seconds >= 0
+    assert all(step.seconds >= 0 for step in outcome.steps)
+    with open_records(tmp_path / "store") as records:
+        (run,) = records.runs()
+        assert (run.status, run.duration_s >= 0) == ("completed", True)
+    plan = compile_plan(spec_file, store=tmp_path / "store", sets=["schedule.optimizer.learning_rate=2e-2"])
+    assert all((d.predicted.seconds or 0) >= 0 for d in plan.decisions)
+
+
+def test_a_store_that_is_removed_while_it_is_worked_in_is_named_as_such(spec_file, tmp_path, monkeypatch):
+    import shutil
+
+    from specrun.training.session import Session
+
+    real = Session.evaluate
+
+    def removed_meanwhile(self):
+        shutil.rmtree(tmp_path / "store")
+        real(self)
+
+    monkeypatch.setattr(Session, "evaluate", removed_meanwhile)
+    with pytest.raises(StoreError, match="store-removed") as caught:
+        apply(spec_file, store=tmp_path / "store")
+    assert str(tmp_path / "store") in caught.value.message
+    assert not (tmp_path / "store").exists()
