@@ -2,7 +2,7 @@
 
 The terms are closed forms of the spec. On a processor they are held against the peak of the whole process: torch's own weight and
 what the C library keeps of freed memory are measured constants (Linux, glibc, torch 2.13; docs/benchmarks.md says how well they
-fit). On a CUDA device they are held against what tensors take.
+fit). Of a CUDA device only tensors count; nothing has been measured there yet.
 """
 
 from __future__ import annotations
