@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -33,13 +35,16 @@ def remove_run(store: Path, run_id: str) -> None:
     folder = safe_join(store, "runs", run_id)
     if is_alive(store, run_id):
         raise StoreError(f"{run_id} is running", code="run-is-alive", hint="stop its process first")
-    leaving = safe_join(store, "runs", f".removing-{run_id}")
+    leaving = safe_join(store, "runs", f".removing-{run_id}-{uuid.uuid4().hex}")
     try:
         # Out of sight at once, so that no reader sees half a run.
         folder.rename(leaving)
-        shutil.rmtree(leaving)
+        with contextlib.suppress(FileNotFoundError):  # another process that removes a run clears this one away too
+            shutil.rmtree(leaving)
     except OSError as error:
         raise storage_failure(folder, error) from error
+    for half_removed in (store / "runs").glob(".removing-*"):
+        shutil.rmtree(half_removed, ignore_errors=True)
     for marker in (store / "active").glob("*"):
         if marker.name.partition("~")[0] == run_id:
             marker.unlink(missing_ok=True)

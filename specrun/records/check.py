@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from specrun.errors import StoreError
 from specrun.records import store as duck
+from specrun.records.agreement import disagreements
 from specrun.records.documents import is_sealed
 from specrun.records.fields import FINAL_FIELDS, RUN_FIELDS, unsound
 from specrun.records.ingest import Positions, read_positions
@@ -18,6 +19,9 @@ from specrun.records.run_files import ending, is_alive, read_final, read_run, ru
 from specrun.records.snapshots import Listing, current, list_runs, no_store
 
 __all__ = ["Finding", "check"]
+
+_REBUILD = "run `specrun store rebuild`; no record is lost"
+_RESTORE = "restore it from a copy; `specrun store rebuild` goes on without its records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,36 +41,64 @@ def check(store: Path) -> list[Finding]:
     if not store.is_dir():
         raise no_store(store)
     listing = list_runs(store)
-    findings = list(_leftovers(store))
-    positions = _snapshot_positions(store, listing, findings)
-    for run_id in sorted(listing.runs):
-        findings.extend(_check_run(store, run_id, listing, positions))
+    findings = [*_leftovers(store), *_strays(store)]
+    with duck.connect(store) as connection:
+        positions = _snapshot_positions(connection, store, listing, findings)
+        sound = set()
+        for run_id in sorted(listing.runs):
+            found = list(_check_run(store, run_id, listing, positions))
+            findings += found
+            if positions is not None and not found and not _is_pending(run_id, listing):
+                sound.add(run_id)
+        findings += _check_agreement(connection, store, sound)
     return findings
 
 
-def _snapshot_positions(store: Path, listing: Listing, findings: list[Finding]) -> Positions | None:
+def _snapshot_positions(connection: duck.Connection, store: Path, listing: Listing, findings: list[Finding]) -> Positions | None:
     snapshot = current(store)
-    remedy = "run `specrun store rebuild`; no record is lost"
     if snapshot is None:
         if listing.runs:
-            findings.append(Finding("info", "snapshot-missing", str(store / "CURRENT"), "there is no snapshot yet", remedy))
+            findings.append(Finding("info", "snapshot-missing", str(store / "CURRENT"), "there is no snapshot yet", _REBUILD))
         return None
-    with duck.connect() as connection:
-        if not duck.open_snapshot(connection, snapshot):
-            findings.append(Finding("error", "snapshot-damaged", str(snapshot), "the snapshot does not open", remedy))
-            return None
-        known = {run_id for (run_id,) in connection.execute("SELECT run_id FROM snapshot.runs").fetchall()}
-        return read_positions(connection, "snapshot", known)
+    if not duck.open_snapshot(connection, snapshot):
+        findings.append(Finding("error", "snapshot-damaged", str(snapshot), "the snapshot does not open", _REBUILD))
+        return None
+    known = {run_id for (run_id,) in connection.execute("SELECT run_id FROM snapshot.runs").fetchall()}
+    return read_positions(connection, "snapshot", known)
+
+
+def _is_pending(run_id: str, listing: Listing) -> bool:
+    return run_id in listing.active or run_id in listing.marked
 
 
 def _leftovers(store: Path) -> Iterator[Finding]:
     for pattern, what in (
         (".store-*", "an unfinished snapshot"),
+        (".spill-*", "the overflow of a query"),
         (".*.part", "an unfinished file"),
+        ("active/.*.part", "an unfinished file"),
+        ("runs/*/.*.part", "an unfinished file"),
         ("runs/.removing-*", "a run half removed"),
     ):
         for path in sorted(store.glob(pattern)):
             yield Finding("info", "leftover", str(path), f"{what} of a process that was killed", "delete it when no specrun is running")
+
+
+def _strays(store: Path) -> Iterator[Finding]:
+    for path in sorted((store / "runs").glob("*")):
+        if not path.name.startswith(".") and (path.is_symlink() or not path.is_dir()):
+            yield Finding("info", "not-a-run", str(path), "it is no folder, so it is no run", "move it elsewhere")
+
+
+def _check_agreement(connection: duck.Connection, store: Path, run_ids: Set[str]) -> Iterator[Finding]:
+    different = list(disagreements(connection, store, run_ids))
+    # A run that went on while its records were read has every right to differ.
+    now = list_runs(store)
+    for run_id, table, had, wanted in different:
+        if run_id in now.runs and not _is_pending(run_id, now):
+            counts = f"{had:,} rows for {wanted:,}" if had != wanted else f"its {had:,} rows have other content"
+            what = f"its table {table} is not what the run's journals give: {counts}"
+            yield Finding("error", "snapshot-differs", str(run_folder(store, run_id)), f"the snapshot is wrong: {what}", _REBUILD)
 
 
 def _check_run(store: Path, run_id: str, listing: Listing, positions: Positions | None) -> Iterator[Finding]:
@@ -76,11 +108,12 @@ def _check_run(store: Path, run_id: str, listing: Listing, positions: Positions 
     alive = run_id in listing.active and is_alive(store, run_id)
     if run_id in listing.active and not alive and ending(folder) is None:
         yield Finding("warning", "run-crashed", str(folder), "its process ended without saying so", "apply its spec again to resume it")
-    pending = alive or run_id in listing.active or run_id in listing.marked
     for journal in journals:
         yield from _check_journal(journal, alive=alive)
-        if positions is not None and not pending:
+    if positions is not None and not alive and not _is_pending(run_id, listing):
+        for journal in journals:
             yield from _check_position(journal, run_id, positions)
+        yield from _missing_journals(folder, journals, positions)
 
 
 def _check_documents(folder: Path, journals: Sequence[JournalFile]) -> Iterator[Finding]:
@@ -119,11 +152,14 @@ def _check_journal(journal: JournalFile, *, alive: bool) -> Iterator[Finding]:
 
 def _check_position(journal: JournalFile, run_id: str, positions: Positions) -> Iterator[Finding]:
     position = positions.get((run_id, journal.path.name))
-    remedy = "run `specrun store rebuild`"
     whole = max((record.end for record in read_journal(journal.path, position.read_bytes if position else 0)), default=0)
     if position is None or whole:
-        yield Finding("warning", "snapshot-behind", str(journal.path), "the snapshot lacks records of this journal", remedy)
+        yield Finding("warning", "snapshot-behind", str(journal.path), "the snapshot lacks records of this journal", _REBUILD)
     elif journal.path.stat().st_size < position.read_bytes:
-        yield Finding(
-            "error", "journal-shrunk", str(journal.path), "it is shorter than when it was read", "restore it from a copy, then " + remedy
-        )
+        yield Finding("error", "journal-shrunk", str(journal.path), "it is shorter than when it was read", _RESTORE)
+
+
+def _missing_journals(folder: Path, journals: Sequence[JournalFile], positions: Positions) -> Iterator[Finding]:
+    there = {journal.path.name for journal in journals}
+    for file in sorted(file for run_id, file in positions if run_id == folder.name and file not in there):
+        yield Finding("error", "journal-missing", str(folder / file), "the snapshot has its records, and the file is gone", _RESTORE)

@@ -33,7 +33,7 @@ def open_view(store: Path, *, merge_first: bool = True) -> Iterator[duck.Connect
     check_place(store)
     if not store.is_dir():
         raise no_store(store)
-    with duck.connect() as connection:
+    with duck.connect(store) as connection:
         snapshot, listing, news = _attach_current(connection, store)
         if merge_first and _merge_is_worth_it(snapshot, news) and duck.merge(store):
             # The merge has just read what there was when this reader was asked: nothing is to be laid over it.

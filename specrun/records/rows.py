@@ -48,7 +48,7 @@ class Caution:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One value of one metric. seconds: since the attempt that recorded it began."""
+    """One value of one metric. step: optimizer step; epoch: passes over the training split so far; tokens: trained on so far."""
 
     step: int
     value: float

@@ -22,7 +22,8 @@ _SCRATCH = ".store-"
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the store's folders say. runs: every id; active: those with a process's marker; markers: files that a merge may remove."""
+    """What the store's folders say. runs: every id, of a folder and no link; active: those with a process's marker;
+    markers: files that a merge may remove."""
 
     runs: frozenset[str]
     active: frozenset[str]
@@ -49,7 +50,7 @@ def list_runs(store: Path) -> Listing:
             markers.append(name)
         else:
             active.add(name)
-    runs = frozenset(name for name in _names(store / "runs") if not name.startswith("."))
+    runs = frozenset(name for name in _names(store / "runs", folders=True) if not name.startswith("."))
     return Listing(runs, frozenset(active), tuple(sorted(markers)))
 
 
@@ -127,9 +128,10 @@ def merge_lock(store: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _names(folder: Path) -> list[str]:
+def _names(folder: Path, *, folders: bool = False) -> list[str]:
     try:
-        return [entry.name for entry in os.scandir(folder)]
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if not folders or entry.is_dir(follow_symlinks=False)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +63,8 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     # A query's names mean tables, never variables of the calling program.
     "python_enable_replacements": "false",
     "threads": "1",
+    # A training may need the rest.
+    "memory_limit": "50%",
 }
 
 
@@ -75,7 +78,7 @@ def merge(store: Path) -> bool:
             return False
         listing = list_runs(store)
         base = current(store)
-        with connect() as connection:
+        with connect(store) as connection:
             if base is not None and open_snapshot(connection, base):
                 news = find_news(connection, store, listing)
                 connection.execute("DETACH snapshot")
@@ -131,9 +134,10 @@ def open_snapshot(connection: Connection, snapshot: Path) -> bool:
 
 
 @contextlib.contextmanager
-def connect() -> Iterator[Connection]:
-    """An in-memory database that installs and loads no extension of its own accord."""
-    connection = duckdb.connect(":memory:", config=_SETTINGS)
+def connect(store: Path) -> Iterator[Connection]:
+    """An in-memory database that installs and loads no extension of its own accord; what overflows memory goes into the store."""
+    overflow = store.absolute() / f".spill-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    connection = duckdb.connect(":memory:", config={**_SETTINGS, "temp_directory": str(overflow)})
     try:
         with contextlib.suppress(duckdb.Error):  # a build without time zones has UTC alone
             connection.execute("SET TimeZone = 'UTC'")
@@ -149,7 +153,8 @@ def connect() -> Iterator[Connection]:
 
 def attach(connection: Connection, path: Path, options: str) -> None:
     """Open a file as the database `snapshot`, for as long as the connection lives."""
-    quoted = str(path).replace("'", "''")
+    # A relative path may begin as the name of an extension does, with a colon.
+    quoted = str(path.absolute()).replace("'", "''")
     connection.execute(f"ATTACH '{quoted}' AS snapshot ({options})")
 
 
@@ -171,7 +176,7 @@ def statement_kinds(query: str) -> list[str]:
 
 def _make_anew(store: Path, listing: Listing) -> None:
     try:
-        with connect() as connection:
+        with connect(store) as connection:
             _make(connection, store, listing, None)
     except duckdb.Error as error:
         raise _refusal(store, error) from error

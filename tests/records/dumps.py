@@ -14,7 +14,7 @@ def snapshot_dump(store: Path) -> dict[str, list[str]]:
     """The rows of each table of the current generation."""
     snapshot = current(store)
     assert snapshot is not None
-    with connect() as connection:
+    with connect(store) as connection:
         assert open_snapshot(connection, snapshot)
         tables = {table: connection.execute(f"SELECT * FROM snapshot.{table}").fetchall() for table in ALL_TABLES}
     return {table: sorted(map(repr, rows)) for table, rows in tables.items()}

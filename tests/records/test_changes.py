@@ -107,6 +107,15 @@ def test_a_living_run_is_not_removed(store: Path, new_run: NewRun) -> None:
     assert run.folder.is_dir()
 
 
+def test_what_a_killed_removal_left_hinders_no_removal_and_goes_with_it(store: Path, new_run: NewRun) -> None:
+    new_run("r").end()
+    left = store / "runs" / ".removing-r"
+    left.mkdir()
+    (left / "file").touch()
+    remove_run(store, "r")
+    assert list((store / "runs").iterdir()) == []
+
+
 def test_no_link_is_followed(store: Path, new_run: NewRun, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -18,7 +18,7 @@ from specrun.records.check import check
 from specrun.records.queries import open_records
 from specrun.records.run_files import mark_active
 from specrun.records.snapshots import current
-from specrun.records.store import merge, rebuild
+from specrun.records.store import attach, connect, merge, rebuild
 
 NewRun = Callable[..., Any]
 
@@ -117,9 +117,50 @@ def test_a_crashed_run_is_named_with_what_to_do(healthy: Path) -> None:
 
 
 def test_leftovers_of_killed_processes_are_named(healthy: Path) -> None:
-    for name in (".store-1.duckdb", ".CURRENT.x.part", "runs/.removing-x"):
+    names = (".store-1.duckdb", ".spill-7-ab", ".CURRENT.x.part", "active/.r.x.part", "runs/r/.final.json.x.part", "runs/.removing-x")
+    for name in names:
         (healthy / name).write_bytes(b"")
-    assert codes(healthy) == ["leftover"] * 3
+    assert codes(healthy) == ["leftover"] * len(names)
+
+
+def test_what_is_no_folder_is_no_run(healthy: Path, tmp_path: Path) -> None:
+    (healthy / "runs" / "notes.txt").write_text("x", encoding="utf-8")
+    (healthy / "runs" / "linked").symlink_to(tmp_path)
+    assert codes(healthy) == ["not-a-run"] * 2
+    with open_records(healthy) as records:
+        assert {run.run_id for run in records.runs()} == {"r", "living"}
+
+
+@pytest.mark.parametrize(
+    ("table", "change"),
+    [
+        ("metrics", "UPDATE metrics SET value = 1.0000001 WHERE run_id = 'r' AND step = 7"),
+        ("metrics", "DELETE FROM metrics WHERE run_id = 'r' AND step = 7"),
+        ("run_summary", "UPDATE run_summary SET final = 0.5 WHERE run_id = 'r'"),
+        ("runs", "UPDATE runs SET name = 'other' WHERE run_id = 'r'"),
+        ("alerts", "INSERT INTO alerts BY NAME SELECT 'r' AS run_id, 'invented' AS code"),
+    ],
+)
+def test_a_snapshot_that_says_other_than_the_journals_is_found_and_rebuilt(healthy: Path, table: str, change: str) -> None:
+    snapshot = current(healthy)
+    assert snapshot is not None
+    with connect(healthy) as connection:
+        attach(connection, snapshot, "READ_WRITE")
+        connection.execute(f"USE snapshot; {change}; CHECKPOINT; USE memory; DETACH snapshot")
+    [finding] = check(healthy)
+    assert (finding.code, finding.level) == ("snapshot-differs", "error")
+    assert (
+        f"its table {change.replace('DELETE FROM', 'INTO').replace('UPDATE', 'INTO').partition('INTO ')[2].split()[0]} " in finding.message
+    )
+    rebuild(healthy)
+    assert codes(healthy) == []
+
+
+def test_a_journal_that_is_gone_is_found(healthy: Path) -> None:
+    path = one_journal(healthy / "runs" / "r")
+    path.rename(healthy / path.name)
+    [finding] = check(healthy)
+    assert (finding.code, finding.place) == ("journal-missing", str(path))
 
 
 def test_no_store_is_an_error(tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_what_happens_during_a_merge_is_news_to_the_next(store: Path, new_run: N
 def news_of(store: Path) -> tuple[set[str], set[str], int]:
     snapshot = current(store)
     assert snapshot is not None
-    with connect() as connection:
+    with connect(store) as connection:
         assert open_snapshot(connection, snapshot)
         news = find_news(connection, store, list_runs(store))
     return set(news.touched), set(news.gone), news.unread_bytes

@@ -24,12 +24,13 @@ from specrun.records.run_files import mark_active
 from specrun.records.snapshots import current, generation_of, merge_lock
 from specrun.records.store import merge, rebuild
 
+from .conftest import RunWriter
 from .dumps import snapshot_dump, view_dump
 
 
 def is_usable(store: Path) -> bool:
     snapshot = current(store)
-    with duck.connect() as connection:
+    with duck.connect(store) as connection:
         return snapshot is not None and duck.open_snapshot(connection, snapshot)
 
 
@@ -92,6 +93,26 @@ def test_a_removed_run_leaves_the_snapshot(store: Path, new_run: NewRun) -> None
         assert [run.run_id for run in records.runs()] == ["keep"]
     merge(store)
     assert all("gone" not in row for rows in snapshot_dump(store).values() for row in rows)
+
+
+def test_a_store_may_have_a_name_with_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    RunWriter(Path("exp:1"), "r").begin().log(1, train_loss=1.0).end()
+    with open_records("exp:1") as records:
+        assert len(records.runs()) == 1
+    assert current(Path("exp:1")) is not None
+
+
+def test_what_overflows_memory_goes_into_the_store_and_is_gone_after(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.rglob("*"))
+    with duck.connect(store) as connection:
+        connection.execute("SET memory_limit = '20MB'")
+        connection.execute("CREATE TABLE much AS SELECT md5(i::VARCHAR) AS text FROM range(1_000_000) AS t(i)")
+        made = set(tmp_path.rglob("*")) - before
+        assert made
+        assert {path.relative_to(store).parts[0].startswith(".spill-") for path in made} == {True}
+    assert set(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("same_file", [False, True])
