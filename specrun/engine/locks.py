@@ -1,4 +1,7 @@
-"""Locks on step keys, held by a process and released by the kernel when it dies: no stale lock can be left behind."""
+"""Locks on step keys, held by a process and released by the kernel when it dies: no stale lock can be left behind.
+
+A lock's file may be removed by whoever holds it. What was locked is therefore compared with what is there.
+"""
 
 from __future__ import annotations
 
@@ -43,26 +46,47 @@ def wait_for(path: Path, *, on_wait: Callable[[str], None]) -> Iterator[None]:
         os.close(descriptor)
 
 
-def is_free(path: Path) -> bool:
-    """Whether nobody holds the lock at this moment."""
-    descriptor = _try(path)
-    if descriptor is None:
-        return False
-    os.close(descriptor)
-    return True
+@contextmanager
+def removing(path: Path) -> Iterator[bool]:
+    """Hold a lock that nobody else does, and remove its file at the end; yields False where somebody does, or there is none."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        mine = _locked(descriptor, path)
+        yield bool(mine)
+        if mine:
+            path.unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
 
 
 def _try(path: Path) -> int | None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        mine = _locked(descriptor, path)
+        if mine:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "since": time.strftime("%H:%M:%S")}).encode(), 0)
+            return descriptor
+        os.close(descriptor)
+        if mine is None:
+            return None
+
+
+def _locked(descriptor: int, path: Path) -> bool | None:
+    """Lock an open file: True when it is the one at its path, False when that was removed meanwhile, None when it is held."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(descriptor)
         return None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "since": time.strftime("%H:%M:%S")}).encode(), 0)
-    return descriptor
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _holder(path: Path) -> str:

@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from specrun.engine.locks import hold, is_free
+from specrun.engine.locks import hold, removing
+from specrun.plan.resolve import count_steps
 from specrun.records.place import SMOKE_FOLDER, check_place
 from specrun.spec.assembly import Layer
 from specrun.spec.document import Spec
+from specrun.spec.units import Quantity
 
 _DOCUMENTS = 200
+_STEPS = 2
 
 
 def smoke_store(store: Path) -> Path:
@@ -32,26 +35,47 @@ def sole_use(smoke: Path) -> Iterator[None]:
     lock = smoke.with_name(f"{smoke.name}.lock")
     with hold(lock, what="the smoke run"):
         for other in smoke.parent.glob("*.lock"):
-            if other != lock and is_free(other):
-                shutil.rmtree(other.with_suffix(""), ignore_errors=True)
-                other.unlink(missing_ok=True)
+            if other == lock:
+                continue
+            with removing(other) as ended:
+                if ended:
+                    shutil.rmtree(other.with_suffix(""), ignore_errors=True)
         yield
 
 
 def smoke_layers(spec: Spec) -> tuple[Layer, ...]:
-    """Overrides that shrink a spec, none of which makes it larger. Values that the spec's kinds do not have are left out."""
+    """Overrides that shrink a spec: nothing in it becomes longer, wider or more, but that evaluations and checkpoints come at each
+    step. A duration in epochs becomes two steps. Values that the spec's kinds do not have are left out."""
+    schedule, data = spec.schedule, spec.data
+    steps = min(_STEPS, _steps(spec))
     values = {
-        "schedule.duration": "2 steps",
-        "schedule.batch_size": min(2, spec.schedule.batch_size),
+        "schedule.duration": f"{steps} steps",
+        "schedule.batch_size": min(2, schedule.batch_size),
         "schedule.micro_batch_size": "auto",
-        "schedule.learning_rate.warmup": "1 steps",
         "schedule.evaluate.every": "1 steps",
-        "schedule.evaluate.max_batches": 2,
+        "schedule.evaluate.max_batches": _at_most(2, schedule.evaluate.max_batches),
+        "schedule.evaluate.samples": _at_most(1, schedule.evaluate.samples),
         "schedule.checkpoint.every": "1 steps",
         "schedule.log_every": "1 steps",
-        "data.limit": min(_DOCUMENTS, spec.data.limit or _DOCUMENTS),
-        "data.sequence_length": min(32, spec.data.sequence_length),
-        "task.sample_tokens": 16,
+        "data.limit": _at_most(_DOCUMENTS, data.limit),
+        "data.sequence_length": min(32, data.sequence_length),
+        "task.sample_tokens": _at_most(16, getattr(spec.task, "sample_tokens", None)),
         "expect": [],
     }
+    warmup: Quantity | None = getattr(schedule.learning_rate, "warmup", None)
+    if warmup is not None and warmup.amount:
+        values["schedule.learning_rate.warmup"] = f"{steps - 1} steps"
     return (Layer("smoke", values, optional=True),)
+
+
+def _steps(spec: Spec) -> int:
+    """Optimizer steps that the spec asks for, as far as that can be told without its data."""
+    duration = spec.schedule.duration
+    if duration.unit == "epochs":
+        return _STEPS
+    return count_steps(duration, spec.schedule.batch_size, 1, spec.data.sequence_length, None)
+
+
+def _at_most(limit: int, asked: int | None) -> int:
+    """The limit, or what was asked for where that is less; None asks for all there is."""
+    return limit if asked is None else min(limit, asked)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 import textwrap
 
 import pytest
 
-from specrun.engine.locks import hold, wait_for
+from specrun.engine.locks import hold, removing, wait_for
 from specrun.errors import LockedError
 
 HOLDER = """
@@ -63,3 +64,39 @@ def test_a_lock_can_be_taken_again_after_it_was_released(tmp_path):
             pass
     with pytest.raises(LockedError), hold(tmp_path / "b.lock", what="x"), hold(tmp_path / "b.lock", what="x"):
         pass
+
+
+def test_a_lock_whose_file_is_removed_while_it_is_taken_is_taken_anew(tmp_path, monkeypatch):
+    path = tmp_path / "a.lock"
+    real, calls = fcntl.flock, []
+
+    def flock(descriptor, operation):
+        if not calls:
+            path.unlink()  # another process swept it between our open and our lock
+        calls.append(operation)
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with hold(path, what="x"):
+        assert path.exists()
+        with pytest.raises(LockedError), hold(path, what="x"):
+            pass
+    assert len(calls) == 3
+
+
+def test_who_is_swept_by_two_at_once_is_removed_once(tmp_path):
+    path = tmp_path / "a.lock"
+    path.write_text("{}")
+    with removing(path) as mine, removing(path) as other:
+        assert (mine, other) == (True, False)
+        assert path.read_text() == "{}", "whoever sweeps leaves no name in what it removes"
+    with removing(path) as gone:
+        assert not gone
+    assert not path.exists()
+
+
+def test_a_lock_that_is_held_is_not_swept(tmp_path, holder):
+    before = (tmp_path / "a.lock").read_text()
+    with removing(tmp_path / "a.lock") as mine:
+        assert not mine
+    assert (tmp_path / "a.lock").read_text() == before

@@ -1,4 +1,4 @@
-"""History, gates, environment and smoke layers: the small parts around an apply."""
+"""History, gates, environment: the small parts around an apply."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from specrun.engine.environment import packages, python_version
 from specrun.engine.gates import judge
 from specrun.engine.history import append_history, read_history
 from specrun.engine.outcome import gather_metrics
-from specrun.engine.smoke import smoke_layers
 from specrun.plan.predict import Past
-from specrun.spec.assembly import load_spec
 
 
 def test_history_comes_back_in_order_and_passes_over_torn_lines(tmp_path):
@@ -63,12 +61,3 @@ def test_a_later_step_s_figure_stands():
 def test_the_environment_names_python_and_the_packages_that_decide_results():
     assert python_version().split()[1].count(".") == 2
     assert {"torch", "pydantic", "tokenizers"} <= packages().keys()
-
-
-def test_the_smoke_layer_shrinks_a_spec_and_leaves_it_valid(spec_file):
-    spec = load_spec(spec_file).spec
-    smoke = load_spec(spec_file, layers=smoke_layers(spec)).spec
-    assert str(smoke.schedule.duration) == "2 steps"
-    assert smoke.schedule.batch_size == 2
-    assert smoke.data.sequence_length == spec.data.sequence_length == 16
-    assert smoke.expect == ()
