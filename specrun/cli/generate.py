@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -15,6 +16,7 @@ from specrun.cli.options import DEFAULT_STORE, Json, Store
 from specrun.cli.output import has_listener
 from specrun.cli.run_choice import RUN_HELP, choose
 from specrun.errors import SpecrunError, StoreError, UsageError
+from specrun.spec.visible import visible
 
 if TYPE_CHECKING:
     from specrun.training.generation import Sampling
@@ -71,9 +73,11 @@ def run(
         }  # fmt: skip
         print(json.dumps(document, indent=2, ensure_ascii=False))
         return
-    print(text, end="", flush=True)
+    # A model writes whatever its training text held, control characters too: a pipe gets them, a terminal does not obey them.
+    shown = visible if sys.stdout.isatty() else str
+    print(shown(text), end="", flush=True)
     for piece in pieces:
-        print(piece, end="", flush=True)
+        print(shown(piece), end="", flush=True)
         if not has_listener():
             break
     print()
@@ -102,14 +106,10 @@ def begin(store: Path, run_id: str, which: Which, prompt: str, *, tokens: int, s
 def find_model(store: Path, run_id: str, which: Which) -> Trained:
     """Find a run's checkpoint and tokenizer. Raises: SpecrunError for a run that has saved nothing yet."""
     from specrun.engine.workspace import Workspace
-    from specrun.records.run_files import read_run, run_folder
     from specrun.training.checkpoint_files import best, latest
 
     workspace = Workspace(store)
-    document = read_run(run_folder(store, run_id))
-    if document is None:
-        raise StoreError(f"{run_id} has no run.json, which says what its model is", code="description-missing",
-                         hint="see what else the store lacks: specrun store doctor")  # fmt: skip
+    document = _description(store, run_id)
     if document["task"] != "causal_lm":
         raise UsageError(
             f"{run_id} is a {document['task']} run; only causal_lm models write text",
@@ -125,6 +125,25 @@ def find_model(store: Path, run_id: str, which: Which) -> Trained:
     if tokenizer is None:
         raise StoreError(f"the tokenizer of {run_id} is gone from {workspace.store}", code="missing-tokenizer", hint="apply its spec again")
     return Trained(run_id, document["spec"], found.path, found.step, workspace.store / tokenizer.folder)
+
+
+def _description(store: Path, run_id: str) -> dict[str, Any]:
+    """What run.json says of the model. Raises: StoreError where it is gone, or says too little."""
+    from specrun.records.fields import RUN_FIELDS, sound
+    from specrun.records.run_files import read_run, run_folder
+
+    folder = run_folder(store, run_id)
+    hint = "see what else the store lacks: specrun store doctor"
+    document = read_run(folder)
+    if document is None:
+        raise StoreError(f"{run_id} has no run.json, which says what its model is", code="description-missing", hint=hint)
+    document = sound(document, RUN_FIELDS)
+    lacks = sorted({"task", "spec", "plan"} - document.keys()) or sorted(
+        {"train", "tokenizer"} - {step["kind"] for step in document["plan"]}
+    )
+    if lacks:
+        raise StoreError(f"{folder / 'run.json'} is damaged: it says no {', no '.join(lacks)}", code="damaged-record", hint=hint)
+    return document
 
 
 def write(trained: Trained, prompt: str, *, tokens: int, sampling: Sampling) -> Iterator[str]:

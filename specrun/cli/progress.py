@@ -10,6 +10,7 @@ from typing import TextIO
 
 from specrun.events import Alert, Emit, Event, Example, Message, Metrics, Progress, StepRecord
 from specrun.plan import figures
+from specrun.spec.visible import visible, visible_line
 
 _PLAIN_EVERY_SECONDS = 5.0
 _SAMPLE_CHARACTERS = 160
@@ -123,28 +124,28 @@ def value_texts(event: Progress) -> dict[str, str]:
     if "loss" in values:
         parts["loss"] = f"loss {values['loss']:.4f}"
     if "learning_rate" in values:
-        parts["learning_rate"] = f"lr {values['learning_rate']:.2e}"
+        parts["learning_rate"] = f"lr {figures.learning_rate(values['learning_rate'])}"
     if "best" in values:
         parts["best"] = f"best {values['best']:.4f} @ {values.get('best_step', 0):.0f}"
     if "tokens_per_second" in values:
-        parts["tokens_per_second"] = f"{figures.rate(values['tokens_per_second'])} tok/s"
+        parts["tokens_per_second"] = f"{figures.count(values['tokens_per_second'])} tok/s"
     return parts
 
 
 def line_of(event: Event) -> str | None:
     """A stored event as a line, or None for those that are not shown."""
     if isinstance(event, Message):
-        return event.text
+        return visible_line(event.text)
     if isinstance(event, Alert):
-        return f"{event.level}: {event.message}"
+        return visible_line(f"{event.level}: {event.message}")
     if isinstance(event, StepRecord):
         ended = event.action in ("run", "resume") and "seconds" in event.actual
         return f"{event.id}: done in {figures.seconds(event.actual['seconds'])}" if ended else None
     if isinstance(event, Metrics) and any(name.startswith(("validation/", "test/")) for name in event.values):
-        shown = [f"{name} {figures.metric(value)}" for name, value in event.values.items()]
+        shown = [f"{name} {figures.number(value)}" for name, value in event.values.items()]
         return f"step {event.step:,}: {', '.join(shown)}"
     if isinstance(event, Example) and "text" in event.data:
-        text = " ".join(str(event.data["text"]).split())
+        text = " ".join(visible(str(event.data["text"])).split())
         what = "sample of the best checkpoint" if event.name.startswith("final") else "sample"
         return f'{what}: "{text[:_SAMPLE_CHARACTERS]}{"…" if len(text) > _SAMPLE_CHARACTERS else ""}"'
     return None

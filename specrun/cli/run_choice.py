@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from specrun.cli.tables import plain
 from specrun.errors import UsageError
 from specrun.records.place import smoke_stores
 from specrun.records.queries import Records
 from specrun.records.rows import RunRow
+from specrun.spec.visible import visible_line
 
 __all__ = ["RUN_HELP", "choose", "choose_only"]
 
@@ -20,7 +20,7 @@ def choose(records: Records, run: str) -> RunRow:
     """The run that is meant; of a name that several have the newest, which is said on standard error. Raises UsageError."""
     row, same = _find(records, run)
     if len(same) > 1:
-        print(f"{plain(run)} is the name of {len(same)} runs; this is the newest, {row.run_id}", file=sys.stderr)
+        print(f"{visible_line(run)} is the name of {len(same)} runs; this is the newest, {row.run_id}", file=sys.stderr)
     return row
 
 

@@ -7,7 +7,8 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from specrun.cli.tables import clock, figure, terminal_width, trimmed
+from specrun.cli.tables import terminal_width, trimmed
+from specrun.plan import figures
 from specrun.records.rows import RunRow, Spread
 
 __all__ = ["print_best", "print_runs", "spread_text"]
@@ -24,7 +25,7 @@ def print_runs(rows: Sequence[RunRow], *, metrics: Sequence[str] | None = None, 
         **_names(rows),
         "STATUS": [_status(row) for row in rows],
         "STARTED (UTC)": [row.started_at[:16].replace("T", " ") for row in rows],
-        "TIME": [clock(row.duration_s) for row in rows],
+        "TIME": [figures.seconds(row.duration_s) for row in rows],
         "TASK": [row.task for row in rows],
         **{name: [row.metrics.get(name) for row in rows] for name in shown},
         **_tags(rows),
@@ -53,8 +54,8 @@ def print_best(found: Sequence[tuple[RunRow, float]], metric: str, over_seeds: M
 def spread_text(spread: Spread) -> str:
     """`3.51 ± 0.02 (3 seeds)`; of one seed the figure alone."""
     if spread.standard_deviation is None:
-        return figure(spread.mean) + (f" ({spread.n} seeds)" if spread.n > 1 else "")
-    return f"{figure(spread.mean)} ± {spread.standard_deviation:.2g} ({spread.n} seeds)"
+        return figures.number(spread.mean) + (f" ({spread.n} seeds)" if spread.n > 1 else "")
+    return f"{figures.number(spread.mean)} ± {figures.number(spread.standard_deviation, digits=2)} ({spread.n} seeds)"
 
 
 def _print(table: Mapping[str, Sequence[object]], *, spare: Sequence[str]) -> None:

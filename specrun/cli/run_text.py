@@ -6,7 +6,9 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from specrun.cli.tables import clock, figure, plain, table
+from specrun.cli.tables import table
+from specrun.plan import figures
+from specrun.spec.visible import visible_line
 
 __all__ = ["show_text"]
 
@@ -18,12 +20,13 @@ def show_text(run: Mapping[str, Any]) -> str:
 
 def _head(run: Mapping[str, Any]) -> Iterator[str]:
     document = run["document"]
-    reason = f": {plain(run['reason'])}" if run["reason"] else ""
-    yield f"{plain(run['run_id'])}  {run['status']}{reason}"
+    reason = f": {visible_line(run['reason'])}" if run["reason"] else ""
+    yield f"{visible_line(run['run_id'])}  {run['status']}{reason}"
+    attempts = f"{run['attempts']} attempt{'s' if run['attempts'] != 1 else ''}"
     facts = {
         "name": run["name"],
         "task": f"{run['task']}, seed {run['seed']}",
-        "started": f"{run['started_at']}, {clock(run['duration_s'])}, {run['attempts']} attempt{'s' if run['attempts'] != 1 else ''}",
+        "started": f"{run['started_at']}, {figures.seconds(run['duration_s'])}, {attempts}",
         "tags": ", ".join(run["tags"]),
         "hardware": " ".join(str(document.get("hardware", {}).get(key, "")) for key in ("kind", "name", "precision")).strip(),
         "git": _git(document.get("git") or {}),
@@ -31,11 +34,11 @@ def _head(run: Mapping[str, Any]) -> Iterator[str]:
         "comparable": "" if run["comparable"] else "no: it used a fallback source",
         "folder": run["folder"],
     }
-    yield from (f"  {name:<10}  {plain(text)}" for name, text in facts.items() if text)
+    yield from (f"  {name:<10}  {visible_line(text)}" for name, text in facts.items() if text)
     for gate in (run["final"] or {}).get("gates", ()):
         verdict = "passed" if gate["passed"] else "FAILED"
-        yield f"  {'expect':<10}  {plain(gate['expression'])}: {verdict}" + (
-            f", {figure(gate['value'])}" if gate.get("value") is not None else ""
+        yield f"  {'expect':<10}  {visible_line(gate['expression'])}: {verdict}" + (
+            f", {figures.number(gate['value'])}" if gate.get("value") is not None else ""
         )
 
 
@@ -68,7 +71,9 @@ def _seeds(run: Mapping[str, Any]) -> Iterator[str]:
         measured = {name: spread for name, spread in run["over_seeds"].items() if name.startswith(("train/loss", "validation/", "test/"))}
         rows = [(name, spread["mean"], spread["standard_deviation"]) for name, spread in measured.items()]
         yield ""
-        yield plain(f"{len(run['seeds'])} seeds of this: " + ", ".join(f"{other['run_id']} ({other['seed']})" for other in run["seeds"]))
+        yield visible_line(
+            f"{len(run['seeds'])} seeds of this: " + ", ".join(f"{other['run_id']} ({other['seed']})" for other in run["seeds"])
+        )
         yield table(("METRIC", "MEAN", "STANDARD DEVIATION"), rows)
 
 
@@ -83,7 +88,7 @@ def _steps(run: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _time(cost: Mapping[str, float]) -> str:
-    return clock(cost["seconds"]) if "seconds" in cost else ""
+    return figures.seconds(cost["seconds"]) if "seconds" in cost else ""
 
 
 def _alerts(run: Mapping[str, Any]) -> Iterator[str]:
@@ -91,7 +96,7 @@ def _alerts(run: Mapping[str, Any]) -> Iterator[str]:
         yield ""
     for alert in run["alerts"]:
         at = f" at step {alert['step']}" if alert["step"] is not None else ""
-        yield f"{alert['level']} {plain(alert['code'])}{at}: {plain(alert['message'])}"
+        yield f"{alert['level']} {visible_line(alert['code'])}{at}: {visible_line(alert['message'])}"
 
 
 def _artifacts(run: Mapping[str, Any]) -> Iterator[str]:

@@ -15,10 +15,11 @@ from typing import Annotated, Any
 import typer
 
 from specrun.cli.options import DEFAULT_STORE, Json, Store
-from specrun.cli.tables import plain, table
+from specrun.cli.tables import table
 from specrun.errors import UsageError
 from specrun.records.lines import flag_non_finite
 from specrun.records.queries import open_records
+from specrun.spec.visible import visible_line
 
 _EXPLAINED = ["explain_key", "explain_value"]
 """What DuckDB calls the columns of a drawn query plan."""
@@ -58,7 +59,7 @@ def run(
     elif format_ is Format.csv:
         sys.stdout.write(csv_text(columns, shown))
     elif columns == _EXPLAINED:
-        print("\n".join(plain(line) for _, text in shown for line in str(text).splitlines()))
+        print("\n".join(visible_line(line) for _, text in shown for line in str(text).splitlines()))
     else:
         print(table(columns, [[_cell_text(cell) for cell in row] for row in shown]))
     if len(rows) > limit:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import typer
 
 from specrun.cli.options import DEFAULT_STORE, Json, Store
-from specrun.cli.tables import plain
+from specrun.spec.visible import visible_line
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False, help="Check or rebuild the store of records.")
 
@@ -26,7 +26,7 @@ def doctor(store: Store = DEFAULT_STORE, json_: Json = False) -> None:
         print(json.dumps({"format_version": 1, "healthy": not errors, "findings": shown, "exit_code": exit_code}, indent=2))
     else:
         for finding in findings:
-            print(f"{finding.level} {finding.code}: {plain(finding.place)}: {plain(finding.message)}\n  {finding.remedy}")
+            print(f"{finding.level} {finding.code}: {visible_line(finding.place)}: {visible_line(finding.message)}\n  {finding.remedy}")
         print(f"{store}: " + (_count(errors, "error") if errors else "healthy"))
     raise typer.Exit(exit_code)
 

@@ -1,19 +1,20 @@
-"""Owns plain text tables and figures for the terminal: aligned, no colour, no character that could steer the terminal."""
+"""Owns plain text tables for the terminal: aligned, no colour, no character that could steer the terminal."""
 
 from __future__ import annotations
 
-import math
 import shutil
 import sys
-import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["cells", "clock", "figure", "plain", "table", "terminal_width", "trimmed"]
+from specrun.plan import figures
+from specrun.spec.visible import cells, visible_line
+
+__all__ = ["table", "terminal_width", "trimmed"]
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Columns aligned by spaces, numbers to the right; no trailing spaces."""
-    texts = [[plain(figure(cell) if isinstance(cell, float) else "" if cell is None else str(cell)) for cell in row] for row in rows]
+    texts = [[_text(cell) for cell in row] for row in rows]
     widths = [max([cells(name), *(cells(row[place]) for row in texts)]) for place, name in enumerate(columns)]
     right = [bool(rows) and all(cell is None or (isinstance(cell, int | float) and not isinstance(cell, bool)) for cell in column)
              for column in (zip(*rows, strict=True) if rows else [[]] * len(columns))]  # fmt: skip
@@ -22,7 +23,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
         blanks = [" " * (width - cells(cell)) for cell, width in zip(row, widths, strict=True)]
         return "  ".join(b + cell if r else cell + b for cell, b, r in zip(row, blanks, right, strict=True)).rstrip()
 
-    return "\n".join(line(row) for row in ([plain(name) for name in columns], *texts))
+    return "\n".join(line(row) for row in ([visible_line(name) for name in columns], *texts))
 
 
 def trimmed(
@@ -57,32 +58,5 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def cells(text: str) -> int:
-    """Cells of a terminal that a text takes: two for a wide sign, none for an accent that is set over another."""
-    if text.isascii():
-        return len(text)
-    return sum(0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
-
-
-def plain(text: str) -> str:
-    """A text on one line, without control characters: they could rewrite what a terminal shows."""
-    return "".join(sign if sign.isprintable() else " " if sign in "\n\t" else "\N{REPLACEMENT CHARACTER}" for sign in text)
-
-
-def figure(value: float) -> str:
-    """A number in four significant digits, or `nan` and `inf` as they are."""
-    if not math.isfinite(value):
-        return str(value)
-    return f"{value:,.0f}" if abs(value) >= 10_000 and value == round(value) else f"{value:.4g}"
-
-
-def clock(seconds: float) -> str:
-    """A duration: 0.4s, 12s, 3m05s, 2h04m."""
-    if seconds < 10:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02d}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+def _text(cell: object) -> str:
+    return visible_line("" if cell is None else figures.number(cell) if isinstance(cell, float) else str(cell))

@@ -21,7 +21,7 @@ class GateOutcome:
     @property
     def sentence(self) -> str:
         """`test/perplexity is 61.2, expected test/perplexity < 60`."""
-        found = "is missing" if self.value is None else f"is {figures.metric(self.value)}"
+        found = "is missing" if self.value is None else f"is {figures.number(self.value)}"
         return f"{self.metric} {found}, expected {self.expression}"
 
 

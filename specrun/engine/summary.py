@@ -27,7 +27,7 @@ def summary_lines(outcome: Outcome) -> list[str]:
 
 
 def _run_line(run: Run) -> str:
-    metrics = [f"{name} {figures.metric(run.metrics[name])}" for name in _shown(run)]
+    metrics = [f"{name} {figures.number(run.metrics[name])}" for name in _shown(run)]
     tail = f": {', '.join(metrics)}" if metrics else ""
     if run.cached:
         return f"{run.run_id} is finished already, nothing was run{tail}"
@@ -51,8 +51,8 @@ def _spread_lines(runs: Sequence[Run]) -> list[str]:
     parts = []
     for name in shared:
         found = spread(run.metrics[name] for run in done)
-        deviation = figures.metric(found.standard_deviation) if found.standard_deviation is not None else "?"
-        parts.append(f"{name} {figures.metric(found.mean)} ± {deviation}")
+        deviation = figures.number(found.standard_deviation, digits=2) if found.standard_deviation is not None else "?"
+        parts.append(f"{name} {figures.number(found.mean)} ± {deviation}")
     return [f"{len(done)} seeds, mean ± standard deviation{left_out}: {', '.join(parts)}"] if parts else []
 
 

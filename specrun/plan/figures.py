@@ -1,52 +1,73 @@
-"""Numbers as people read them: durations, bytes, counts. Used by plans, progress and messages."""
+"""Numbers as people read them, in plans, progress, tables, messages and reports: one form for each kind of number. Plain text."""
 
 from __future__ import annotations
 
+import math
+
+_COUNTS = ("", "k", "M", "B", "T")
+_BYTES = (" B", " KiB", " MiB", " GiB", " TiB", " PiB")
+
+
+def number(value: float, *, digits: int = 4) -> str:
+    """A measured figure in so many significant digits: 2.131, 58.30, 1,234, 5e-4, 2.723e7; `nan` and `inf` as they are."""
+    if not math.isfinite(value) or value == 0:
+        return f"{value:.0f}".replace("-0", "0")
+    magnitude = int(f"{value:.{digits - 1}e}".partition("e")[2])
+    if magnitude < -3 or magnitude >= max(6, digits):
+        return _scientific(value, digits)
+    return f"{value:,.{max(0, digits - 1 - magnitude)}f}"
+
+
+def learning_rate(value: float) -> str:
+    """A learning rate as people write it: 0.02, 1e-3, 3.16e-5."""
+    if not math.isfinite(value) or value == 0:
+        return number(value)
+    return f"{value:.3g}" if abs(value) >= 0.01 else _scientific(value, 3)
+
+
+def count(value: float) -> str:
+    """A count at a glance, or a rate of things a second: 950, 12.3k, 9.96M, 1.24B."""
+    return _scaled(value, 1000, _COUNTS)
+
+
+def size(value: float) -> str:
+    """Bytes, of memory and on disk alike: 512 B, 114 MiB, 1.33 GiB."""
+    return _scaled(value, 1024, _BYTES)
+
 
 def seconds(value: float) -> str:
-    """A duration: 0.4 s, 12 s, 4m40s, 2h05m, 3d04h."""
-    if value < 10:
-        return f"{value:.1f} s" if value >= 0.05 else "0 s"
+    """A stretch of time in at most two units: 850 ms, 4.2 s, 1m52s, 1h04m, 2d03h."""
+    if not math.isfinite(value):
+        return number(value)
+    if value < 0:
+        return f"-{seconds(-value)}"
+    if value < 0.9995:
+        return f"{value * 1000:.0f} ms" if value >= 0.0005 else "0 s"
+    if value < 9.95:
+        return f"{value:.1f} s"
     whole = round(value)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02d}s"
-    if whole < 86_400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
-    return f"{whole // 86_400}d{whole % 86_400 // 3600:02d}h"
+    minutes = round(value / 60)
+    if minutes < 24 * 60:
+        return f"{minutes // 60}h{minutes % 60:02d}m"
+    hours = round(value / 3600)
+    return f"{hours // 24}d{hours % 24:02d}h"
 
 
-def count(value: float) -> str:
-    """A count: 950, 12.3k, 9.96M, 1.24B."""
-    return _scaled(value, "", ("k", "M", "B", "T"))
+def _scaled(value: float, step: int, suffixes: tuple[str, ...]) -> str:
+    """Three figures, and the suffix that keeps them below the step once they are rounded."""
+    if not math.isfinite(value):
+        return number(value)
+    power = 0
+    while abs(value) >= step - 0.5 and power < len(suffixes) - 1:
+        value, power = value / step, power + 1
+    return f"{f'{value:.3g}' if power and abs(value) < 999.5 else f'{value:,.0f}'}{suffixes[power]}"
 
 
-def size(value: float) -> str:
-    """Bytes: 512 B, 120 MB, 1.3 GB, in powers of ten."""
-    return _scaled(value, " B", (" kB", " MB", " GB", " TB"))
-
-
-def rate(value: float) -> str:
-    """Things a second: 950, 28.4k."""
-    return count(value)
-
-
-def metric(value: float) -> str:
-    """A metric's value, four significant figures, scientific where it is very small or large."""
-    if value == 0:
-        return "0"
-    if 1e-3 <= abs(value) < 1e5:
-        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return f"{value:.2e}"
-
-
-def _scaled(value: float, plain: str, suffixes: tuple[str, ...]) -> str:
-    """Three figures and the suffix of the power of 1000 that keeps them below 1000 once they are rounded."""
-    if abs(round(value)) < 1000:
-        return f"{value:.0f}{plain}"
-    for power, suffix in enumerate(suffixes, start=1):
-        text = f"{value / 1000**power:.3g}"
-        if "e" not in text:
-            return f"{text}{suffix}"
-    return f"{value / 1000 ** len(suffixes):,.0f}{suffixes[-1]}"
+def _scientific(value: float, digits: int) -> str:
+    mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+    mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+    return f"{mantissa}e{int(exponent)}"

@@ -112,7 +112,7 @@ def test_a_step_that_will_not_fit_is_warned_of_on_standard_error(command, spec, 
     small = ["--set", "hardware.memory=64MB", "--store", str(tmp_path / "s")]
     run([*command, spec, *small])
     out, err = capsys.readouterr()
-    assert re.search(r"memory-exceeds-device: training is expected to need .* of the 64 MB that hardware.memory allows", err)
+    assert re.search(r"memory-exceeds-device: training is expected to need .* of the 61 MiB that hardware.memory allows", err)
     assert "warning:" not in out
 
 

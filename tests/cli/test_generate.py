@@ -194,6 +194,43 @@ def test_a_run_of_another_task_writes_no_text(tmp_path: Path, capsys: pytest.Cap
     assert "task-writes-no-text" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("lost", ["task", "spec", "plan", "train"])
+def test_a_description_that_says_too_little_is_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str], lost: str) -> None:
+    make_run(tmp_path)
+    file = tmp_path / "runs" / "tiny-1234" / "run.json"
+    document = json.loads(file.read_text())
+    del document["crc"]
+    if lost == "train":
+        document["plan"] = [step for step in document["plan"] if step["kind"] != "train"]
+    else:
+        del document[lost]
+    file.write_text(json.dumps(document))
+    assert generate(tmp_path, "tiny-1234", "--prompt", "a") == 1
+    err = capsys.readouterr().err
+    assert "damaged-record" in err
+    assert f"it says no {lost}" in err
+    assert "specrun store doctor" in err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_terminal_does_not_obey_what_a_model_writes(
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool
+) -> None:
+    monkeypatch.setattr(command, "begin", lambda *_, **__: (None, iter(["\x1b[2J", "\n\x9b2J"])))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    assert generate(store, "tiny-1234", "--prompt", "a\x07") == 0
+    out = capsys.readouterr().out
+    assert out == ("a␇␛[2J\n⟨U+009B⟩2J\n" if terminal else "a\x07\x1b[2J\n\x9b2J\n")
+
+
+def test_nothing_more_is_written_when_nobody_listens(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = iter("abc")
+    monkeypatch.setattr(command, "begin", lambda *_, **__: (None, written))
+    monkeypatch.setattr(command, "has_listener", lambda: False)
+    assert generate(store, "tiny-1234", "--prompt", "a") == 0
+    assert list(written) == ["b", "c"]
+
+
 def test_a_store_without_runs_is_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert generate(tmp_path / "none", "tiny-1234", "--prompt", "a") == 1
     assert "Traceback" not in capsys.readouterr().err

@@ -52,7 +52,7 @@ def test_values_are_shown_in_the_terms_of_training():
     PlainProgress(stream, clock=clock).show(
         at(100, 100, loss=4.012, learning_rate=5e-4, best=4.187, best_step=60, tokens_per_second=28_400)
     )
-    assert stream.getvalue() == "  train  step 100/100  100 %  loss 4.0120  lr 5.00e-04  best 4.1870 @ 60  28.4k tok/s\n"
+    assert stream.getvalue() == "  train  step 100/100  100 %  loss 4.0120  lr 5e-4  best 4.1870 @ 60  28.4k tok/s\n"
 
 
 def test_a_total_that_is_not_known_shows_a_count():
@@ -68,11 +68,19 @@ def test_a_total_that_is_not_known_shows_a_count():
 def test_what_is_worth_a_line_has_one_and_the_rest_has_none():
     assert line_of(Message("hello")) == "hello"
     assert line_of(Alert("warning", "x", "careful")) == "warning: careful"
-    assert line_of(Metrics(4, {"validation/loss": 2.5})) == "step 4: validation/loss 2.5"
+    assert line_of(Metrics(4, {"validation/loss": 2.5})) == "step 4: validation/loss 2.500"
     assert line_of(Example(4, "sample", {"text": "a\n b" + "c" * 300})).startswith('sample: "a bccc')
     assert line_of(Example(4, "final-2", {"text": "a"})) == 'sample of the best checkpoint: "a"'
     for event in (Metrics(4, {"train/loss": 2.5}), Heartbeat(), Status("running"), Example(4, "other", {})):
         assert line_of(event) is None
+
+
+@pytest.mark.parametrize("text", ["\x1b]0;title\x07", "\x9b2J", "\x1b[2J"])
+def test_what_a_model_or_a_source_says_cannot_steer_the_terminal(text):
+    for event in (Message(text), Alert("warning", "x", text), Example(4, "sample", {"text": text})):
+        line = line_of(event)
+        assert line is not None
+        assert line.isprintable()
 
 
 def test_a_stream_that_breaks_ends_the_showing_and_nothing_else():
@@ -120,7 +128,7 @@ def drawn(monkeypatch, events, *, columns=80) -> list[str]:
 def test_a_terminal_gets_bars_and_lines_above_them(monkeypatch):
     lines = drawn(monkeypatch, [at(10, loss=3.0), Metrics(4, {"validation/loss": 2.5}), at(100, loss=2.0)])
     assert any("step 100/100" in line for line in lines)
-    assert any("validation/loss 2.5" in line for line in lines)
+    assert any("validation/loss 2.500" in line for line in lines)
 
 
 def test_a_terminal_that_cannot_redraw_gets_plain_lines(monkeypatch):

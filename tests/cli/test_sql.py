@@ -41,7 +41,7 @@ def ask(store: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> tup
 def test_an_answer_is_a_table(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = ask(store, capsys, "SELECT step, value, tags FROM metrics JOIN runs USING (run_id) ORDER BY step")
     assert (code, err) == (0, "")
-    assert out == 'step  value  tags\n   1    2.5  ["a", "b"]\n   2    nan  ["a", "b"]\n'
+    assert out == 'step  value  tags\n   1  2.500  ["a", "b"]\n   2    nan  ["a", "b"]\n'
 
 
 def test_json_is_strict_and_flags_what_it_has_no_word_for(store: Path, capsys: pytest.CaptureFixture[str]) -> None:

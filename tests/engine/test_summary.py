@@ -21,24 +21,24 @@ def lines(*runs: Run) -> list[str]:
 
 
 def test_one_seed_has_no_spread():
-    assert lines(run(test_loss=1.0)) == ["tiny-0 completed in 2.0 s: test/loss 1"]
+    assert lines(run(test_loss=1.0)) == ["tiny-0 completed in 2.0 s: test/loss 1.000"]
 
 
 def test_several_seeds_end_with_mean_and_standard_deviation_of_the_main_metrics():
     said = lines(*(run(seed, test_loss=value, train_loss=9.0) for seed, value in enumerate((1.0, 2.0, 3.0))))
     assert len(said) == 4
-    assert said[-1] == "3 seeds, mean ± standard deviation: test/loss 2 ± 1"
+    assert said[-1] == "3 seeds, mean ± standard deviation: test/loss 2.000 ± 1.0"
 
 
 def test_a_metric_that_one_seed_lacks_has_no_mean():
     said = lines(run(0, test_loss=1.0, validation_loss=1.0), run(1, validation_loss=3.0))
-    assert said[-1] == "2 seeds, mean ± standard deviation: validation/loss 2 ± 1.414"
+    assert said[-1] == "2 seeds, mean ± standard deviation: validation/loss 2.000 ± 1.4"
 
 
 def test_seeds_that_did_not_end_are_left_out_and_counted():
     stop = InterruptedRun("stopped", signal_number=2)
     said = lines(run(0, test_loss=1.0), run(1, test_loss=3.0), run(2, status="interrupted", error=stop, test_loss=100.0))
-    assert said[-1] == "2 seeds, mean ± standard deviation (1 of 3 did not end): test/loss 2 ± 1.414"
+    assert said[-1] == "2 seeds, mean ± standard deviation (1 of 3 did not end): test/loss 2.000 ± 1.4"
     assert lines(run(0, test_loss=1.0), run(1, status="failed", error=StoreError("full")))[-1].startswith("tiny-1 failed")
 
 
@@ -51,7 +51,7 @@ def test_a_metric_that_is_not_finite_is_not_dropped():
 )
 def test_a_report_that_was_not_written_leaves_a_completed_run_completed(error, how):
     assert lines(run(error=error, test_loss=1.0)) == [
-        "tiny-0 completed in 2.0 s: test/loss 1",
+        "tiny-0 completed in 2.0 s: test/loss 1.000",
         f"  its report {how}; apply again writes it, and trains nothing again",
     ]
 

@@ -91,7 +91,7 @@ def test_another_file_in_the_same_place_is_a_change_of_the_path():
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        (1_100_000, 400_000, " (1.1 MB -> 400 kB)"),
+        (1_100_000, 400_000, " (1.05 MiB -> 391 KiB)"),
         (1_000_000, 1_000_001, " (1,000,000 -> 1,000,001 B)"),
         (500, 500, ""),
     ],

@@ -86,7 +86,7 @@ def test_the_document_has_the_promised_keys_and_is_json(spec):
 
 @pytest.mark.parametrize("columns", [60, 80, 118])
 def test_the_steps_fit_the_terminal(spec, columns):
-    place = "cpu (2 cores, 25 GB; float32: this processor has no bf16 instructions; eager: 20 steps would not repay compiling)"
+    place = "cpu (2 cores, 23.3 GiB; float32: this processor has no bf16 instructions; eager: 20 steps would not repay compiling)"
     lines = step_lines(name="gpt", place=place, decisions=decisions(), forecast=known(spec), memory_bytes=1, columns=columns)
     assert max(map(len, lines)) <= columns
-    assert " ".join(lines[0].split() + lines[1].split()).startswith("gpt on cpu (2 cores, 25 GB; float32: ")
+    assert " ".join(lines[0].split() + lines[1].split()).startswith("gpt on cpu (2 cores, 23.3 GiB; float32: ")
