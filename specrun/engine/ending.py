@@ -34,7 +34,7 @@ def _known(failure: BaseException, folder: Path) -> SpecrunError:
         return SpecrunError(
             f"the memory did not suffice: {str(failure).splitlines()[0][:160] if said else 'allocation failed'}",
             code="out-of-memory",
-            hint="lower schedule.micro_batch_size (the result stays the same), or the model",
+            hint="lower schedule.micro_batch_size (without dropout the result stays the same), or the model",
         )
     return SpecrunError(f"{type(failure).__name__}: {failure}", code="internal-error",
                         hint="this may be a bug in specrun; SPECRUN_DEBUG=1 shows where")  # fmt: skip

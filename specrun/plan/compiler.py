@@ -64,6 +64,8 @@ def _options(spec: Spec, kind: StepKind, device: Mapping[str, str], seed: int | 
     options: dict[str, Any] = {}
     for read in kind.reads:
         selected = select(spec, read.path, read.impacts)
+        if read.resolved is not None:
+            selected = {name: value for name, value in {**selected, **read.resolved(spec)}.items() if value is not None}
         if selected not in ({}, None):
             options[read.path] = selected
         part = part_at(spec, read.path)

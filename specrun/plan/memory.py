@@ -107,7 +107,7 @@ def _remedy(memory: Memory, memory_bytes: int) -> str:
         return "use a smaller model.width or model.num_layers"
     if memory.micro_batch_size == 1:
         return "use a smaller data.sequence_length, model.width or model.num_layers: a micro-batch is one sequence already"
-    return f"lower schedule.micro_batch_size, now {memory.micro_batch_size}: the result stays the same"
+    return f"lower schedule.micro_batch_size, now {memory.micro_batch_size}: without dropout the result stays the same"
 
 
 def _logits(cost: ModelCost, tokens: int, kind: str) -> int:

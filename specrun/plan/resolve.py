@@ -55,9 +55,7 @@ def resolve_schedule(schedule: Schedule, *, samples_per_epoch: int, sequence_len
     return ResolvedSchedule(
         samples_per_epoch=samples_per_epoch,
         batch_size=schedule.batch_size,
-        micro_batch_size=schedule.batch_size
-        if schedule.micro_batch_size == "auto"
-        else min(schedule.micro_batch_size, schedule.batch_size),
+        micro_batch_size=micro_batch_size(schedule),
         sequence_length=sequence_length,
         total_steps=total_steps,
         warmup_steps=warmup_steps(schedule, samples_per_epoch=samples_per_epoch, sequence_length=sequence_length),
@@ -66,6 +64,12 @@ def resolve_schedule(schedule: Schedule, *, samples_per_epoch: int, sequence_len
         checkpoint_every_seconds=every.amount if timed else None,
         log_every_steps=steps(schedule.log_every),
     )
+
+
+def micro_batch_size(schedule: Schedule) -> int:
+    """Samples computed at once."""
+    asked = schedule.micro_batch_size
+    return schedule.batch_size if asked == "auto" else min(asked, schedule.batch_size)
 
 
 def warmup_steps(schedule: Schedule, *, samples_per_epoch: int, sequence_length: int) -> int:

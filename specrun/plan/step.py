@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from specrun.events import Action
 from specrun.spec.impact import Impact
+
+if TYPE_CHECKING:
+    from specrun.spec.document import Spec
 
 WEIGHTS: frozenset[Impact] = frozenset({"weights", "extend"})
 """Impact classes that decide what is trained."""
@@ -15,10 +18,14 @@ WEIGHTS: frozenset[Impact] = frozenset({"weights", "extend"})
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A part of the spec that a step's result depends on. path: dotted; impacts: the classes of fields under it that count."""
+    """A part of the spec that a step's result depends on. path: dotted; impacts: the classes of fields under it that count.
+
+    resolved: values of fields under it that count as what they come to, not as they are written; None: it does not matter here.
+    """
 
     path: str
     impacts: frozenset[Impact] = WEIGHTS
+    resolved: Callable[[Spec], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,27 @@ def test_a_change_of_a_field_touches_what_its_impact_class_says(spec, path, impa
         # Hardware enters a key after it has been resolved: asking for what `auto` gives anyway changes nothing.
         same = resolve(spec.hardware, MACHINE).identity == resolve(changed.hardware, MACHINE).identity
         assert touched == (set() if same else AFTER["train"])
+    elif path == ("schedule", "micro_batch_size"):
+        assert touched == set(), "this model has no dropout"
     else:
         assert touched == (AFTER[first] if first else set())
+
+
+@pytest.mark.parametrize(("dropout", "touched"), [(0.0, set()), (0.1, AFTER["train"])])
+def test_the_micro_batch_size_counts_as_what_it_comes_to_and_where_masks_are_drawn(dropout, touched):
+    def plan(**schedule):
+        model, other = {**DOCUMENT["model"], "dropout": dropout}, {**DOCUMENT["schedule"], **schedule}
+        return plan_of(spec_of({**DOCUMENT, "model": model, "schedule": other})).steps
+
+    whole = plan()
+    assert changed_kinds(whole, plan(micro_batch_size=4)) == set()
+    assert changed_kinds(whole, plan(micro_batch_size=2)) == touched
+
+
+def test_a_model_that_does_not_say_whether_it_draws_is_taken_to(spec, monkeypatch):
+    monkeypatch.delattr(type(spec.model), "draws_in_training")
+    whole, halved = spec, replaced(spec, ("schedule", "micro_batch_size"), 2)
+    assert changed_kinds(plan_of(whole).steps, plan_of(halved).steps) == AFTER["train"]
 
 
 def test_every_impact_class_in_use_is_covered_by_the_laws():

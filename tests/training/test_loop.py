@@ -34,7 +34,6 @@ class Windows:
     """The loss of a language model on batches that a test makes. Stands in for a task."""
 
     samples_per_epoch: int = 1000
-    lower_is_better: tuple[str, ...] = ("loss",)
 
     def loss_sum(self, model: Any, batch: TokenBatch) -> torch.Tensor:
         return linear_cross_entropy_sum(model.hidden(batch.ids[:, :-1]).flatten(0, 1), model.head_VC, batch.ids[:, 1:].flatten())
@@ -101,6 +100,13 @@ def test_the_micro_batch_size_changes_nothing_but_rounding(micro: int) -> None:
     torch.testing.assert_close(torch.tensor(train(one, 6)), torch.tensor(train(other, 6)), atol=2e-5, rtol=0)
     for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
+
+
+def test_with_dropout_the_micro_batch_size_is_part_of_the_training() -> None:
+    """Why it enters the key there: see `steps.train.step`."""
+    losses = [train(new_state(new_model(dropout=0.3), micro=micro), 2) for micro in (8, 8, 4)]
+    assert losses[0] == losses[1]
+    assert abs(losses[0][0] - losses[2][0]) > 1e-4
 
 
 def test_the_gradient_norm_is_that_before_clipping_and_clipping_bounds_it() -> None:

@@ -75,6 +75,11 @@ class Options(Part):
         """Whether linear layers have biases: llama's never do."""
         return self.bias and self.architecture == "gpt2"
 
+    @property
+    def draws_in_training(self) -> bool:
+        """Whether a forward pass in training draws random numbers, so that its result depends on how samples are grouped."""
+        return self.dropout > 0
+
     def embedding_rows(self, vocab_size: int) -> int:
         """Rows of the embedding for a tokenizer of `vocab_size` tokens."""
         return self.vocab_size or vocab_size

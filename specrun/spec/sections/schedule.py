@@ -55,7 +55,10 @@ class Schedule(Section):
     )
     batch_size: int = option(32, impact="weights", description="Samples an optimizer step, over all micro-batches.", ge=1, le=1_048_576)
     micro_batch_size: Annotated[int, Field(ge=1, le=1_048_576)] | Literal["auto"] = option(
-        "auto", impact="runtime", description="Samples computed at once; the gradient is accumulated over them. auto takes the whole batch."
+        "auto",
+        impact="weights",
+        description="Samples computed at once; the gradient is accumulated over them. auto takes the whole batch. "
+        "With dropout, whose masks are drawn for each, another size trains again; without, the result stays and nothing runs.",
     )
     optimizer: Annotated[Part, Slot("optimizer")] = option(
         {"kind": "adamw"}, impact="weights", description="Update rule, with its base learning rate."
@@ -70,7 +73,10 @@ class Schedule(Section):
     checkpoint: Checkpoint = option(Checkpoint(), impact="runtime", description="When state is saved.")
     early_stopping: EarlyStopping | None = option(None, impact="weights", description="When to end early; absent means never.")
     log_every: Annotated[Quantity, Units("steps")] = option(
-        Quantity(10, "steps"), impact="runtime", description="Steps between two records of the training metrics, each their mean."
+        Quantity(10, "steps"),
+        impact="runtime",
+        description="Steps between two records of the training metrics, each their mean. "
+        "A run's own train/loss is that of the last 5 % of the planned steps, whatever this is.",
     )
     recovery: Annotated[None, NotYet("recovery from out-of-memory and non-finite losses")] = option(
         None, impact="runtime", description="What to do when a step fails."

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from specrun.plan.resolve import micro_batch_size
 from specrun.plan.step import Read, StepKind
+from specrun.spec.document import Spec
+
+
+def _what_shapes_masks(spec: Spec) -> Mapping[str, Any]:
+    """Dropout draws its masks a micro-batch at a time, so that with it another size is another training. A model that does not say
+    whether it draws is taken to."""
+    return {"micro_batch_size": micro_batch_size(spec.schedule) if getattr(spec.model, "draws_in_training", True) else None}
+
 
 STEP = StepKind(
     kind="train",
     version=2,
     runner="specrun.steps.train.run:run",
-    reads=(Read("task"), Read("data.sequence_length"), Read("model"), Read("schedule")),
+    reads=(Read("task"), Read("data.sequence_length"), Read("model"), Read("schedule", resolved=_what_shapes_masks)),
     needs=("tokenizer", "tokens"),
     scope="run",
     per_seed=True,
