@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, cast
 
@@ -57,7 +57,7 @@ def ratio(options: Ratio, loaded: LoadedText, full: Full = _never) -> Routed:
 
     The borders lie at int((1 - validation - test) * n) and int((1 - test) * n), n the documents or the characters. A document on
     a border of characters is cut in two. Shuffling decides by the hash of a document's place which documents come
-    first; inside a split they keep the source's order.
+    first; inside a split they keep the source's order. Raises DataError where the documents change while they are read.
     """
     documents = _stretch("ratio", loaded)
     sizes = [len(document) for document in documents]
@@ -68,11 +68,28 @@ def ratio(options: Ratio, loaded: LoadedText, full: Full = _never) -> Routed:
     for place, start in zip(order, accumulate((weights[place] for place in order), initial=0), strict=False):
         starts[place] = start
     borders = _borders(sum(weights), options.validation, options.test)
-    for document, start, weight in zip(documents, starts, weights, strict=True):
+    for document, start, weight in zip(_again(documents, sizes), starts, weights, strict=True):
         for split, (first, last) in borders.items():
             low, high = max(first, start), min(last, start + weight)
             if low < high and not full(split):
                 yield split, document[low - start : high - start] if by_characters else document
+
+
+def _again(documents: Iterable[str], sizes: Sequence[int]) -> Iterator[str]:
+    """The documents of a second reading, as long as each was in the first. Raises DataError where one is not."""
+    count = 0
+    for document in documents:
+        if count == len(sizes) or len(document) != sizes[count]:
+            raise _changed()
+        count += 1
+        yield document
+    if count < len(sizes):
+        raise _changed()
+
+
+def _changed() -> DataError:
+    return DataError("the source was changed while its documents were read to be split", code="data-changed-while-read",
+                     hint="apply again once the files are at rest")  # fmt: skip
 
 
 def by_hash(options: Hash, loaded: LoadedText, full: Full = _never) -> Routed:

@@ -10,7 +10,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 
 from specrun.errors import DataError
-from specrun.sources.contract import WHOLE, LoadedText
+from specrun.sources.contract import WHOLE, Documents, LoadedText
 from specrun.sources.splitting import FEW_DOCUMENTS, by_hash, given, ratio, split_documents
 from specrun.spec.splits.given import Options as Given
 from specrun.spec.splits.hash import Options as Hash
@@ -165,3 +165,17 @@ def test_splits_that_exist_are_never_joined_to_be_cut_again(options: Ratio | Has
         list(split_documents(options, LoadedText({"train": ["a"], "test": ["b"]})))
     assert caught.value.code == "splits-already-given"
     assert caught.value.hint == "use data.split: {kind: given, train: train, validation: test}"
+
+
+@for_all(texts, texts, st.booleans())
+def test_documents_that_change_between_the_two_readings_of_a_ratio_are_an_error(first: list[str], second: list[str], shuffle: bool) -> None:
+    readings = [first, second]
+    loaded = LoadedText({WHOLE: Documents(lambda: iter(readings.pop(0)))})
+    cut = ratio(Ratio(kind="ratio", shuffle=shuffle), loaded)
+    if [len(text) for text in first] == [len(text) for text in second]:
+        assert sorted("".join(text for _, text in cut)) == sorted("".join(second))
+        return
+    with pytest.raises(DataError) as caught:
+        list(cut)
+    assert caught.value.code == "data-changed-while-read"
+    assert caught.value.hint is not None
