@@ -13,8 +13,8 @@ LOGITS_AT_ONCE = {"cpu": 2**24, "cuda": 2**27}
 @dataclass(frozen=True, slots=True)
 class ModelCost:
     """parameters: trainable numbers, shared ones once. flops_per_token: forward and backward, multiply and add as two.
-    activation_bytes_per_token: float32 bytes that the layers keep for the backward pass. layer_bytes_per_token: what one layer has
-    at once on its way forward, or as gradients on the way back. vocabulary_rows: logits of a token."""
+    activation_bytes_per_token: float32 bytes that the layers keep for the backward pass. layer_bytes_per_token: what one layer makes
+    on its way forward, and again as gradients on the way back. vocabulary_rows: logits of a token."""
 
     parameters: int
     flops_per_token: int

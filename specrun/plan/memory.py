@@ -21,6 +21,8 @@ STATE_BYTES_PER_PARAMETER = 16
 """float32 weight, gradient and AdamW's two moments."""
 RETAINED = 1.25
 """Peak of a processor's activations over their sum: blocks that the C library has not given back when it takes new ones."""
+RETAINED_IN_EVALUATION = 1.7
+"""The same of a forward pass over many tokens, whose blocks are larger than what training has left."""
 _LOGITS_COPIES = 3
 """Logits, their log-softmax and their gradient stand side by side."""
 
@@ -28,7 +30,7 @@ _LOGITS_COPIES = 3
 @dataclass(frozen=True, slots=True)
 class Memory:
     """Bytes at the peak. process: before the first tensor; state: weights, gradients, moments; activations: what a micro-batch keeps
-    for its backward pass, logits with it; evaluation: what a forward pass over many tokens takes."""
+    for its backward pass, logits with it; evaluation: what a forward pass over many tokens takes, once they are gone."""
 
     process: int
     state: int
@@ -39,7 +41,7 @@ class Memory:
 
     @property
     def total(self) -> int:
-        return self.process + self.state + self.activations + self.evaluation
+        return self.process + self.state + max(self.activations, self.evaluation)
 
     @property
     def dominating(self) -> str:
@@ -58,8 +60,7 @@ def predict_memory(cost: ModelCost, schedule: ResolvedSchedule, *, evaluation_to
         process=PROCESS_BYTES if on_cpu else 0,
         state=STATE_BYTES_PER_PARAMETER * cost.parameters,
         activations=int(kept * (RETAINED if on_cpu else 1)),
-        # A processor's large blocks are mapped anew, beside what training has left; a CUDA device's cache gives them again.
-        evaluation=forward if on_cpu else max(0, forward - kept),
+        evaluation=int(forward * (RETAINED_IN_EVALUATION if on_cpu else 1)),
         parameters=cost.parameters,
         micro_batch_size=schedule.micro_batch_size,
     )

@@ -150,14 +150,13 @@ class Options(Part):
         parameters = layers * (matrices + biases + norms) + outer + embedding * (1 if self.tie_embeddings else 2)
         # Kaplan et al. 2020, appendix B: 6 FLOPs a token for each weight of a matrix, 12 x layers x width x length for attention.
         flops = 6 * (layers * matrices + embedding) + 12 * layers * width * sequence_length
-        mlp_kept = (2 if self.architecture == "gpt2" else 4) * mlp
-        kept = mlp_kept + (8 * width if self.architecture == "gpt2" else 9 * width + 3 * kv_width)
-        if self.dropout:  # attention then keeps its probabilities and their mask
-            kept += 7 * self.num_heads * sequence_length // 2
+        layer = 8 * width + 2 * mlp if self.architecture == "gpt2" else 9 * width + 3 * kv_width + 4 * mlp
+        # With dropout, attention keeps its probabilities and their mask.
+        kept = layer + (7 * self.num_heads * sequence_length // 2 if self.dropout else 0)
         return ModelCost(
             parameters=parameters,
             flops_per_token=flops,
             activation_bytes_per_token=4 * (layers * kept + 2 * width),
-            layer_bytes_per_token=4 * (mlp_kept + 2 * width),
+            layer_bytes_per_token=4 * layer,
             vocabulary_rows=rows,
         )
