@@ -14,6 +14,8 @@ from specrun.spec.scalars import resolve
 MAX_DEPTH = 40
 MAX_NODES = 100_000
 """Nodes after aliases are expanded. A spec has some hundreds."""
+_NEAR_ANCHORS = 50
+"""Anchors before an undefined alias that it may have meant; a text of many of both must not take quadratic time."""
 
 
 class _Open:
@@ -132,7 +134,7 @@ class Builder:
             self.findings.add(place, "alias-cycle", f"*{name} stands inside the value that &{name} names", hint="write the value out")
             return False
         if name not in self._anchors:
-            near = nearest(name, self._anchors)
+            near = None if self.findings.full else nearest(name, list(self._anchors)[-_NEAR_ANCHORS:])
             hint = f"did you mean *{near}?" if near else f"put &{name} before the value it should repeat"
             self.findings.add(place, "undefined-alias", f"no value before this is named &{name}", hint=hint)
             return self._put(ScalarNode(self.source, span, INVALID, f"*{name}"), 1, 1, None)

@@ -59,6 +59,7 @@ class Spec(Section):
         impact="report",
         description="Gates on metrics of the finished run, such as test/perplexity < 60; apply exits 4 when one fails.",
         examples=[("validation/loss < 4",)],
+        max_length=1000,
     )
     tracking: Annotated[None, NotYet("tracking")] = option(None, impact="runtime", description="Trackers that follow the run.")
     report: Report = option(Report(), impact="report", description="What is written about the run.")

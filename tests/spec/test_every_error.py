@@ -169,6 +169,17 @@ def test_a_field_that_is_invalid_cannot_be_read_and_any_other_name_is_a_bug() ->
     assert not isinstance(caught.value, InvalidField)
 
 
+def test_more_gates_than_a_run_can_have_are_one_finding() -> None:
+    gates = ", ".join(f"validation/los{index} < 3" for index in range(1001))
+    assert codes(f"{MINIMAL}expect: [{gates}]\n") == ["wrong-length"]
+
+
+def test_an_undefined_alias_is_compared_with_the_anchors_just_before_it() -> None:
+    anchors = "".join(f"a{index}: &anchor{index} 1\n" for index in range(200))
+    hints = [d.hint for d in check(f"{anchors}x: [*anchr199, *zebra]\n").diagnostics if d.code == "undefined-alias"]
+    assert hints == ["did you mean *anchor199?", "put &zebra before the value it should repeat"]
+
+
 def replaced(*sets: str) -> list[tuple[str, str]]:
     return [(d.path, d.message) for d in check(MINIMAL, sets=sets).diagnostics if d.code == "set-twice"]
 

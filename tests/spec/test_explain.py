@@ -121,7 +121,7 @@ def test_a_value_reads_back_as_it_is_written(value: object) -> None:
     [
         ("seeds.0", "seeds.0: 3\n"),
         ("expect.1", "expect.1: validation/loss < 9\n"),
-        ("expect.1", "\n  item of    a list of values, each text\n"),
+        ("expect.1", "\n  item of    a list of at most 1000 values, each text\n"),
         ("expect.0", "\n  from       --set"),
     ],
 )
