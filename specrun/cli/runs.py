@@ -26,6 +26,7 @@ from specrun.records.queries import open_records
 from specrun.records.rows import RunRow, Spread
 from specrun.records.run_files import is_alive
 from specrun.records.seeds import metric_spreads
+from specrun.spec.metrics import lower_is_better
 from specrun.spec.visible import visible_line
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False, help="List, show, tag or remove recorded runs.")
@@ -148,7 +149,7 @@ def best(
     with open_records(store) as records:
         if metric is None:
             raise UsageError("which metric?", code="no-metric", hint=f"recorded: {', '.join(records.metrics()) or 'none yet'}")
-        way: Literal["minimize", "maximize"] = (goal or _goal(metric)).value
+        way: Literal["minimize", "maximize"] = goal.value if goal else "minimize" if lower_is_better(metric) else "maximize"
         found = records.best(metric, way, limit, name=name, status=status, tag=tag, task=task)
         over_seeds = records.over_seeds(metric, way, [row.experiment for row, _ in found])
         cautions = records.cautions(metric, [row.run_id for row, _ in found])
@@ -162,11 +163,6 @@ def best(
         print_best(found, metric, over_seeds)
     else:
         print(f"no such runs in {store}")
-
-
-def _goal(metric: str) -> Goal:
-    more = metric.endswith("/accuracy") or (metric.startswith("throughput/") and metric != "throughput/step_seconds" and "second" in metric)
-    return Goal.maximize if more else Goal.minimize
 
 
 def _spread(spread: Spread | None) -> dict[str, Any] | None:

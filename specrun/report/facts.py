@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, RunRow, StepRow
+from specrun.spec.metrics import lower_is_better
 
 
 class RunRecords(Protocol):
@@ -81,8 +82,8 @@ class Facts:
         if recorded is not None:
             return int(recorded)
         points = [point for point in self.series.get(self.best_metric, ()) if point.value == point.value]
-        lowest = min if self.best_metric.endswith(("loss", "perplexity", "bits_per_byte")) else max
-        return lowest(points, key=lambda point: point.value).step if points else None
+        best = min if lower_is_better(self.best_metric) else max
+        return best(points, key=lambda point: point.value).step if points else None
 
     def result(self, kind: str) -> Mapping[str, Any]:
         """What the step of a kind left; empty where it has not run."""

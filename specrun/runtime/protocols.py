@@ -47,7 +47,6 @@ class Task(Protocol):
     """What is learned: where batches come from, what the loss is, and how a model is judged."""
 
     samples_per_epoch: int
-    lower_is_better: tuple[str, ...]
 
     def train_batch(self, first: int, *, count: int) -> Batch:
         """Samples first .. first + count - 1 in the order of the seed, over any number of epochs."""

@@ -1,4 +1,4 @@
-"""Names of the metrics that a run of a spec will have."""
+"""Owns the names of the metrics that a run of a spec will have, and which way each is better."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 EVERY_TASK = ("train/loss", "train/learning_rate", "train/gradient_norm", "throughput/tokens_per_second",
               "throughput/samples_per_second", "throughput/step_seconds")  # fmt: skip
 """Recorded in training whatever the task."""
+
+_HIGHER_IS_BETTER = ("accuracy", "tokens_per_second", "samples_per_second")
+"""Last parts of the names of metrics of which more is better; of all others, less is."""
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether less of a metric is better: for choosing a checkpoint, ranking runs and finding a curve's best point alike."""
+    return metric.rpartition("/")[2] not in _HIGHER_IS_BETTER
 
 
 def task_metrics(spec: Spec) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def session(root: Path, listener: Listener, **schedule: Any) -> Session:
     resolved = resolve_schedule(settings.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=8)
     model = build_model(settings, vocab_size=9, seed=0, device=device)
     state = new_state(settings, resolved, model, task, device, seed=0)
-    return new_session(context(root / "run", listener), settings, resolved, state, task)
+    return new_session(context(root / "run", listener), settings, resolved, state)
 
 
 def advance(it: Session, steps: int) -> None:

@@ -14,6 +14,7 @@ from specrun.runtime.factory import load_factory
 from specrun.runtime.protocols import Task
 from specrun.runtime.seeds import derive, seed_torch
 from specrun.spec.document import Spec
+from specrun.spec.metrics import lower_is_better
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo
@@ -32,7 +33,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     )  # fmt: skip
     schedule = resolve_schedule(spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=length)
     model = build_model(spec, vocab_size=inputs["tokens"].values["vocab_size"], seed=context.seed, device=device)
-    session = new_session(context, spec, schedule, new_state(spec, schedule, model, task, device, seed=context.seed), task)
+    session = new_session(context, spec, schedule, new_state(spec, schedule, model, task, device, seed=context.seed))
     session.resume()
     while not session.finished:
         state = session.state
@@ -84,11 +85,11 @@ def new_state(spec: Spec, schedule: ResolvedSchedule, model: nn.Module, task: Ta
     )
 
 
-def new_session(context: StepContext, spec: Spec, schedule: ResolvedSchedule, state: TrainState, task: Task) -> Session:
+def new_session(context: StepContext, spec: Spec, schedule: ResolvedSchedule, state: TrainState) -> Session:
     """The run's course, before any attempt."""
 
     def tracker(metric: str, min_delta: float = 0.0) -> Best:
-        return Best(metric, metric.rpartition("/")[2] in task.lower_is_better, min_delta)
+        return Best(metric, lower_is_better(metric), min_delta)
 
     early = spec.schedule.early_stopping
     return Session(

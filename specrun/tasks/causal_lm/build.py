@@ -55,7 +55,6 @@ class CausalLM:
     """The task on token files. Implements `runtime.protocols.Task`."""
 
     def __init__(self, options: Options, *, folders: Mapping[str, Path], sequence_length: int, seed: int, device: Device) -> None:
-        self.lower_is_better = options.lower_is_better
         self.vocab_size = open_tokens(folders["tokens"], "train").info.vocab_size
         self._options, self._device, self._length, self._seed = options, device, sequence_length, seed
         self._folders = folders

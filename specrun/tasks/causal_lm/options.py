@@ -15,7 +15,6 @@ class Options(Part):
     """Asked once the tokenizer is there, before a run begins."""
     metrics: ClassVar[tuple[str, ...]] = ("loss", "perplexity", "word_perplexity", "bits_per_byte", "accuracy")
     """Names after `validation/` and `test/`; `train/loss` and `throughput/...` exist for every task."""
-    lower_is_better: ClassVar[tuple[str, ...]] = ("loss", "perplexity", "word_perplexity", "bits_per_byte")
 
     kind: Literal["causal_lm"] = option(impact="weights", description="Next-token prediction.")
     prompt: str | None = option(
