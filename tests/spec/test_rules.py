@@ -78,7 +78,7 @@ def test_what_fits_together_passes(schedule: str) -> None:
             "use validation/perplexity",
         ),
         ("schedule: {checkpoint: {metric: train/loss}}", "not-a-validation-metric", "schedule.checkpoint.metric", "use validation/loss"),
-        ("expect: [speed > 3]", "unreadable-gate", "expect.0", "write test/loss < 4 or the like"),
+        ("expect: [speed > 3]", "unreadable-gate", "expect.0", "write validation/loss < 4"),
         ("expect: [validation/loss < 3, validation/los < 3]", "gate-without-metric", "expect.1", "did you mean validation/loss?"),
         ("seeds: [3, 3]", "duplicate-seed", "seeds.1", "use 0, or remove it"),
         ("tags: [sk-" + "a" * 30 + "]", "secret-literal", "tags.0", "use env:NAME, and revoke this one"),

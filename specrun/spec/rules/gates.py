@@ -30,7 +30,7 @@ def _check(spec: Spec, path: tuple[str | int, ...], text: str) -> Iterator[Probl
     try:
         metric = parse_gate(text).metric
     except ValueError as error:
-        yield Problem(path, UNREADABLE, str(error), "write test/loss < 4 or the like")
+        yield Problem(path, UNREADABLE, str(error), "write validation/loss < 4")
         return
     if metric.startswith("export/"):
         yield Problem(path, "not-available-yet", f"{metric}: export is part of the language, but not available yet", "remove it for now")
