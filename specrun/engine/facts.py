@@ -16,15 +16,16 @@ from specrun.spec.document import Spec
 def gather_facts(spec: Spec, plan: StepGraph, workspace: Workspace, *, base_folder: Callable[[str], Path], data_root: Path | None) -> Facts:
     """The best available figures of the training data for a prediction."""
     results = {step.kind: workspace.result(step.kind, step.key) for step in plan.steps if step.seed is None}
+    data = results.get("data")
     tokens = results.get("tokens")
     if tokens is not None:
         splits = tokens.values["splits"]
         return Facts(splits["train"]["count"], tokens.values["vocab_size"], exact=True, basis="counted",
-                     evaluation_tokens=_evaluated(spec, splits.get("validation", {}).get("count", 0)))  # fmt: skip
+                     evaluation_tokens=_evaluated(spec, splits.get("validation", {}).get("count", 0)),
+                     text_bytes=None if data is None else text_bytes(data.values))  # fmt: skip
     tokenizer = results.get("tokenizer")
     vocab_size = tokenizer.values["vocab_size"] if tokenizer is not None else _expected_vocabulary(spec.data.tokenizer)
     bytes_per_token = BYTES_PER_TOKEN.get(spec.data.tokenizer.kind, 4.0)
-    data = results.get("data")
     if data is not None:
         sizes, origin = {name: split["bytes"] for name, split in data.values["splits"].items()}, "estimated"
     else:
@@ -34,7 +35,13 @@ def gather_facts(spec: Spec, plan: StepGraph, workspace: Workspace, *, base_fold
             return Facts(None, vocab_size, exact=False, basis="unknown until the data has been read")
         sizes, origin = expected, "estimated from the size of the source"
     return Facts(int(sizes["train"] / bytes_per_token), vocab_size, exact=False, basis=f"{origin}: {bytes_per_token:g} bytes a token",
-                 evaluation_tokens=_evaluated(spec, int(sizes.get("validation", 0) / bytes_per_token)))  # fmt: skip
+                 evaluation_tokens=_evaluated(spec, int(sizes.get("validation", 0) / bytes_per_token)),
+                 text_bytes=sum(sizes.values()))  # fmt: skip
+
+
+def text_bytes(data: Mapping[str, Any]) -> int:
+    """Bytes of text of all splits. data: the values of a finished data step."""
+    return sum(int(split["bytes"]) for split in data["splits"].values())
 
 
 def _evaluated(spec: Spec, tokens: int) -> int:

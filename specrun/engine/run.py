@@ -19,7 +19,7 @@ from specrun.engine.running import AlertCodes, actual_costs, artifact_events, ma
 from specrun.engine.session import RunSession, utc_now
 from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import Alert, Emit, Message, RunStatus
-from specrun.plan.predict import Past, training_work
+from specrun.plan.predict import Past, step_signature, training_work
 from specrun.plan.step import Decision, StepResult
 from specrun.records.run_files import read_final
 from specrun.runtime.signals import StopNow, StopSignals
@@ -152,12 +152,13 @@ def _end(work: _Work, session: RunSession, status: RunStatus, reason: str) -> No
 
 def _remember(prepared: Plan, result: StepResult) -> None:
     """Add to the history that later predictions learn from: of a training, the work that was really done."""
-    work, seconds, signature = 0.0, result.seconds, result.key
-    forecast = prepared.forecast
+    forecast, seconds = prepared.forecast, result.seconds
+    work = 0.0 if result.kind == "train" else float(forecast.facts.text_bytes or 0)
+    signature = step_signature(result.kind, prepared.loaded.spec, training=prepared.signature)
     if result.kind == "train" and forecast.cost is not None and forecast.schedule is not None:
         steps = int(result.values["steps"])
         work = training_work(forecast.cost, forecast.schedule, forecast.facts, steps=steps)
-        seconds, signature = float(result.values["seconds"]), prepared.signature
+        seconds = float(result.values["seconds"])
     append_history(prepared.workspace.history_file, Past(result.kind, signature, prepared.hardware.name, work, seconds))
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
+from specrun.engine.facts import text_bytes
 from specrun.engine.history import append_history
 from specrun.engine.locks import wait_for
 from specrun.engine.outcome import StepOutcome
@@ -17,7 +18,7 @@ from specrun.engine.session import utc_now
 from specrun.errors import DataError
 from specrun.events import Emit, Message, StepRecord
 from specrun.plan.compiler import part_at
-from specrun.plan.predict import Past
+from specrun.plan.predict import Past, step_signature
 from specrun.plan.step import Decision, Step, StepKind, StepResult
 from specrun.runtime.signals import StopNow
 from specrun.steps.contract import StepInput
@@ -86,7 +87,10 @@ def _run_one(prepared: Plan, kind: StepKind, decision: Decision, shared: dict[st
         kept = workspace.keep_shared(step, folder, variant=output.values.get("variant"))
         result = seal(step, kept, output, store=workspace.store, started=started, finished_at=utc_now(), run_id=None, codes=codes)
         workspace.save_result(step, result, version=kind.version)
-        append_history(workspace.history_file, Past(step.kind, step.key, prepared.hardware.name, 0.0, result.seconds))
+        data = result if step.kind == "data" else shared["data"]
+        signature = step_signature(step.kind, prepared.loaded.spec, training=prepared.signature)
+        past = Past(step.kind, signature, prepared.hardware.name, float(text_bytes(data.values)), result.seconds)
+        append_history(workspace.history_file, past)
         show(StepRecord(step.id, step.kind, step.key, decision.action, decision.reason, {}, actual_costs(result, kept)))
         return result, decision
 

@@ -20,17 +20,21 @@ FLOPS_PER_CORE = 30e9
 """Rule for a processor without history: float32 operations a second a core that training reaches, not the peak."""
 FLOPS_PER_GPU = 20e12
 """Rule for a CUDA device without history."""
-SAVED_BYTES_PER_PARAMETER = 12
-"""A checkpoint: float32 weight and two moments."""
+STATE_BYTES_PER_PARAMETER = 12
+"""A checkpoint that training goes on from: float32 weight and two moments."""
+BEST_BYTES_PER_PARAMETER = 4
+"""A checkpoint that is kept as best: the float32 weight alone."""
 BYTES_PER_TOKEN = {"char": 1.0, "byte": 1.0, "bpe": 3.5}
 """Rule for English text that has not been tokenised yet."""
+_ALIKE = 2.0
+"""Steps on at most so many times as much text, or as little, are taken to last as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is known of the data before training. train_tokens and vocab_size are None where nothing is known at all.
 
-    exact: counted, not estimated. basis: where the figures come from.
+    exact: counted, not estimated. basis: where the figures come from. text_bytes: of all splits, None where unknown.
     """
 
     train_tokens: int | None
@@ -38,12 +42,13 @@ class Facts:
     exact: bool
     basis: str
     evaluation_tokens: int = 0
+    text_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A step that ran before. signature: for training, see `training_signature`. work: FLOPs of a training, with those of
-    its evaluations; 0 for other kinds, of which only the seconds are used."""
+    """A step that ran before. signature: see `step_signature`. work: FLOPs of a training, with those of its evaluations; for
+    other kinds the bytes of text of all splits, 0 where they are not known."""
 
     kind: str
     signature: str
@@ -74,7 +79,10 @@ def forecast(spec: Spec, *, facts: Facts, history: Sequence[Past], device: str, 
     """Predict every step kind. device: its name; kind: cpu or cuda; signature: see `training_signature`."""
     cost = _cost(spec, facts)
     schedule = _schedule(spec, facts)
-    predicted = {name: _from_history(name, history, device) for name in ("data", "tokenizer", "tokens", "evaluate", "report")}
+    predicted = {
+        name: _from_history(name, history, device, signature=step_signature(name, spec, training=signature), text_bytes=facts.text_bytes)
+        for name in ("data", "tokenizer", "tokens", "evaluate", "report")
+    }
     memory = None
     if cost is not None and schedule is not None:
         memory = predict_memory(cost, schedule, evaluation_tokens=facts.evaluation_tokens, kind=kind)
@@ -91,6 +99,19 @@ def training_signature(model: Mapping[str, Any], spec: Spec, vocab_size: int | N
     schedule = spec.schedule
     sizes = [spec.data.sequence_length, schedule.batch_size, schedule.micro_batch_size, vocab_size, threads, precision]
     return "|".join([*(f"{k}={v}" for k, v in sorted(model.items())), *map(str, sizes)])
+
+
+def step_signature(kind: str, spec: Spec, *, training: str) -> str:
+    """Equal for steps of a kind that cost the same on the same text. training: see `training_signature`."""
+    match kind:
+        case "data":
+            return f"{spec.data.source.kind}|{spec.data.split.kind}"
+        case "tokenizer" | "tokens":
+            return f"{spec.data.tokenizer.kind}|{getattr(spec.data.tokenizer, 'vocab_size', None)}"
+        case "train" | "evaluate":
+            return training
+        case _:
+            return ""
 
 
 def _cost(spec: Spec, facts: Facts) -> ModelCost | None:
@@ -119,9 +140,15 @@ def _training(
 ) -> Predicted:  # fmt: skip
     flops = training_work(cost, schedule, facts, steps=schedule.total_steps)
     rate, basis = _rate(history, device=device, kind=kind, cores=cores, signature=signature)
-    checkpoint = spec.schedule.checkpoint
-    disk = SAVED_BYTES_PER_PARAMETER * cost.parameters * (checkpoint.keep_last + checkpoint.keep_best)
-    return Predicted(flops / rate, memory.total, disk, basis)
+    return Predicted(flops / rate, memory.total, cost.parameters * _kept_bytes_per_parameter(spec, schedule), basis)
+
+
+def _kept_bytes_per_parameter(spec: Spec, schedule: ResolvedSchedule) -> int:
+    """Of the checkpoints that are there at the end: no more than are saved. How many those are is not known where they come by time."""
+    kept, every = spec.schedule.checkpoint, schedule.checkpoint_every_steps
+    saved = -(-schedule.total_steps // every) if every is not None else kept.keep_last
+    evaluated = -(-schedule.total_steps // schedule.evaluate_every_steps)
+    return STATE_BYTES_PER_PARAMETER * min(kept.keep_last, saved) + BEST_BYTES_PER_PARAMETER * min(kept.keep_best, evaluated)
 
 
 def training_work(cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, *, steps: int) -> float:
@@ -150,8 +177,15 @@ def _rate(history: Sequence[Past], *, device: str, kind: str, cores: int, signat
     return FLOPS_PER_CORE * cores, f"by rule: {FLOPS_PER_CORE / 1e9:.0f} GFLOP/s a core"
 
 
-def _from_history(kind: str, history: Sequence[Past], device: str) -> Predicted:
-    found = [past.seconds for past in history if past.kind == kind and past.device == device][-5:]
-    if not found:
+def _from_history(kind: str, history: Sequence[Past], device: str, *, signature: str, text_bytes: int | None) -> Predicted:
+    """What a step took: where there are such steps, on about as much text, else any of its kind, which the basis says."""
+    past = [past for past in history if past.kind == kind and past.device == device]
+    if kind == "report":
+        alike = past
+    else:
+        alike = [p for p in past if p.signature == signature and text_bytes and text_bytes / _ALIKE <= p.work <= text_bytes * _ALIKE]
+    newest = (alike or past)[-5:]
+    if not newest:
         return Predicted(basis="no earlier run on this device")
-    return Predicted(statistics.median(found), basis=f"from {len(found)} earlier run{'s' if len(found) > 1 else ''}")
+    runs = f"from {len(newest)} earlier run{'s' if len(newest) > 1 else ''}"
+    return Predicted(statistics.median(p.seconds for p in newest), basis=runs if alike else f"{runs} on other data or settings")

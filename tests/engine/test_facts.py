@@ -53,3 +53,22 @@ def test_what_was_counted_beats_what_was_estimated(spec_file, store):
     after = compile_plan(spec_file, store=store).forecast.facts
     assert (before.exact, after.exact, after.basis) == (False, True, "counted")
     assert before.train_tokens == pytest.approx(after.train_tokens, rel=0.05)
+
+
+def test_steps_are_foreseen_from_earlier_ones_alone_that_had_about_as_much_text(spec_file, store):
+    def basis(*sets) -> dict[str, str]:
+        decisions = compile_plan(spec_file, store=store, sets=sets).decisions
+        return {d.step.kind: d.predicted.basis for d in decisions if d.action == "run"}
+
+    alike = basis("data.source.seed=1")
+    assert {alike[kind] for kind in ("data", "tokenizer", "tokens", "report")} == {"from 1 earlier run"}
+    larger = basis("data.source.characters=600000")
+    assert {larger[kind] for kind in ("data", "tokenizer", "tokens")} == {"from 1 earlier run on other data or settings"}
+
+
+def test_the_disk_that_a_training_was_to_take_is_about_what_it_takes(spec_file, store):
+    (run_folder,) = (store / "runs").iterdir()
+    plan = compile_plan(spec_file, store=store, sets=["schedule.optimizer.learning_rate=2e-2"])
+    predicted = plan.decision("train").predicted.disk_bytes
+    weights = [path.stat().st_size for path in (run_folder / "checkpoints").rglob("*.safetensors")]
+    assert predicted == pytest.approx(sum(weights), rel=0.2)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specrun.plan.predict import FLOPS_PER_CORE, FLOPS_PER_GPU, Facts, Past, forecast, training_signature
+from specrun.plan.predict import FLOPS_PER_CORE, FLOPS_PER_GPU, Facts, Past, forecast, step_signature, training_signature
 
 from .conftest import DOCUMENT, spec_of
 
@@ -59,11 +61,41 @@ def test_history_is_a_median_of_the_newest_five(spec):
     assert found.basis == "from 5 earlier runs"
 
 
-def test_other_steps_take_what_they_took(spec):
-    history = [Past("data", "x", "d", 0.0, seconds) for seconds in (1.0, 2.0, 9.0)]
-    found = predict(spec, history=history).steps
-    assert found["data"].seconds == 2.0
-    assert found["tokens"].seconds is None
+def past_of(kind, spec, text_bytes, seconds):
+    return Past(kind, step_signature(kind, spec, training="s"), "d", text_bytes, seconds)
+
+
+@pytest.mark.parametrize("kind", ["data", "tokenizer", "tokens", "evaluate"])
+def test_other_steps_take_what_such_steps_took_on_about_as_much_text(spec, kind):
+    facts = replace(KNOWN, text_bytes=10_000)
+    alike = [past_of(kind, spec, size, seconds) for size, seconds in ((5_000, 1.0), (10_000, 2.0), (20_000, 9.0))]
+    larger = [past_of(kind, spec, 20_001, 99.0)] * 9
+    of_other_settings = [Past(kind, "other", "d", 10_000, 77.0)] * 9
+    found = predict(spec, facts, [*alike, *larger, *of_other_settings]).steps
+    assert (found[kind].seconds, found[kind].basis) == (2.0, "from 3 earlier runs")
+    others = {"data", "tokenizer", "tokens", "evaluate"} - {kind}
+    assert all(found[other].seconds is None for other in others)
+
+
+@pytest.mark.parametrize("text_bytes", [None, 10_000])
+def test_a_figure_of_other_data_says_that_it_is(spec, text_bytes):
+    history = [past_of("data", spec, 10**9, 60.0), Past("data", "key of old", "d", 0.0, 60.0)]
+    found = predict(spec, replace(KNOWN, text_bytes=text_bytes), history).steps["data"]
+    assert (found.seconds, found.basis) == (60.0, "from 2 earlier runs on other data or settings")
+
+
+def test_a_report_takes_what_reports_took_whatever_the_data(spec):
+    found = predict(spec, history=[past_of("report", spec, 10**9, 3.0)]).steps["report"]
+    assert (found.seconds, found.basis) == (3.0, "from 1 earlier run")
+
+
+@given(last=st.integers(2, 9), best=st.integers(1, 9), steps=st.integers(3, 40), every=st.integers(1, 50), evaluate=st.integers(1, 50))
+def test_the_disk_of_a_training_is_that_of_the_checkpoints_it_keeps(last, best, steps, every, evaluate):
+    checkpoint = {"every": f"{every} steps", "keep_last": last, "keep_best": best}
+    found = predict(with_schedule(duration=f"{steps} steps", checkpoint=checkpoint, evaluate={"every": f"{evaluate} steps"}))
+    saved, evaluated = -(-steps // every), -(-steps // evaluate)
+    expected = found.cost.parameters * (12 * min(last, saved) + 4 * min(best, evaluated))
+    assert found.steps["train"].disk_bytes == expected
 
 
 def test_epochs_of_unknown_data_are_not_guessed():
