@@ -26,6 +26,7 @@ from specrun.records.queries import open_records
 from specrun.records.rows import RunRow, Spread
 from specrun.records.run_files import is_alive
 from specrun.records.seeds import metric_spreads
+from specrun.records.several import runs_of_stores
 from specrun.spec.metrics import lower_is_better
 from specrun.spec.visible import visible_line
 
@@ -62,14 +63,10 @@ def list_(
 ) -> None:
     """List runs, newest first. TIME is the wall time of all attempts."""
     check_place(store)
-    found: list[tuple[RunRow, Path]] = []
-    for place in [store, *reversed(smoke_stores(store))] if smoke else [store]:
-        if (place / "runs").is_dir():
-            with open_records(place) as records:
-                for metric in metrics or ():
-                    records.require_metric(metric)
-                rows = records.runs(name=name, status=status, tag=tag, task=task, smoke=smoke, order=order, limit=limit + 1)
-            found += [(row, place) for row in rows]
+    stores = [place for place in ([store, *smoke_stores(store)] if smoke else [store]) if (place / "runs").is_dir()]
+    found = runs_of_stores(
+        stores, metrics=metrics or (), name=name, status=status, tag=tag, task=task, smoke=smoke, order=order, limit=limit + 1
+    )
     shown = found[:limit]
     if json_:
         documents = [{**_summary(row), **({"store": str(place)} if smoke else {})} for row, place in shown]

@@ -23,7 +23,7 @@ from specrun.records.seeds import ENDED_WELL, one_a_seed, spread
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Records", "open_records"]
+__all__ = ["Records", "open_records", "require_known"]
 
 _RUN_COLUMNS = (
     "run_id, name, status, reason, task, seed, attempts, started_at, finished_at, duration_s, tags, comparable, experiment, smoke"
@@ -215,11 +215,7 @@ class Records:
 
     def require_metric(self, metric: str) -> None:
         """Raise UsageError `unknown-metric`, naming the nearest, when no run has recorded a metric."""
-        known = self.metrics()
-        if metric not in known:
-            near = difflib.get_close_matches(metric, known, n=3, cutoff=0.4) or known[:5]
-            hint = f"nearest: {_some(near)}" if near else "no run has recorded a metric yet"
-            raise UsageError(f"no run has recorded {metric!r}", code="unknown-metric", hint=hint)
+        require_known(metric, self.metrics())
 
     def _description(self, run_id: str) -> dict[str, Any]:
         """The fields of run.json that can be used: none of a damaged one, whose run still has its journals."""
@@ -247,6 +243,14 @@ class Records:
             message = str(error).partition("\n")[0]
             hint = "run `specrun store rebuild`; no record is lost"
             raise StoreError(f"{self.store}: the snapshot cannot be read: {message}", code="snapshot-damaged", hint=hint) from error
+
+
+def require_known(metric: str, known: Sequence[str]) -> None:
+    """Raise UsageError `unknown-metric`, naming the nearest, for a metric that is not among those known."""
+    if metric not in known:
+        near = difflib.get_close_matches(metric, known, n=3, cutoff=0.4) or known[:5]
+        hint = f"nearest: {_some(near)}" if near else "no run has recorded a metric yet"
+        raise UsageError(f"no run has recorded {metric!r}", code="unknown-metric", hint=hint)
 
 
 def _run_row(row: tuple[Any, ...], metrics: dict[str, float]) -> RunRow:
