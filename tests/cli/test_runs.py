@@ -16,10 +16,10 @@ from specrun.engine.workspace import Workspace
 from specrun.events import Alert, Artifact, Status, StepRecord
 from specrun.plan.step import Step, StepResult
 from specrun.records.journal import Journal
-from specrun.records.run_files import mark_active, unmark_active, write_final, write_run
+from specrun.records.run_files import mark_active, read_final, unmark_active, write_final, write_run
 from specrun.spec.visible import cells
+from tests.golden_files import Compare
 
-GOLDEN = Path(__file__).parent / "golden"
 Call = Callable[..., tuple[int, str, str]]
 
 
@@ -79,12 +79,12 @@ def test_no_store_is_no_runs_yet(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert json.loads(capsys.readouterr().out) == {"format_version": 1, "runs": [], "truncated": False}
 
 
-def test_the_list_is_aligned_plain_text(tmp_path: Path, call: Call) -> None:
+def test_the_list_is_aligned_plain_text(tmp_path: Path, call: Call, golden: Compare) -> None:
     make_run(tmp_path, "gpt-0001", loss=1.5, tags=["baseline", "a"])
     make_run(tmp_path, "gpt-longer-name-0002", loss=1.25, started_at="2026-01-03T00:00:00Z")
     code, out, err = call("runs", "list")
     assert (code, err) == (0, "")
-    assert out == (GOLDEN / "runs_list.txt").read_text(encoding="utf-8")
+    golden("runs_list.txt", out)
 
 
 def test_the_json_of_the_list_is_what_other_tools_rely_on(tmp_path: Path, call: Call) -> None:
@@ -114,11 +114,11 @@ def test_filters_and_smoke_runs(tmp_path: Path, call: Call) -> None:
     assert call("runs", "list", "--status", "failed")[1] == f"no such runs in {tmp_path}\n"
 
 
-def test_show_says_everything_important_of_a_run(tmp_path: Path, call: Call) -> None:
+def test_show_says_everything_important_of_a_run(tmp_path: Path, call: Call, golden: Compare) -> None:
     make_run(tmp_path, "gpt-0001", loss=1.5, tags=["baseline"])
     code, out, _ = call("runs", "show", "gpt-0")
     assert code == 0
-    assert out.replace(str(tmp_path), "STORE") == (GOLDEN / "runs_show.txt").read_text(encoding="utf-8")
+    golden("runs_show.txt", out.replace(str(tmp_path), "STORE"))
     document = json.loads(call("runs", "show", "gpt-0", "--json")[1])
     assert document["params"] == {"model.kind": "gpt"}
     assert document["final"]["gates"][0]["passed"]
@@ -190,6 +190,30 @@ def test_smoke_runs_are_listed_from_their_own_stores(tmp_path: Path, call: Call)
     code, _, err = call("runs", "show", "gpt")
     assert code == 2
     assert f"--store {smoke}" in err
+
+
+def test_the_smoke_runs_of_several_stores_are_ordered_and_cut_as_one_list(tmp_path: Path, call: Call) -> None:
+    for place, name, day in (("100-1", "b", 3), ("100-1", "d", 5), ("200-1", "a", 4), ("200-1", "c", 6)):
+        make_run(tmp_path / "smoke" / place, f"{name}-1", loss=1.0, smoke=True, name=name, started_at=f"2026-01-0{day}T00:00:00Z")
+
+    def listed(*arguments: str) -> list[str]:
+        return [line.split()[0] for line in call("runs", "list", "--smoke", *arguments)[1].splitlines()[1:]]
+
+    assert listed() == ["c-1", "d-1", "a-1", "b-1"]
+    assert listed("--order", "name") == ["a-1", "b-1", "c-1", "d-1"]
+    assert listed("--order", "name", "--limit", "2") == ["a-1", "b-1"]
+
+
+def test_a_metric_that_one_of_several_stores_has_can_be_asked_for(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path / "smoke" / "100-1", "a-1", loss=1.0, smoke=True)
+    with_more = tmp_path / "smoke" / "200-1"
+    make_run(with_more, "b-1", loss=1.0, smoke=True)
+    document = read_final(with_more / "runs" / "b-1") or {}
+    write_final(with_more / "runs" / "b-1", {**document, "metrics": {"test/bits_per_byte": 1.5}})
+    code, out, _ = call("runs", "list", "--smoke", "--metric", "test/bits_per_byte")
+    assert code == 0
+    assert {line.split()[0] for line in out.splitlines()[1:]} == {"a-1", "b-1"}
+    assert call("runs", "list", "--smoke", "--metric", "test/unknown")[0] == 2
 
 
 def test_a_status_that_no_run_can_have_is_an_error_with_the_nearest(tmp_path: Path, call: Call) -> None:

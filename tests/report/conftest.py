@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
 from specrun.report.render import html, text
 from specrun.report.run_view import run_view
 from specrun.report.views import RunView
 from tests.report.report_fakes import RUN_ID, FakeRecords, a_run
-
-GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture
@@ -36,17 +30,3 @@ def good_page(good_view: RunView) -> str:
 @pytest.fixture(scope="session")
 def good_text(good_view: RunView) -> str:
     return text(good_view)
-
-
-@pytest.fixture
-def golden() -> Callable[[str, str], None]:
-    """Compare with a golden file; SPECRUN_UPDATE_GOLDEN=1 writes it again."""
-
-    def compare(name: str, content: str) -> None:
-        path = GOLDEN / name
-        if os.environ.get("SPECRUN_UPDATE_GOLDEN"):
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(content, encoding="utf-8")
-        assert content == path.read_text(encoding="utf-8"), f"{path} differs; `just golden` writes it again"
-
-    return compare
