@@ -27,13 +27,14 @@ A `Spec` is values without their file: relative paths in it start from the curre
 def compile_plan(
     source: Source,
     *,
-    store: os.PathLike[str] | str = DEFAULT_STORE,
+    store: os.PathLike[str] | str | None = None,
     sets: Sequence[str] = (),
     preset: str | None = None,
     data_root: os.PathLike[str] | str | None = None,
     smoke: bool = False,
 ) -> Plan:
     """What apply would do: steps with decisions, predictions, hardware. sets, preset: for a path; a loaded spec has its own.
+    store: absent means `.specrun` in the current folder.
 
     Raises: SpecError with every diagnostic; UsageError for what is no spec.
     """
@@ -42,13 +43,13 @@ def compile_plan(
         raise UsageError("sets and preset cannot be laid over a spec that is loaded", code="options-with-loaded-spec",
                          hint="give them to load_spec, or give the path")  # fmt: skip
     root = Path(data_root) if data_root else None
-    return prepare(Request(found, store_of(os.fspath(store)), tuple(sets), preset, root, smoke))
+    return prepare(Request(found, store_of(os.fspath(DEFAULT_STORE if store is None else store)), tuple(sets), preset, root, smoke))
 
 
 def apply(
     source: Source | Plan,
     *,
-    store: os.PathLike[str] | str = DEFAULT_STORE,
+    store: os.PathLike[str] | str | None = None,
     sets: Sequence[str] = (),
     preset: str | None = None,
     data_root: os.PathLike[str] | str | None = None,
@@ -60,7 +61,7 @@ def apply(
     A run's failure is in the outcome, not raised.
     """
     if isinstance(source, Plan):
-        if sets or preset or data_root or smoke or Path(store) != DEFAULT_STORE:
+        if sets or preset is not None or data_root is not None or smoke or store is not None:
             raise UsageError("a plan has its store and options; they cannot be changed now", code="options-with-plan",
                              hint="give them to compile_plan")  # fmt: skip
         plan = source

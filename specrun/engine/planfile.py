@@ -35,7 +35,6 @@ def write_plan(prepared: Plan, path: Path) -> None:
             "data_root": str(request.data_root.absolute()) if request.data_root else None,
             "folder": str(Path.cwd()),
         },
-        "spec_digest": prepared.loaded.digest,
         "steps": [{"id": d.step.id, "key": d.step.key, "action": d.action, "options": d.step.options} for d in prepared.decisions],
     }
     atomic_write(path, json.dumps(document, indent=1) + "\n")

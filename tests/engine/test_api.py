@@ -11,6 +11,7 @@ import pytest
 import specrun
 from specrun.engine.summary import summary_lines
 from specrun.errors import UsageError
+from specrun.records.place import DEFAULT_STORE
 from tests.conftest import ROOT
 
 
@@ -59,8 +60,16 @@ def test_options_that_come_too_late_are_refused(spec_file, store):
     with pytest.raises(UsageError, match="options-with-loaded-spec"):
         specrun.compile_plan(loaded, store=store, sets=["name=x"])
     plan = specrun.compile_plan(loaded, store=store)
-    with pytest.raises(UsageError, match="options-with-plan"):
-        specrun.apply(plan, smoke=True)
+    for late in (
+        {"smoke": True},
+        {"sets": ["name=x"]},
+        {"preset": "fast"},
+        {"data_root": store},
+        {"store": store},
+        {"store": DEFAULT_STORE},
+    ):
+        with pytest.raises(UsageError, match="options-with-plan"):
+            specrun.apply(plan, **late)
 
 
 def test_an_invalid_spec_raises_with_every_error_and_its_place(spec_file):
