@@ -10,9 +10,8 @@ from specrun.plan.graph import StepGraph
 from specrun.plan.predict import Forecast
 from specrun.plan.step import Decision, Predicted, Step, StepKind, StepResult
 from specrun.records.run_files import ending
+from specrun.records.seeds import ENDED_WELL
 from specrun.training.checkpoint_files import resumable
-
-_ENDED_WELL = ("completed", "stopped_early")
 
 
 def decide(
@@ -71,7 +70,7 @@ def _without_end(
         result = own[0]
         if kinds[step.kind].describes_run and result is not None and result.run_id is not None and None not in own:
             final = ending(workspace.runs / result.run_id)
-            if final is None or final["status"] not in _ENDED_WELL:
+            if final is None or final["status"] not in ENDED_WELL:
                 found[step.id] = "the run's last attempt did not reach its end"
     return found
 

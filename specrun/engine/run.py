@@ -62,10 +62,10 @@ def execute_run(
                 raise
             error = as_error(failure, session.folder)
             status: RunStatus = "interrupted" if isinstance(error, InterruptedRun) else "failed"
-            _end(work, session, status, error.message if status == "interrupted" else f"{error.code}: {error.message}")
+            _end(work, session, decisions, status, error.message if status == "interrupted" else f"{error.code}: {error.message}")
     if session.attempt > 1:
         relabel_run(prepared.workspace.store, run_id, prepared.name, prepared.loaded.spec.tags)
-    return _outcome(work, decisions, seed=seed, run_id=run_id, error=error, cached=False)
+    return _outcome(work, decisions, seed=seed, run_id=run_id, status=session.finished or "failed", error=error, cached=False)
 
 
 def _record_shared(work: _Work, session: RunSession, shared: Mapping[str, StepResult]) -> None:
@@ -144,9 +144,13 @@ def _finish(work: _Work, session: RunSession) -> None:
     )
 
 
-def _end(work: _Work, session: RunSession, status: RunStatus, reason: str) -> None:
-    """Write how a run ended that did not reach its end, unless its outcome stands already (a report that failed)."""
-    if session.finished is None:
+def _end(work: _Work, session: RunSession, decisions: Sequence[Decision], status: RunStatus, reason: str) -> None:
+    """Write how a run ended that did not reach its end, unless its outcome stands: this attempt's, where its report failed; an
+    earlier one's, where the training was not touched and judging it again failed."""
+    if session.finished is not None:
+        return
+    trained = any(d.action != "cached" and work.prepared.kinds[d.step.kind].resumable for d in decisions)
+    if trained or not session.let_outcome_stand(status, reason):
         session.finish(status, reason, metrics=work.metrics)
 
 
@@ -173,19 +177,22 @@ def _cached(work: _Work, decisions: Sequence[Decision], *, seed: int, show: Emit
     spec = work.prepared.loaded.spec
     if relabel_run(work.prepared.workspace.store, run_id, spec.name, spec.tags):
         show(Message(f"{run_id} goes by the name {spec.name} now{', tagged ' + ', '.join(spec.tags) if spec.tags else ''}"))
-    return _outcome(work, decisions, seed=seed, run_id=run_id, error=None, cached=True)
+    final = read_final(work.prepared.workspace.runs / run_id)
+    status: RunStatus = final["status"] if final else "failed"
+    return _outcome(work, decisions, seed=seed, run_id=run_id, status=status, error=None, cached=True)
 
 
-def _outcome(work: _Work, decisions: Sequence[Decision], *, seed: int, run_id: str, error: SpecrunError | None, cached: bool) -> Run:
+def _outcome(
+    work: _Work, decisions: Sequence[Decision], *, seed: int, run_id: str, status: RunStatus, error: SpecrunError | None, cached: bool
+) -> Run:
     folder: Path = work.prepared.workspace.runs / run_id
-    final = read_final(folder)
     artifacts = {facts["role"]: str(folder / name) for result in work.own for name, facts in result.artifacts.items()}
     predicted = [d.predicted.seconds for d in decisions if d.action in ("run", "resume") and d.predicted.seconds is not None]
     return Run(
         run_id=run_id,
         name=work.prepared.name,
         seed=seed,
-        status=final["status"] if final else "failed",
+        status=status,
         folder=folder,
         metrics=work.metrics,
         artifacts=artifacts,

@@ -22,7 +22,8 @@ from specrun.events import Alert, Emit, Event, RunStatus, Status, StepRecord
 from specrun.plan.step import Decision, Predicted, Step, StepResult
 from specrun.records.journal import Journal
 from specrun.records.journal_reader import next_attempt
-from specrun.records.run_files import mark_active, read_run, unmark_active, write_final, write_run
+from specrun.records.run_files import last_outcome, mark_active, read_run, unmark_active, write_final, write_run
+from specrun.records.seeds import ENDED_WELL
 from specrun.spec.dump import dump
 from specrun.spec.resolved import origins
 from specrun.spec.text import shown_name
@@ -112,6 +113,18 @@ class RunSession:
             **(facts or {}),
         }
         write_final(self.folder, document)
+
+    def let_outcome_stand(self, status: RunStatus, reason: str) -> bool:
+        """Record an attempt that failed at what an earlier one came to the end of, and keep that one's outcome. Returns whether
+        there is one that ended well."""
+        outcome = last_outcome(self.folder)
+        if outcome is None or outcome.get("status") not in ENDED_WELL:
+            return False
+        self.finished = status
+        self._journal.emit(Status(status, self._mask.text(reason)))
+        self._journal.sync()
+        write_final(self.folder, {name: value for name, value in outcome.items() if name != "attempt"})
+        return True
 
     def _asked_since(self) -> dict[str, Any]:
         """The spec of this attempt, where it says other than run.json: what is asked of the report and the evaluation may change."""

@@ -69,6 +69,13 @@ def read_final(folder: Path) -> dict[str, Any] | None:
     return final if final is not None and final.get("attempt") == next_attempt(folder) - 1 else None
 
 
+def last_outcome(folder: Path) -> dict[str, Any] | None:
+    """What final.json says, whichever attempt wrote it; None where it is missing or damaged."""
+    with contextlib.suppress(StoreError):
+        return read_document(folder / "final.json")
+    return None
+
+
 def ending(folder: Path) -> dict[str, Any] | None:
     """As `read_final`, but a damaged final.json tells nothing, so it counts as none; `store doctor` reports it."""
     with contextlib.suppress(StoreError):

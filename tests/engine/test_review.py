@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -12,7 +13,9 @@ from specrun.engine.history import read_history
 from specrun.engine.locks import hold
 from specrun.engine.workspace import Workspace
 from specrun.errors import DataError, LockedError, SpecrunError
+from specrun.records.journal_reader import journal_files, read_journal
 from specrun.records.queries import open_records
+from specrun.runtime.signals import StopNow
 from tests.engine.test_apply import actions, planned, ran
 
 
@@ -80,22 +83,42 @@ def test_what_another_apply_finished_between_plan_and_lock_is_not_run_again(spec
     assert set(actions(execute(late, show=lambda event: None)).values()) == {"cached"}
 
 
-def test_a_failed_re_evaluation_is_mended_by_the_next_apply(spec_file, store, monkeypatch):
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_judging_a_finished_run_again_in_vain_keeps_its_outcome(spec_file, store, monkeypatch, status):
     from specrun.steps.evaluate import run as evaluate
+
+    def failing(context, spec, inputs):
+        raise StopNow(15) if status == "interrupted" else SpecrunError("out of luck", code="bad-luck")
+
+    with open_records(store) as records:
+        (before,) = records.runs()
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluate, "run", failing)
+        failed = apply(spec_file, store=store, sets=["task.sample_tokens=9"])
+        assert failed.exit_code == {"failed": 1, "interrupted": 143}[status]
+        assert failed.runs[0].status == status
+    with open_records(store) as records:
+        (after,) = records.runs()
+        assert (after.status, after.metrics) == ("completed", before.metrics)
+        assert "test/loss" in after.metrics
+    recorded = [r for file in journal_files(store / "runs" / before.run_id) if file.attempt == 2 for r in read_journal(file.path)]
+    assert [r.data["status"] for r in recorded if r.kind == "status"] == ["running", status]
+    assert set(actions(apply(spec_file, store=store)).values()) == {"cached"}
+    assert ran(actions(apply(spec_file, store=store, sets=["task.sample_tokens=9"]))) == ["evaluate", "report"]
+
+
+def test_a_training_that_is_made_again_in_vain_does_not_count_as_ended(spec_file, store, monkeypatch):
+    from specrun.steps.train import run as train
 
     def failing(context, spec, inputs):
         raise SpecrunError("out of luck", code="bad-luck")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(evaluate, "run", failing)
-        assert apply(spec_file, store=store, sets=["task.sample_tokens=9"]).exit_code == 1
+    (run,) = (store / "runs").iterdir()
+    shutil.rmtree(run / "checkpoints")
+    monkeypatch.setattr(train, "run", failing)
+    assert apply(spec_file, store=store).runs[0].status == "failed"
     with open_records(store) as records:
         assert [run.status for run in records.runs()] == ["failed"]
-    outcome = apply(spec_file, store=store)
-    assert ran(actions(outcome)) == ["report"]
-    with open_records(store) as records:
-        assert [run.status for run in records.runs()] == ["completed"]
-    assert set(actions(apply(spec_file, store=store)).values()) == {"cached"}
 
 
 def test_an_unexpected_error_of_one_seed_is_recorded_and_the_others_go_on(spec_file, store, monkeypatch):
