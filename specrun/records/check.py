@@ -48,7 +48,8 @@ def check(store: Path) -> list[Finding]:
         for run_id in sorted(listing.runs):
             found = list(_check_run(store, run_id, listing, positions))
             findings += found
-            if positions is not None and not found and not _is_pending(run_id, listing):
+            known_bad = any(finding.level == "error" or finding.code == "snapshot-behind" for finding in found)
+            if positions is not None and not known_bad and not _is_pending(run_id, listing):
                 sound.add(run_id)
         findings += _check_agreement(connection, store, sound)
     return findings
@@ -60,11 +61,19 @@ def _snapshot_positions(connection: duck.Connection, store: Path, listing: Listi
         if listing.runs:
             findings.append(Finding("info", "snapshot-missing", str(store / "CURRENT"), "there is no snapshot yet", _REBUILD))
         return None
-    if not duck.open_snapshot(connection, snapshot):
-        findings.append(Finding("error", "snapshot-damaged", str(snapshot), "the snapshot does not open", _REBUILD))
-        return None
-    known = {run_id for (run_id,) in connection.execute("SELECT run_id FROM snapshot.runs").fetchall()}
-    return read_positions(connection, "snapshot", known)
+    try:
+        if duck.open_snapshot(connection, snapshot):
+            known = {run_id for (run_id,) in connection.execute("SELECT run_id FROM snapshot.runs").fetchall()}
+            return read_positions(connection, "snapshot", known)
+        why = "the snapshot does not open"
+    except duck.Error as error:
+        why = _first_line(error)
+    findings.append(Finding("error", "snapshot-damaged", str(snapshot), why, _REBUILD))
+    return None
+
+
+def _first_line(error: duck.Error) -> str:
+    return f"the snapshot cannot be read: {str(error).partition(chr(10))[0]}"
 
 
 def _is_pending(run_id: str, listing: Listing) -> bool:
@@ -91,7 +100,11 @@ def _strays(store: Path) -> Iterator[Finding]:
 
 
 def _check_agreement(connection: duck.Connection, store: Path, run_ids: Set[str]) -> Iterator[Finding]:
-    different = list(disagreements(connection, store, run_ids))
+    try:
+        different = list(disagreements(connection, store, run_ids))
+    except duck.Error as error:
+        yield Finding("error", "snapshot-damaged", str(current(store)), _first_line(error), _REBUILD)
+        return
     # A run that went on while its records were read has every right to differ.
     now = list_runs(store)
     for run_id, table, had, wanted in different:

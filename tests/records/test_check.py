@@ -205,6 +205,7 @@ def test_damage_anywhere_in_the_snapshot_never_ends_in_a_traceback(healthy: Path
         # Either the right answer, or one clear error; anything else fails here.
         with contextlib.suppress(StoreError), open_records(healthy, merge_first=False) as records:
             assert [point.step for point in records.series("r")["train/loss"]] == list(range(20))
+        assert set(codes(healthy)) <= {"snapshot-damaged", "snapshot-differs"}
     snapshot.write_bytes(b"")
     merge(healthy)
     assert codes(healthy) == []
