@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from specrun.cli import options
+from specrun.spec.visible import visible
 
 if TYPE_CHECKING:
     from specrun.engine.outcome import Outcome
@@ -49,12 +50,12 @@ def run(
         prepared = prepare(Request(spec, store, tuple(set_), preset, data_root, smoke, command=context.obj))
     planned.warn(prepared)
     if prepared.changes_anything:
-        print("\n".join([*prepared.lines(columns=columns_of(sys.stderr, at_most=WIDTH)), ""]), file=sys.stderr)
+        print(visible("\n".join([*prepared.lines(columns=columns_of(sys.stderr, at_most=WIDTH)), ""])), file=sys.stderr)
     with progress(sys.stderr) as show:
         outcome = execute(prepared, show=show)
-    print(json.dumps(outcome.as_document(), indent=2) if as_json else outcome)
+    print(json.dumps(outcome.as_document(), indent=2) if as_json else visible(str(outcome)))
     for text, subjects in _failures(outcome).items():
-        print(f"{', '.join(subjects)}: {text}", file=sys.stderr)
+        print(visible(f"{', '.join(subjects)}: {text}"), file=sys.stderr)
     return outcome.exit_code
 
 

@@ -11,6 +11,7 @@ import typer
 from specrun.cli import options
 from specrun.spec.assembly import load_spec
 from specrun.spec.explain import document, explain_all, explain_key
+from specrun.spec.visible import visible
 
 
 def run(
@@ -29,4 +30,4 @@ def run(
     if as_json:
         print(json.dumps(document(loaded, key), indent=2, ensure_ascii=False))
     else:
-        print(explain_all(loaded) if key is None else explain_key(loaded, key))
+        print(explain_all(loaded) if key is None else visible(explain_key(loaded, key)))

@@ -14,6 +14,7 @@ from typing import Any
 from specrun.cli.output import has_answered
 from specrun.errors import InterruptedRun, SpecError, SpecrunError, UsageError
 from specrun.runtime.signals import StopNow
+from specrun.spec.visible import visible
 
 FORMAT_VERSION = 1
 _SIGINT = 2
@@ -35,7 +36,7 @@ def tell(failure: BaseException, *, as_json: bool) -> int:
     else:
         if error.code == "internal-error" and os.environ.get("SPECRUN_DEBUG"):
             traceback.print_exception(failure)
-        print(error, file=sys.stderr)
+        print(visible(str(error)), file=sys.stderr)
     return error.exit_code
 
 

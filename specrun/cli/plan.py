@@ -14,6 +14,7 @@ import typer
 
 from specrun.cli import options
 from specrun.errors import EXIT_CHANGES, EXIT_OK, UsageError
+from specrun.spec.visible import visible
 
 
 def run(
@@ -44,9 +45,9 @@ def run(
     if as_json:
         print(json.dumps({**prepared.as_document(), "exit_code": exit_code}, indent=2, ensure_ascii=False))
     else:
-        print(prepared.text(columns=columns_of(sys.stdout, at_most=WIDTH)))
+        print(visible(prepared.text(columns=columns_of(sys.stdout, at_most=WIDTH))))
         if output is not None:
-            print(f"plan saved: {output}; run it with: specrun apply {shlex.quote(str(output))}")
+            print(visible(f"plan saved: {output}; run it with: specrun apply {shlex.quote(str(output))}"))
     return exit_code
 
 

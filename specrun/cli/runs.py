@@ -75,7 +75,7 @@ def list_(
         places = [str(place) for _, place in shown] if smoke else None
         print_runs([row for row, _ in shown], metrics=metrics, places=places)
     else:
-        print(_nothing(store, smoke=smoke, filtered=any((name, status, tag, task))))
+        print(visible_line(_nothing(store, smoke=smoke, filtered=any((name, status, tag, task)))))
     if len(found) > limit:
         print(f"the first {limit} runs; --limit shows more", file=sys.stderr)
 
@@ -159,7 +159,7 @@ def best(
     elif found:
         print_best(found, metric, over_seeds)
     else:
-        print(f"no such runs in {store}")
+        print(visible_line(f"no such runs in {store}"))
 
 
 def _spread(spread: Spread | None) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ def doctor(store: Store = DEFAULT_STORE, json_: Json = False) -> None:
     else:
         for finding in findings:
             print(f"{finding.level} {finding.code}: {visible_line(finding.place)}: {visible_line(finding.message)}\n  {finding.remedy}")
-        print(f"{store}: " + (_count(errors, "error") if errors else "healthy"))
+        print(f"{visible_line(str(store))}: " + (_count(errors, "error") if errors else "healthy"))
     raise typer.Exit(exit_code)
 
 
@@ -43,7 +43,7 @@ def rebuild(store: Store = DEFAULT_STORE, json_: Json = False) -> None:
     if json_:
         print(json.dumps({"format_version": 1, "runs": runs, "values": points}, indent=2))
     else:
-        print(f"{store}: rebuilt from the journals, {_count(runs, 'run')}, {_count(points, 'value')}")
+        print(f"{visible_line(str(store))}: rebuilt from the journals, {_count(runs, 'run')}, {_count(points, 'value')}")
 
 
 def _count(number: int, noun: str) -> str:

@@ -23,6 +23,7 @@ from specrun.spec.renderers.json import document
 from specrun.spec.resolved import further
 from specrun.spec.section import Problem
 from specrun.spec.text import shown_name
+from specrun.spec.visible import visible_line
 
 Format = Literal["text", "json", "github", "gitlab", "sarif", "junit"]
 _INVALID = 3
@@ -60,7 +61,7 @@ def run(
 
 
 def _skipped_line(skipped: Sequence[str]) -> str:
-    shown = ", ".join(skipped[:_NAMED]) + (f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else "")
+    shown = ", ".join(map(visible_line, skipped[:_NAMED])) + (f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else "")
     one = len(skipped) == 1
     return f"skipped {len(skipped)} YAML file{'' if one else 's'} without {SPEC_KEYS}: {shown}; name {'it' if one else 'one'} to check it"
 

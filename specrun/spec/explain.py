@@ -15,6 +15,7 @@ from specrun.spec.nearest import listed, nearest
 from specrun.spec.provenance import Origin
 from specrun.spec.section import Part, Section
 from specrun.spec.shape import Field, family_noun, fields, section_of
+from specrun.spec.visible import visible_line
 from specrun.spec.yaml_text import yaml_value
 
 MEANINGS: dict[Impact, str] = {
@@ -60,7 +61,8 @@ def _lines(loaded: LoadedSpec, section: Section, path: tuple[str, ...]) -> Itera
             yield from _lines(loaded, value, where)
         else:
             text = f"{indent}{name}: {yaml_value(canonical(value))}"
-            yield f"{text:<{_COMMENT_COLUMN}}  # {loaded.provenance.describe('.'.join(where))}{_aside(_derived(loaded, where))}"
+            origin = visible_line(loaded.provenance.describe(".".join(where)))
+            yield f"{text:<{_COMMENT_COLUMN}}  # {origin}{_aside(_derived(loaded, where))}"
 
 
 def find_key(loaded: LoadedSpec, key: str) -> Found:
@@ -162,7 +164,7 @@ def _explain_section(loaded: LoadedSpec, found: Found) -> str:
     lines = [head]
     for name, field in fields(found.cls).items():
         shown, origin = _shown(loaded, found, name, field)
-        lines.append(f"  {name}: {shown}".ljust(_COMMENT_COLUMN) + f"  # {origin}".rstrip(" #"))
+        lines.append(f"  {name}: {shown}".ljust(_COMMENT_COLUMN) + f"  # {visible_line(str(origin))}".rstrip(" #"))
         lines.append(f"      {field.info.description}")
     return "\n".join(lines)
 

@@ -28,7 +28,7 @@ def summary(diagnostics: Sequence[Diagnostic], files: Sequence[str]) -> str:
     if count["error"]:
         of = f" of {len(files)}" if len(files) > len(wrong) else ""
         return f"{_plural(count['error'], 'error')}{warnings} in {len(wrong)}{of} {'file' if max(len(wrong), len(files)) == 1 else 'files'}"
-    return (f"{files[0]} is valid" if len(files) == 1 else f"{len(files)} files are valid") + warnings
+    return (f"{visible_line(files[0])} is valid" if len(files) == 1 else f"{len(files)} files are valid") + warnings
 
 
 def _plural(count: int, noun: str) -> str:

@@ -9,8 +9,10 @@ from typing import Any
 
 from specrun.spec.scalars import resolve
 from specrun.spec.text import UNPRINTABLE
+from specrun.spec.visible import visible
 
 _BARE = re.compile(r"[A-Za-z0-9_./<>=+%-][A-Za-z0-9_./<>=+% -]*\Z")
+_LAST_OF_FOUR_DIGITS = 0xFFFF
 _INDICATORS = ("-", "?", ">", "%", "=")
 
 
@@ -30,7 +32,14 @@ def yaml_value(value: Any) -> str:
 def yaml_text(text: str) -> str:
     """A text, quoted where it would read as something else."""
     bare = _BARE.match(text) and not text.endswith(" ") and not text.startswith(_INDICATORS) and isinstance(resolve_or_none(text), str)
-    return text if bare else UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
+    return text if bare else "".join(map(_escaped, json.dumps(text, ensure_ascii=False)))
+
+
+def _escaped(character: str) -> str:
+    """Within double quotes: what cannot be seen, or YAML does not take as it is, by its number."""
+    if visible(character) == character and not UNPRINTABLE.match(character):
+        return character
+    return f"\\u{ord(character):04x}" if ord(character) <= _LAST_OF_FOUR_DIGITS else f"\\U{ord(character):08x}"
 
 
 def resolve_or_none(text: str) -> Any:

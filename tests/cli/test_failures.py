@@ -214,3 +214,24 @@ def test_a_signal_while_the_command_line_is_imported_ends_it_quietly(number, cod
     out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (code, "interrupted\n")
     assert json.loads(out)["exit_code"] == code
+
+
+EVIL = "\x1b[2J\x9b\u202e.yaml"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["validate", EVIL], ["validate", "."], ["explain", EVIL], ["explain", EVIL, "description"], ["plan", EVIL, "--store", EVIL],
+        ["plan", EVIL, "-o", EVIL + ".json"], ["runs", "list", "--store", "no" + EVIL],
+        *([command, EVIL, "--set", "model.width=3"] for command in ("validate", "explain", "plan", "apply")),
+        *([command, "gone" + EVIL] for command in ("validate", "explain", "plan", "apply")),
+    ],
+)  # fmt: skip
+def test_no_name_and_no_text_of_a_spec_steers_the_terminal(folder, capsys, arguments):
+    (folder / EVIL).write_text(TINY.replace("version: 1", 'version: 1\ndescription: "a\\x1b\\u202e"'))
+    (folder / f"skipped{EVIL}").write_text("services: {}")
+    run(arguments)
+    out, err = capsys.readouterr()
+    assert out or err
+    assert not {"\x1b", "\x9b", "\u202e"} & {*out, *err}
