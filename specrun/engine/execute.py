@@ -104,10 +104,14 @@ def _lock_runs(prepared: Plan, held: ExitStack, keys: frozenset[str]) -> frozens
     taken = set(keys)
     for seed in prepared.loaded.spec.seeds:
         decisions = [d for d in prepared.decisions if d.step.seed == seed]
-        if any(d.action in ("run", "resume") for d in decisions) and decisions[0].step.key not in taken:
-            step = decisions[0].step
-            held.enter_context(hold(prepared.workspace.lock_file(step), what=f"{prepared.name} (seed {seed})"))
-            taken.add(step.key)
+        if not any(d.action in ("run", "resume") for d in decisions):
+            continue
+        step = decisions[0].step
+        # By its first key too: another apply may not know yet what this one has found out.
+        for key in (prepared.first_keys[step.id], step.key):
+            if key not in taken:
+                held.enter_context(hold(prepared.workspace.lock_file(replace(step, key=key)), what=f"{prepared.name} (seed {seed})"))
+                taken.add(key)
     return frozenset(taken)
 
 

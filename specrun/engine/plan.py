@@ -38,7 +38,8 @@ class Plan:
     """Steps with what would be done about each, predictions, hardware. signature: see `training_signature`.
 
     inputs: digests of the local files of each part, by its dotted key, as they were when the plan was first made: an apply
-    works by them to its end, whatever happens to the files meanwhile.
+    works by them to its end, whatever happens to the files meanwhile. first_keys: by step id, the key as it is known before
+    any step has run; what a step finds out may change those of the steps that read it.
     """
 
     request: Request
@@ -50,6 +51,7 @@ class Plan:
     forecast: Forecast
     signature: str
     inputs: Mapping[str, Mapping[str, str]]
+    first_keys: Mapping[str, str]
 
     @property
     def name(self) -> str:

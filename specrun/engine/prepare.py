@@ -105,6 +105,7 @@ def plan_on(
 
     variants: dict[str, str] = {}
     graph = compiled(variants)
+    first_keys = {step.id: step.key for step in graph.steps}
     while found := {key: variant for key, variant in _variants(graph, workspace).items() if key not in variants}:
         variants |= found
         graph = compiled(variants)
@@ -115,7 +116,7 @@ def plan_on(
                          cores=hardware.threads, signature=signature)  # fmt: skip
     decisions = decide(graph, kinds={kind.kind: kind for kind in kinds}, workspace=workspace, forecast=predicted,
                        describe=loaded.provenance.describe, retry=_to_retry(graph, workspace))  # fmt: skip
-    return Plan(request, loaded, hardware, workspace, graph, decisions, predicted, signature, known)
+    return Plan(request, loaded, hardware, workspace, graph, decisions, predicted, signature, known, first_keys)
 
 
 def refresh(prepared: Plan) -> Plan:

@@ -13,6 +13,7 @@ from specrun.engine.ending import as_error
 from specrun.engine.gates import judge
 from specrun.engine.history import append_history
 from specrun.engine.labels import relabel_run
+from specrun.engine.lineage import run_to_begin
 from specrun.engine.outcome import Run, StepOutcome, gather_metrics
 from specrun.engine.plan import Plan
 from specrun.engine.running import AlertCodes, actual_costs, artifact_events, make_context, run_step, seal
@@ -50,7 +51,7 @@ def execute_run(
     work = _Work(prepared, signals, tally, dict(shared))
     if all(d.action == "cached" for d in decisions):
         return _cached(work, decisions, seed=seed, show=show)
-    run_id = prepared.workspace.run_for(prepared.name, decisions[0].step.key)
+    run_id = run_to_begin(prepared, decisions[0].step)
     error: SpecrunError | None = None
     with RunSession(prepared, run_id=run_id, seed=seed, show=show, shared=shared) as session:
         try:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from specrun.engine.ending import as_error
+from specrun.engine.lineage import run_to_record
 from specrun.engine.outcome import Run
 from specrun.engine.plan import Plan
 from specrun.engine.running import actual_costs
@@ -40,7 +41,7 @@ def _record(ended: SharedStepEnded, error: SpecrunError, *, seed: int, decisions
     prepared = ended.prepared
     workspace = prepared.workspace
     status: RunStatus = "interrupted" if isinstance(error, InterruptedRun) else "failed"
-    run_id = workspace.run_for(prepared.name, decisions[0].step.key)
+    run_id = run_to_record(prepared, decisions[0].step)
     with RunSession(prepared, run_id=run_id, seed=seed, show=show, shared=ended.shared, data_ready=False) as session:
         for decision in prepared.decisions:
             result = ended.shared.get(decision.step.id)

@@ -154,6 +154,13 @@ class Workspace:
             f"{self.runs}: every id for {name} is taken", code="run-id-taken", hint="remove old runs with: specrun runs remove"
         )
 
+    def move_run(self, key: str, to: str) -> None:
+        """Find the run of one key under another from now on."""
+        run_id = self.run_of_key(key)
+        assert run_id is not None
+        atomic_write(self.store / "run-keys" / to[:_KEY_CHARACTERS], run_id + "\n")
+        (self.store / "run-keys" / key[:_KEY_CHARACTERS]).unlink(missing_ok=True)
+
     def forget_run(self, run_id: str) -> None:
         """Remove the results and the key of a run whose folder was removed: nothing can be made of them any more."""
         for path in (self.store / "results").glob("*.json"):
