@@ -1,7 +1,7 @@
 """One optimizer step, as a function over a small state. Owns no cadence, no record and no file.
 
 The loss is the mean over all predictions of the whole optimizer step: without dropout, the micro-batch size changes what fits
-in memory and nothing else. With it, masks are drawn a micro-batch at a time (attention's inside a fused kernel, which takes no
+in memory and nothing else. With it, masks are drawn a micro-batch at a time (those of attention in a fused kernel, which takes no
 mask of ours), so that the size is part of what is trained, and of the step's key. Nothing here waits for the device.
 """
 
