@@ -59,7 +59,7 @@ def test_what_the_results_hold_is_in_the_report_too(tmp_path: Path) -> None:
     assert run(["report", "--store", str(tmp_path), "--format", "md"]) == 0
     text = (tmp_path / "runs" / RUN_ID / "report" / "report.md").read_text()
     assert "2,713,000" in text
-    assert "9.96 M" in text
+    assert "9.96M" in text
 
 
 def test_json_is_one_document_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
