@@ -81,7 +81,7 @@ def test_the_page_shows_what_the_records_hold(tmp_path: Path, inputs: dict[str, 
     for shown in (
         "3 documents of validation are also in train",
         "2,713,000",
-        "9.96 M",
+        "9.96M",
         "specs/gpt_wikitext.yaml:19",
         "no bf16 instructions here",
     ):
