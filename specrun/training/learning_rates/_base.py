@@ -9,7 +9,11 @@ from specrun.spec.units import Quantity, Units
 
 
 class WarmUp(Part):
-    """A linear rise from near 0 to the base rate, then the course of the kind. Steps count from 0."""
+    """A linear rise from near 0 to the base rate, then the course of the kind. Steps count from 0.
+
+    A course takes as many strides as there are steps: it arrives when the last step is done, as in transformers' schedules, so that no
+    step is spent at the final rate (which may be 0).
+    """
 
     factory: ClassVar[str] = ""
     warmup: Annotated[Quantity, Units("steps", "epochs", "tokens", "samples", "percent", positive=False)] = option(
@@ -25,11 +29,3 @@ class WarmUp(Part):
     def after_warmup(self, step: int, steps: int) -> float:
         """The factor `step` steps after the warm-up, of `steps` that remain."""
         raise AssertionError("a kind defines its course")
-
-
-def progress(step: int, steps: int) -> float:
-    """How far a course of `steps` steps has come at its step `step`: 0 at the first (and before it), 1 at the last (and beyond).
-
-    A course of one step stays at 0, so that a training of a single step learns.
-    """
-    return min(1.0, max(0, step) / (steps - 1)) if steps > 1 else 0.0

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from specrun.spec.section import option
 from specrun.spec.units import Quantity, Units
-from specrun.training.learning_rates._base import WarmUp, progress
+from specrun.training.learning_rates._base import WarmUp
 
 
 class Options(WarmUp):
@@ -23,8 +23,7 @@ class Options(WarmUp):
     final_fraction: float = option(0.0, impact="weights", description="Final rate as a fraction of the base rate, 0 to 1.", ge=0, le=1)
 
     def after_warmup(self, step: int, steps: int) -> float:
-        falling = min(steps - 1, max(1, round(steps * min(1.0, self.decay.fraction))))
-        # The course begins at the last stable step, so that each falling one is below it.
-        come = progress(step - (steps - 1 - falling), falling + 1)
-        fall = come if self.decay_shape == "linear" else math.sqrt(come)
-        return self.final_fraction + (1 - self.final_fraction) * (1 - fall)
+        decay_steps = max(1, round(steps * min(1.0, self.decay.fraction)))
+        progress = min(1.0, max(0.0, (step - (steps - decay_steps)) / decay_steps))
+        fall = progress if self.decay_shape == "linear" else math.sqrt(progress)
+        return 1 - (1 - self.final_fraction) * fall
