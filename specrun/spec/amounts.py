@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from specrun.spec.nearest import nearest
-from specrun.spec.units import COUNTED, FRACTIONAL, MOST, NUMBER, SCALES, TIME_SECONDS, Quantity, Unit, parse_quantity
+from specrun.spec.units import COUNTED, FRACTIONAL, MOST, NUMBER, SCALES, TIME_SECONDS, Quantity, Unit, parse_quantity, times
 
 _SYNONYMS: dict[str, Unit] = {"iteration": "steps", "iter": "steps", "it": "steps", "update": "steps", "batch": "steps",
                               "batche": "steps", "eval": "evaluations", "example": "samples", "row": "samples",
@@ -57,11 +57,11 @@ def _read(value: Any) -> tuple[float | None, str]:
         return (known.amount, known.unit) if known.unit in COUNTED else (known.amount, "%" if known.unit == "percent" else "s")
     if match is None:
         return None, ""
-    number, word = float(match[1].replace(",", "").replace("_", "")), match[2]
+    number, word = match.groups()
     scale, rest = word[:1], word[1:].strip()
     if scale in SCALES and scale and (not rest or _unit(rest, tuple(MOST)) is not None):
-        return number * SCALES[scale], rest
-    return number, word
+        return float(times(number, SCALES[scale])), rest
+    return float(times(number, 1)), word
 
 
 def _unit(word: str, allowed: Sequence[Unit]) -> Unit | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic_core import PydanticCustomError, core_schema
@@ -75,20 +76,21 @@ def parse_quantity(text: str) -> Quantity:
         raise ValueError(_why_no_quantity(text))
     number, scale, name = match.groups()
     scale, name = _split_scale(scale, name)
-    amount = _read(number) * SCALES[scale]
+    unit: Unit
     if name == "%":
-        quantity = Quantity(amount, "percent")
+        unit, size = "percent", SCALES[scale]
     elif name in COUNTED:
-        quantity = Quantity(amount, COUNTED[name])
+        unit, size = COUNTED[name], SCALES[scale]
     elif name in TIME_SECONDS and not scale:
-        quantity = Quantity(amount * TIME_SECONDS[name], "seconds")
+        unit, size = "seconds", TIME_SECONDS[name]
     else:
         raise ValueError(f"{name[:40]} is not a unit")
-    if quantity.amount > MOST[quantity.unit]:
-        raise TooMuch(f"it must be at most {_most(quantity.unit)}")
-    if quantity.unit not in FRACTIONAL and quantity.amount != int(quantity.amount):
-        raise ValueError(f"it is not a whole number of {quantity.unit}")
-    return quantity
+    amount = times(number, size)
+    if amount > MOST[unit]:
+        raise TooMuch(f"it must be at most {_most(unit)}")
+    if unit not in FRACTIONAL and amount != int(amount):
+        raise ValueError(f"it is not a whole number of {unit}")
+    return Quantity(float(amount), unit)
 
 
 def _why_no_quantity(text: str) -> str:
@@ -114,8 +116,11 @@ def _split_scale(scale: str, name: str) -> tuple[str, str]:
     return scale, name
 
 
-def _read(number: str) -> float:
-    return float(number.replace(",", "").replace("_", ""))
+def times(number: str, size: int) -> Decimal:
+    """A number of the form NUMBER, times a size; exact, for 1.005k is 1005 and as a product of floats is not. May be infinite."""
+    digits = number.replace(",", "").replace("_", "")
+    exactly = Context(prec=len(digits) + len(str(size)), traps=[])
+    return exactly.multiply(exactly.create_decimal(digits), Decimal(size))
 
 
 def parse_byte_size(text: str) -> int:
@@ -124,11 +129,10 @@ def parse_byte_size(text: str) -> int:
     if not match or match[2] not in _BYTES:
         why = f"{_COMMA}; " if match is None and re.match(_WITH_COMMA, text) else ""
         raise ValueError(f"{why}it must be a size in bytes, such as 500 MB or 16 GiB; suffixes are {', '.join(_BYTES)}")
-    amount = _read(match[1])
-    if amount * _BYTES[match[2]] > MOST_BYTES:
+    amount = times(match[1], _BYTES[match[2]])
+    if amount > MOST_BYTES:
         raise TooMuch(f"it must be at most {MOST_BYTES // _BYTES['TiB']:,} TiB")
-    digits = match[1].replace(",", "").replace("_", "")
-    return int(digits) * _BYTES[match[2]] if digits.isdigit() else int(amount * _BYTES[match[2]])
+    return int(amount)
 
 
 @dataclass(frozen=True, slots=True)

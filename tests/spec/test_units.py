@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specrun.spec.section import Section, option
-from specrun.spec.units import MOST, UNITS, ByteSize, Quantity, exact, parse_byte_size, parse_quantity
+from specrun.spec.units import MOST, SCALES, UNITS, ByteSize, Quantity, exact, parse_byte_size, parse_quantity
 
 whole = st.sampled_from(["steps", "tokens", "samples", "evaluations"])
 amounts = st.one_of(
@@ -53,6 +53,33 @@ def test_a_size_reads_back_as_it_is_printed(size: int) -> None:
 )
 def test_a_quantity_is_read_with_its_scale(text: str, amount: float, unit: str) -> None:
     assert parse_quantity(text) == Quantity(amount, unit)  # type: ignore[arg-type]
+
+
+@given(st.integers(0, 10**7), st.integers(0, 3), st.sampled_from(sorted(SCALES)))
+def test_a_decimal_with_a_scale_is_the_whole_number_that_it_writes(digits: int, places: int, scale: str) -> None:
+    written = f"{digits // 10**places}.{digits % 10**places:0{places}}" if places else str(digits)
+    amount, rest = divmod(digits * SCALES[scale], 10**places)
+    if rest:
+        with pytest.raises(ValueError, match="not a whole number of tokens"):
+            parse_quantity(f"{written}{scale} tokens")
+    else:
+        assert parse_quantity(f"{written}{scale} tokens") == Quantity(amount, "tokens")
+
+
+@given(st.integers(0, 10**6), st.integers(0, 3), st.sampled_from(["B", "kB", "MB", "GB", "KiB", "MiB"]))
+def test_a_decimal_size_is_the_whole_bytes_that_it_writes(digits: int, places: int, suffix: str) -> None:
+    written = f"{digits // 10**places}.{digits % 10**places:0{places}}" if places else str(digits)
+    assert parse_byte_size(f"{written} {suffix}") == digits * parse_byte_size(f"1 {suffix}") // 10**places
+
+
+@pytest.mark.parametrize("exponent", [999, 10**6, 10**18, 10**30])
+def test_an_exponent_of_any_length_is_read_at_once(exponent: int) -> None:
+    with pytest.raises(ValueError, match="at most"):
+        parse_quantity(f"1e{exponent} steps")
+    with pytest.raises(ValueError, match="at most"):
+        parse_byte_size(f"1e{exponent} GiB")
+    assert parse_quantity(f"1e-{exponent} epochs").amount == 0
+    assert parse_byte_size(f"1e-{exponent} GiB") == 0
 
 
 @pytest.mark.parametrize(
