@@ -74,9 +74,10 @@ class Plan:
     def lines(self, *, columns: int = WIDTH) -> list[str]:
         """What would be done, step by step; without the sentence that closes a plan."""
         machine = self.hardware
-        cores = f"{machine.threads} core{'' if machine.threads == 1 else 's'}"
+        threads = () if machine.threads == machine.cores else (_counted(machine.threads, "thread"),)
+        processors = ", ".join((_counted(machine.cores, "core"), *threads))
         place = (
-            f"{machine.kind} ({cores}, {figures.size(machine.memory_bytes)}; "
+            f"{machine.kind} ({processors}, {figures.size(machine.memory_bytes)}; "
             f"{machine.precision.value}: {machine.precision.reason}; {machine.compilation.value}: {machine.compilation.reason})"
         )
         return step_lines(name=self.name, place=place, decisions=self.decisions, forecast=self.forecast,
@@ -101,3 +102,7 @@ class Plan:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"

@@ -113,7 +113,7 @@ def plan_on(
     signature = training_signature(select(spec, "model", WEIGHTS), spec, facts.vocab_size, threads=hardware.threads,
                                    precision=hardware.precision.value)  # fmt: skip
     predicted = forecast(spec, facts=facts, history=read_history(workspace.history_file), device=hardware.name, kind=hardware.kind,
-                         cores=hardware.threads, signature=signature)  # fmt: skip
+                         cores=min(hardware.threads, hardware.cores), signature=signature)  # fmt: skip
     decisions = decide(graph, kinds={kind.kind: kind for kind in kinds}, workspace=workspace, forecast=predicted,
                        describe=loaded.provenance.describe, retry=_to_retry(graph, workspace))  # fmt: skip
     return Plan(request, loaded, hardware, workspace, graph, decisions, predicted, signature, known, first_keys)

@@ -17,16 +17,13 @@ _NARROWEST = 24
 """A text keeps so many columns, however narrow the terminal."""
 
 
-def plan_lines(*, name: str, place: str, decisions: Sequence[Decision], forecast: Forecast, memory_bytes: int) -> list[str]:
-    """The lines that `plan` prints. place: the device with its reasons; memory_bytes: what the device has."""
-    steps = step_lines(name=name, place=place, decisions=decisions, forecast=forecast, memory_bytes=memory_bytes)
-    return [*steps, summary(decisions)]
-
-
 def step_lines(
     *, name: str, place: str, decisions: Sequence[Decision], forecast: Forecast, memory_bytes: int, columns: int = WIDTH
 ) -> list[str]:
-    """The plan without its closing sentence: a line for the whole, then those of each step."""
+    """The plan without its closing sentence: a line for the whole, then those of each step.
+
+    place: the device with its reasons; memory_bytes: what the device has.
+    """
     width = max(len(d.step.id) for d in decisions)
     lines = textwrap.wrap(f"{name} on {place}", max(_NARROWEST, columns), subsequent_indent=" " * 2 * _INDENT)
     for decision in decisions:

@@ -20,7 +20,7 @@ FLOPS_PER_CORE = 30e9
 """Rule for a processor without history: float32 operations a second a core that training reaches, not the peak."""
 FLOPS_PER_GPU = 20e12
 """Rule for a CUDA device without history."""
-STATE_BYTES_PER_PARAMETER = 12
+CHECKPOINT_BYTES_PER_PARAMETER = 12
 """A checkpoint that training goes on from: float32 weight and two moments."""
 BEST_BYTES_PER_PARAMETER = 4
 """A checkpoint that is kept as best: the float32 weight alone."""
@@ -148,7 +148,7 @@ def _kept_bytes_per_parameter(spec: Spec, schedule: ResolvedSchedule) -> int:
     kept, every = spec.schedule.checkpoint, schedule.checkpoint_every_steps
     saved = -(-schedule.total_steps // every) if every is not None else kept.keep_last
     evaluated = -(-schedule.total_steps // schedule.evaluate_every_steps)
-    return STATE_BYTES_PER_PARAMETER * min(kept.keep_last, saved) + BEST_BYTES_PER_PARAMETER * min(kept.keep_best, evaluated)
+    return CHECKPOINT_BYTES_PER_PARAMETER * min(kept.keep_last, saved) + BEST_BYTES_PER_PARAMETER * min(kept.keep_best, evaluated)
 
 
 def training_work(cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, *, steps: int) -> float:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from specrun.plan.explain import plan_document, plan_lines, step_lines, summary
+from specrun.engine.plan import Plan, Request
+from specrun.engine.workspace import Workspace
+from specrun.plan.explain import plan_document, step_lines, summary
+from specrun.plan.graph import StepGraph
 from specrun.plan.predict import Facts, forecast
 from specrun.plan.step import Decision, Predicted, Step
+from specrun.runtime.hardware import resolve
+from specrun.spec.assembly import check_bytes
+from tests.plan.conftest import DOCUMENT, MACHINE
 
 
 def decision(kind, action, reason="", predicted=None, id=None):
@@ -32,10 +40,24 @@ def known(spec):
     return forecast(spec, facts=facts, history=(), device="d", kind="cpu", cores=2, signature="s")
 
 
+def planned(decisions, forecast, *, cores=2, threads=None):
+    """A plan of the tests' spec on a machine with so many cores, of which it may ask for as many threads."""
+    loaded = check_bytes(json.dumps({**DOCUMENT, "name": "gpt"}).encode(), "test.yaml", folder=Path()).loaded
+    hardware = resolve(loaded.spec.hardware, replace(MACHINE, cores=cores, memory_bytes=25_000_000_000))
+    store, graph = Path("store"), StepGraph("gpt", loaded.digest, tuple(d.step for d in decisions))
+    return Plan(Request(loaded, store), loaded, replace(hardware, threads=threads or cores), Workspace(store), graph, tuple(decisions),
+                forecast, signature="s", inputs={}, first_keys={})  # fmt: skip
+
+
 def test_golden_plan_with_every_action(spec, golden):
-    lines = plan_lines(name="gpt", place="cpu (2 cores)", decisions=decisions(), forecast=known(spec), memory_bytes=25_000_000_000)
-    text = "\n".join(lines) + "\n"
-    golden("plan.txt", text)
+    golden("plan.txt", planned(decisions(), known(spec)).text() + "\n")
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "said"), [(1, 1, "1 core"), (2, 2, "2 cores"), (2, 1, "2 cores, 1 thread"), (8, 64, "8 cores, 64 threads")]
+)
+def test_the_head_of_a_plan_counts_cores_and_names_threads_where_these_are_not_as_many(spec, cores, threads, said):
+    assert planned(decisions(), known(spec), cores=cores, threads=threads).text().startswith(f"gpt on cpu ({said}, 23.3 GiB; float32: ")
 
 
 def test_golden_plan_of_data_that_is_not_known_yet(spec, golden):
@@ -45,14 +67,12 @@ def test_golden_plan_of_data_that_is_not_known_yet(spec, golden):
         spec.model_copy(update={"schedule": epochs}), facts=facts, history=(), device="d", kind="cpu", cores=2, signature="s"
     )
     rows = [decision(kind, "run", "no earlier result", unknown.steps.get(kind)) for kind in ("data", "tokenizer", "tokens", "train")]
-    lines = plan_lines(name="gpt", place="cpu (2 cores)", decisions=rows, forecast=unknown, memory_bytes=25_000_000_000)
-    text = "\n".join(lines) + "\n"
-    golden("plan_unknown.txt", text)
+    golden("plan_unknown.txt", planned(rows, unknown).text() + "\n")
 
 
 def test_no_line_is_wider_than_a_terminal_or_ends_in_a_space(spec):
     long = [decision("train", "run", "a reason that goes on " * 20)]
-    for line in plan_lines(name="gpt", place="cpu", decisions=long, forecast=known(spec), memory_bytes=1):
+    for line in planned(long, known(spec)).text().splitlines():
         assert len(line) <= 120
         assert line == line.rstrip()
 
