@@ -235,14 +235,24 @@ def _is_name(text: str) -> bool:
 
 
 def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is recorded under each label, in words; nothing of what is empty."""
     for label, value in values.items():
-        if isinstance(value, bool):
-            yield label, "yes" if value else "no"
-        elif isinstance(value, int | float):
-            yield label, count(value) if isinstance(value, int) else number(value)
-        elif value is not None and value != "":
-            listed = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
-            yield label, ", ".join(value) if listed else _text(value)
+        if isinstance(value, Mapping):
+            text = ", ".join(f"{name} {_words(item)}" for name, item in value.items())
+        elif isinstance(value, list | tuple):
+            text = ", ".join(_words(item) for item in value)
+        else:
+            text = "" if value is None else _words(value)
+        if text:
+            yield label, text
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return count(value) if isinstance(value, int) else number(value)
+    return _text(value)
 
 
 def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

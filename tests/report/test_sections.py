@@ -44,6 +44,15 @@ def test_duplicates_across_splits_are_named(good: Good) -> None:
     assert found["exact duplicates across splits"] == "3 in train and validation"
 
 
+def test_what_a_source_says_is_told_in_words_and_nothing_of_what_is_empty(good: Good) -> None:
+    records, results = good
+    source = {"rows": {"train": 3760, "test": 2199}, "commits": [], "files": ["a.txt", "b.txt"], "config": None, "joined": True}
+    records.run_document["data"]["source"] = source
+    facts = facts_of((records, {name: result for name, result in results.items() if name != "data"}))
+    found = [(fact.label, fact.value) for fact in sections.data_facts(facts)][:3]
+    assert found == [("rows", "train 3,760, test 2,199"), ("files", "a.txt, b.txt"), ("joined", "yes")]
+
+
 def test_few_of_many_samples_are_shown_and_the_rest_is_counted(good: Good) -> None:
     records, results = good
     records.texts = [ExampleRow(step, "sample", {"prompt": "A", "text": f"A text {step}"}) for step in range(1, 41)]
