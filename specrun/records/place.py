@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,8 +25,11 @@ SMOKE_FOLDER = "smoke"
 _MARKS = {"store.json", "CURRENT", "fingerprints.json"}
 """Any of these makes a folder a store; so do the files of a run in `runs/`."""
 
-_LAYOUT = {"steps", "results", "runs", "run-keys", "locks", "active", "merge.lock", SMOKE_FOLDER}
-"""A folder with some of these and nothing else is a store whose making was cut short."""
+_LAYOUT = {"steps", "results", "runs", "run-keys", "locks", "active", "merge.lock", "fingerprints.lock", SMOKE_FOLDER}
+"""A folder with some of these and nothing else is a store in the making, or one whose making was cut short."""
+
+_UNFINISHED = re.compile(r"\.(store\.json|CURRENT|fingerprints\.json)\..+\.part|\.writable-\d+|\.(store|spill)-.+")
+"""What a process leaves at the top of a store when it is killed, and what others see there while it works."""
 
 _OF_NO_ACCOUNT = {".gitignore", ".gitkeep", ".DS_Store", "lost+found"}
 _ELSEWHERE = "choose another folder with --store DIR or SPECRUN_STORE, such as --store .specrun"
@@ -55,8 +59,9 @@ def check_place(store: Path) -> None:
         raise UsageError(f"{file} is a file, not a folder, so it is no store", code="store-not-a-folder", hint=_ELSEWHERE) from None
     except (ValueError, OSError) as error:
         raise _refusal(store, error) from error
-    if set(names) - _OF_NO_ACCOUNT and not _is_store(store, names):
-        raise _stranger(store, names)
+    telling = [name for name in names if name not in _OF_NO_ACCOUNT and not _UNFINISHED.fullmatch(name)]
+    if telling and not _is_store(store, telling):
+        raise _stranger(store, [name for name in telling if name not in _LAYOUT])
 
 
 def smoke_stores(store: Path) -> list[Path]:
@@ -89,5 +94,5 @@ def _refusal(store: Path, error: OSError | ValueError) -> StoreError | UsageErro
     return StoreError(
         f"{store} cannot be read: {(error.strerror or str(error)).lower()}",
         code="store-not-readable",
-        hint=f"make {locked} readable with: chmod u+rwx {locked}; or {_ELSEWHERE}",
+        hint=f"make {locked} readable with: chmod u+rwx {shlex.quote(str(locked))}; or {_ELSEWHERE}",
     )

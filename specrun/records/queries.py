@@ -23,7 +23,7 @@ from specrun.records.seeds import ENDED_WELL, one_a_seed, spread
 if TYPE_CHECKING:
     import duckdb
 
-__all__ = ["Records", "open_records", "require_known"]
+__all__ = ["ORDERS", "Records", "open_records", "require_known", "require_order", "require_status"]
 
 _RUN_COLUMNS = (
     "run_id, name, status, reason, task, seed, attempts, started_at, finished_at, duration_s, tags, comparable, experiment, smoke"
@@ -31,7 +31,8 @@ _RUN_COLUMNS = (
 _ISO = "strftime(time, '%Y-%m-%dT%H:%M:%S.%gZ')"
 """As `_iso` writes it; for many rows DuckDB is faster at it than Python."""
 
-_ORDERS = {"started_at": "started_at DESC", "name": "name", "duration": "duration_s DESC", "status": "status"}
+ORDERS = {"started_at": ("started_at", True), "name": ("name", False), "duration": ("duration_s", True), "status": ("status", False)}
+"""How runs may be ordered: the column, which is a field of RunRow too, and whether the greatest comes first."""
 
 
 @contextlib.contextmanager
@@ -70,7 +71,8 @@ class Records:
         Raises UsageError `unknown-status`, `unknown-order`.
         """
         where, values = _conditions(name=name, status=status, tag=tag, task=task, smoke=smoke)
-        return self._runs(f"WHERE {where} ORDER BY {_order(order)}, run_id LIMIT ?", [*values, limit])
+        column, greatest_first = ORDERS[require_order(order)]
+        return self._runs(f"WHERE {where} ORDER BY {column}{' DESC' if greatest_first else ''}, run_id LIMIT ?", [*values, limit])
 
     def run(self, run: str) -> RunRow:
         """One run: by its id; by a name, the newest of that name; by a beginning that no other id has.
@@ -253,6 +255,23 @@ def require_known(metric: str, known: Sequence[str]) -> None:
         raise UsageError(f"no run has recorded {metric!r}", code="unknown-metric", hint=hint)
 
 
+def require_status(status: str | None) -> None:
+    """Raise UsageError `unknown-status` for one that no run can have; None is every status."""
+    if status is not None and status not in get_args(RunStatus):
+        near = difflib.get_close_matches(status, get_args(RunStatus), n=1)
+        hint = (f"did you mean {near[0]}? " if near else "") + f"one of: {', '.join(get_args(RunStatus))}"
+        raise UsageError(f"no run can have the status {status!r}", code="unknown-status", hint=hint)
+
+
+def require_order(order: str | None) -> str:
+    """The key of ORDERS that is meant; None is the usual one. Raises UsageError `unknown-order`."""
+    if order is None:
+        return "started_at"
+    if order not in ORDERS:
+        raise UsageError(f"runs cannot be ordered by {order!r}", code="unknown-order", hint=f"one of: {', '.join(ORDERS)}")
+    return order
+
+
 def _run_row(row: tuple[Any, ...], metrics: dict[str, float]) -> RunRow:
     values = dict(zip(_RUN_COLUMNS.split(", "), row, strict=True))
     finished_at = values["finished_at"]
@@ -270,23 +289,12 @@ def _run_row(row: tuple[Any, ...], metrics: dict[str, float]) -> RunRow:
 
 def _conditions(*, name: str | None, status: str | None, tag: str | None, task: str | None, smoke: bool | None) -> tuple[str, list[Any]]:
     """A WHERE clause of the conditions that were given, and its values."""
-    if status is not None and status not in get_args(RunStatus):
-        near = difflib.get_close_matches(status, get_args(RunStatus), n=1)
-        hint = (f"did you mean {near[0]}? " if near else "") + f"one of: {', '.join(get_args(RunStatus))}"
-        raise UsageError(f"no run can have the status {status!r}", code="unknown-status", hint=hint)
+    require_status(status)
     conditions = {
         "name = ?": name, "status = ?": status, "list_contains(tags, ?)": tag, "task = ?": task, "smoke = ?": smoke,
     }  # fmt: skip
     asked = {condition: value for condition, value in conditions.items() if value is not None}
     return " AND ".join(asked) or "true", list(asked.values())
-
-
-def _order(order: str | None) -> str:
-    if order is None:
-        return _ORDERS["started_at"]
-    if order not in _ORDERS:
-        raise UsageError(f"runs cannot be ordered by {order!r}", code="unknown-order", hint=f"one of: {', '.join(_ORDERS)}")
-    return _ORDERS[order]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
 
-from specrun.records.queries import open_records, require_known
+from specrun.records.queries import ORDERS, open_records, require_known, require_order, require_status
 from specrun.records.rows import RunRow
 
 __all__ = ["ordered", "runs_of_stores"]
-
-_ORDERS: dict[str | None, tuple[Callable[[RunRow], Any], bool]] = {
-    None: (attrgetter("started_at"), True),
-    "started_at": (attrgetter("started_at"), True),
-    "name": (attrgetter("name"), False),
-    "duration": (attrgetter("duration_s"), True),
-    "status": (attrgetter("status"), False),
-}
-"""What is compared, and whether the greatest comes first."""
 
 
 def runs_of_stores(
@@ -38,6 +28,8 @@ def runs_of_stores(
 
     Raises UsageError as `Records.runs` does, and `unknown-metric`; StoreError for a store that cannot be read.
     """
+    require_status(status)
+    require_order(order)  # also where there is no store yet to ask
     found: list[tuple[RunRow, Path]] = []
     known: set[str] = set()
     read = False
@@ -54,6 +46,7 @@ def runs_of_stores(
 
 def ordered(runs: Iterable[tuple[RunRow, Path]], order: str | None) -> list[tuple[RunRow, Path]]:
     """The runs as `Records.runs` orders those of one store."""
-    value, greatest_first = _ORDERS[order]
+    field, greatest_first = ORDERS[require_order(order)]
+    value = attrgetter(field)
     by_id = sorted(runs, key=lambda run: run[0].run_id)
     return sorted(by_id, key=lambda run: value(run[0]), reverse=greatest_first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,50 @@ def test_what_is_empty_or_a_store_is_a_place_for_one(tmp_path: Path, names: tupl
         (tmp_path / name).touch()
     check_place(tmp_path)
     check_place(tmp_path / "absent" / "deeper")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (".store.json.ab12_x9z.part",),
+        (".writable-42",),
+        ("steps", ".store.json.ab12_x9z.part"),
+        ("steps", "results", "runs", ".writable-42", ".gitignore"),
+        ("fingerprints.lock", ".fingerprints.json.ab12_x9z.part"),
+        ("runs", "merge.lock", ".store-000001-42.duckdb", ".spill-42-ab12cd34"),
+    ],
+)
+def test_a_store_whose_making_goes_on_or_was_cut_short_is_a_place_for_one(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    check_place(tmp_path)
+    (tmp_path / "setup.py").touch()
+    assert "it holds setup.py\n" in refused(tmp_path, UsageError, "not-a-store")
+
+
+@pytest.mark.parametrize("name", [".notes.part", ".writable", ".writable-x", ".storage", "thesis.part"])
+def test_what_only_looks_like_a_leftover_makes_no_store(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    refused(tmp_path, UsageError, "not-a-store")
+
+
+def _check_often(store: Path, times: int) -> None:
+    for _ in range(times):
+        check_place(store)
+
+
+def test_whoever_looks_while_a_store_is_made_takes_it_for_one(tmp_path: Path) -> None:
+    from specrun.engine.workspace import Workspace
+
+    store = tmp_path / "store"
+    store.mkdir()
+    watcher = multiprocessing.get_context("fork").Process(target=_check_often, args=(store, 1_000))
+    watcher.start()
+    while watcher.is_alive():
+        Workspace(store).prepare()
+        (store / "store.json").unlink()
+    watcher.join()
+    assert watcher.exitcode == 0
 
 
 def test_runs_make_a_store_whatever_lies_beside_them(tmp_path: Path) -> None:
@@ -103,3 +148,5 @@ def test_the_remedy_names_the_folder_that_is_locked(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(Path, "iterdir", refuse)
     assert f"make {tmp_path} readable" in refused(tmp_path / "inside" / "deeper", StoreError, "store-not-readable")
+    (spaced := tmp_path / "two words").mkdir()
+    assert f"chmod u+rwx '{spaced}';" in refused(spaced, StoreError, "store-not-readable")
