@@ -9,6 +9,7 @@
     ├── ExportError             8   an export failed its verification
     ├── DataError               1   the data cannot be read or used
     ├── StoreError              1   the store cannot be read or written
+    │   └── StorageFailure      1   its disk is full or read-only: no other run of the apply can be kept either
     ├── MissingExtraError       1   an optional integration is not installed
     └── InterruptedRun          128 + the signal (130, 138, 143), state saved
 
@@ -36,6 +37,7 @@ __all__ = [
     "SpecError",
     "SpecrunError",
     "StalePlanError",
+    "StorageFailure",
     "StoreError",
     "UsageError",
 ]
@@ -116,6 +118,10 @@ class DataError(SpecrunError):
 
 class StoreError(SpecrunError):
     """The store is unwritable, damaged, or of a newer version."""
+
+
+class StorageFailure(StoreError):
+    """The file system takes nothing more: the disk is full, read-only or not ours. What else would be kept there fails alike."""
 
 
 class MissingExtraError(SpecrunError):

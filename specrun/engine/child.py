@@ -14,7 +14,7 @@ from typing import Any
 
 from specrun.engine.running import load_runner
 from specrun.engine.workspace import read_result
-from specrun.errors import SpecrunError
+from specrun.errors import SpecrunError, StorageFailure
 from specrun.events import Alert, Event, Message
 from specrun.plan.step import Step
 from specrun.runtime.hardware import probe, resolve
@@ -59,7 +59,8 @@ def _answer(request: dict[str, Any]) -> tuple[dict[str, Any], int]:
     try:
         output = load_runner(kind)(context, spec, inputs)
     except SpecrunError as error:
-        problem = {"message": error.message, "code": error.code, "hint": error.hint, "exit_code": error.exit_code}
+        problem = {"message": error.message, "code": error.code, "hint": error.hint, "exit_code": error.exit_code,
+                   "storage": isinstance(error, StorageFailure)}  # fmt: skip
         return {"error": problem}, 1
     return {
         "values": dict(output.values),

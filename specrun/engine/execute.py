@@ -20,7 +20,7 @@ from specrun.engine.run import execute_run
 from specrun.engine.shared import SharedStepEnded, run_shared
 from specrun.engine.smoke import sole_use
 from specrun.engine.unstarted import record_unstarted
-from specrun.errors import InterruptedRun, SpecrunError, StoreError
+from specrun.errors import InterruptedRun, SpecrunError, StorageFailure, StoreError
 from specrun.events import Alert, Emit
 from specrun.plan.step import StepResult
 from specrun.records.atomic import storage_failure
@@ -127,4 +127,4 @@ def _run_seeds(prepared: Plan, shared: dict[str, StepResult], *, signals: StopSi
 
 def _ends_all(error: SpecrunError | None) -> bool:
     """Whether there is no point in going on with the next seed."""
-    return isinstance(error, InterruptedRun) or (error is not None and error.code in ("disk-full", "read-only-file-system"))
+    return isinstance(error, InterruptedRun | StorageFailure)

@@ -16,7 +16,7 @@ from typing import Any
 from specrun.engine.plan import Plan
 from specrun.engine.secrecy import process_mask
 from specrun.engine.workspace import file_digest
-from specrun.errors import SpecrunError
+from specrun.errors import SpecrunError, StorageFailure
 from specrun.events import Alert, Artifact, Emit, Event
 from specrun.plan.step import Step, StepKind, StepResult
 from specrun.runtime.threads import let_waiting_threads_sleep
@@ -157,7 +157,8 @@ def _run_in_child(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapp
 def _child_error(kind: StepKind, stdout: str, stderr: str, code: int) -> SpecrunError:
     try:
         problem = json.loads(stdout)["error"]
-        error = SpecrunError(problem["message"], code=problem["code"], hint=problem["hint"])
+        kind_of_error = StorageFailure if problem["storage"] else SpecrunError
+        error = kind_of_error(problem["message"], code=problem["code"], hint=problem["hint"])
         error.exit_code = int(problem["exit_code"])
         return error
     except (ValueError, KeyError, TypeError):

@@ -8,7 +8,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from specrun.errors import StoreError
+from specrun.errors import StorageFailure, StoreError
 
 __all__ = ["atomic_write", "storage_failure", "sync_folder"]
 
@@ -54,13 +54,13 @@ def storage_failure(path: Path, error: OSError) -> StoreError:
     """The error of a refused write, with what a person can do about it."""
     what = os.strerror(error.errno).lower() if error.errno else str(error)
     if error.errno in _FULL:
-        return StoreError(
+        return StorageFailure(
             f"{path}: cannot be written: {what}",
             code="disk-full",
             hint=f"free some space on the disk of {path.parent}, or keep records elsewhere with --store DIR; `specrun apply` then goes on",
         )
     if error.errno in _FORBIDDEN:
-        return StoreError(
+        return StorageFailure(
             f"{path}: cannot be written: {what}",
             code="store-not-writable",
             hint=f"make {path.parent} writable, or keep records elsewhere with --store DIR",

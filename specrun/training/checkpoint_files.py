@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from specrun.errors import StoreError
+from specrun.errors import StorageFailure
 
 FORMAT_VERSION = 1
 Role = Literal["step", "best"]
@@ -58,7 +58,7 @@ def save(
 ) -> CheckpointInfo:
     """Write one checkpoint so that it appears whole or not at all. files: contents by name, in pieces.
 
-    Raises: StoreError when the disk refuses; the checkpoints that existed are untouched.
+    Raises: StorageFailure when the disk refuses; the checkpoints that existed are untouched.
     """
     final = folder / f"{role}-{step:08d}"
     temporary = folder / f".{final.name}.{os.getpid()}.tmp"
@@ -88,7 +88,7 @@ def save(
             _replace_file(folder / "latest.json", _dump({"format_version": FORMAT_VERSION, "step": step, "path": final.name}))
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise StoreError(
+        raise StorageFailure(
             f"{final}: the checkpoint of step {step} cannot be written: {error.strerror or error}",
             code="checkpoint-not-written",
             hint="free disk space or fix the folder's permissions, then apply again: training goes on from the checkpoint before",

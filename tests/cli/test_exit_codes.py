@@ -19,6 +19,7 @@ def test_exit_codes_are_frozen():
         "ExportError": 8,
         "DataError": 1,
         "StoreError": 1,
+        "StorageFailure": 1,
         "MissingExtraError": 1,
         "InterruptedRun": 1,
     }

@@ -51,6 +51,24 @@ def test_a_disk_that_fills_up_is_one_clear_error_and_finished_steps_are_kept(spe
     assert (actions["data"], actions["tokenizer"], actions["tokens"]) == ("cached", "cached", "run")
 
 
+@pytest.mark.parametrize(
+    ("place", "number", "code", "seeds"),
+    [
+        ("specrun.training.session.Session.evaluate", errno.ENOSPC, "disk-full", [0]),
+        ("specrun.training.session.Session.evaluate", errno.EROFS, "store-not-writable", [0]),
+        ("specrun.training.checkpoint_files._write_file", errno.ENOSPC, "checkpoint-not-written", [0]),
+        ("specrun.training.session.Session.evaluate", errno.EIO, "store-failed", [0, 1]),
+    ],
+)
+def test_a_disk_that_takes_nothing_more_ends_every_seed_at_once(spec_file, tmp_path, monkeypatch, place, number, code, seeds):
+    def refuse(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(place, refuse)
+    runs = apply(spec_file, store=tmp_path / "store", sets=["seeds=[0, 1]"]).runs
+    assert [(run.seed, run.error.code) for run in runs] == [(seed, code) for seed in seeds]
+
+
 @pytest.mark.usefixtures("no_network")
 def test_an_unreachable_source_without_a_fallback_names_the_ways_out(spec_file, tmp_path):
     error = apply(spec_file, store=tmp_path / "store", sets=[UNREACHABLE, "data.split={kind: given}"]).runs[0].error
