@@ -64,5 +64,5 @@ def _failures(outcome: Outcome) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for one in outcome.runs:
         if one.error:
-            found.setdefault(str(one.error), []).append(f"the report of {one.run_id}" if one.ended_well else one.run_id)
+            found.setdefault(str(one.error), []).append(f"the report of {one.run_id}" if one.failed_after_end else one.run_id)
     return found

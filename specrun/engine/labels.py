@@ -12,7 +12,7 @@ from specrun.records.run_files import read_run
 def relabel_run(store: Path, run_id: str, name: str, tags: Sequence[str]) -> bool:
     """Give a recorded run the spec's name and add the spec's tags. Returns whether anything was new.
 
-    Tags that a person gave the run stay: taking one out of the spec takes none away.
+    A person's word on a tag stands: one that was given stays when the spec lacks it, one that was taken away stays away.
     """
     folder = store / "runs" / run_id
     document = read_run(folder)
@@ -20,7 +20,7 @@ def relabel_run(store: Path, run_id: str, name: str, tags: Sequence[str]) -> boo
         return False
     known = given(folder)
     other_name = (known.name or document["name"]) != name
-    new = [tag for tag in tags if not known.tags.get(tag, tag in document["tags"])]
+    new = [tag for tag in tags if tag not in known.tags and tag not in document["tags"]]
     if not other_name and not new:
         return False
     give(store, run_id, name=name if other_name else None, add=new)

@@ -47,6 +47,11 @@ class Run:
         return self.status in ENDED_WELL
 
     @property
+    def failed_after_end(self) -> bool:
+        """Whether what went wrong came after the outcome stood: it is the report's matter, not the training's."""
+        return self.error is not None and self.ended_well and not self.cached
+
+    @property
     def failed_gates(self) -> tuple[GateOutcome, ...]:
         return tuple(gate for gate in self.gates if not gate.passed)
 

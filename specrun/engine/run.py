@@ -22,7 +22,8 @@ from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import Alert, Emit, Message, RunStatus
 from specrun.plan.predict import Past, step_signature, training_work
 from specrun.plan.step import Decision, StepResult
-from specrun.records.run_files import read_final
+from specrun.records.documents import DamagedRecord
+from specrun.records.run_files import read_final, read_run
 from specrun.runtime.signals import StopNow, StopSignals
 from specrun.steps.contract import StepInput
 
@@ -52,6 +53,10 @@ def execute_run(
     if all(d.action == "cached" for d in decisions):
         return _cached(work, decisions, seed=seed, show=show)
     run_id = run_to_begin(prepared, decisions[0].step)
+    try:
+        read_run(prepared.workspace.runs / run_id)
+    except DamagedRecord as damaged:  # nothing can be added to it; the other seeds' runs are whole
+        return _outcome(work, decisions, seed=seed, run_id=run_id, status="failed", error=damaged, cached=False)
     error: SpecrunError | None = None
     with RunSession(prepared, run_id=run_id, seed=seed, show=show, shared=shared) as session:
         try:
@@ -175,12 +180,17 @@ def _cached(work: _Work, decisions: Sequence[Decision], *, seed: int, show: Emit
         work.tally.append(StepOutcome(decision.step.id, "cached", 0.0))
     run_id = work.own[0].run_id
     assert run_id is not None
-    spec = work.prepared.loaded.spec
-    if relabel_run(work.prepared.workspace.store, run_id, spec.name, spec.tags):
-        show(Message(f"{run_id} goes by the name {spec.name} now{', tagged ' + ', '.join(spec.tags) if spec.tags else ''}"))
-    final = read_final(work.prepared.workspace.runs / run_id)
-    status: RunStatus = final["status"] if final else "failed"
-    return _outcome(work, decisions, seed=seed, run_id=run_id, status=status, error=None, cached=True)
+    spec, workspace = work.prepared.loaded.spec, work.prepared.workspace
+    status: RunStatus = "failed"
+    error: SpecrunError | None = None
+    try:
+        final = read_final(workspace.runs / run_id)
+        status = final["status"] if final else "failed"
+        if relabel_run(workspace.store, run_id, spec.name, spec.tags):
+            show(Message(f"{run_id} goes by the name {spec.name} now{', tagged ' + ', '.join(spec.tags) if spec.tags else ''}"))
+    except DamagedRecord as damaged:
+        error = damaged
+    return _outcome(work, decisions, seed=seed, run_id=run_id, status=status, error=error, cached=True)
 
 
 def _outcome(

@@ -17,9 +17,13 @@ from specrun.errors import StoreError
 from specrun.records.atomic import storage_failure
 from specrun.records.lines import flag_non_finite, restore_non_finite
 
-__all__ = ["encode_document", "is_sealed", "read_document"]
+__all__ = ["DamagedRecord", "encode_document", "is_sealed", "read_document"]
 
 _SEAL = re.compile(rb',\n "crc": "([0-9a-f]{8})"\n\}\n\Z')
+
+
+class DamagedRecord(StoreError):
+    """A document of a run is not as it was written; other runs are none the worse for it."""
 
 
 def encode_document(document: Mapping[str, Any]) -> bytes:
@@ -31,7 +35,7 @@ def encode_document(document: Mapping[str, Any]) -> bytes:
 
 
 def read_document(path: Path) -> dict[str, Any] | None:
-    """The fields of a document; None when there is none. Raises StoreError `damaged-record`, or for a file that cannot be read."""
+    """The fields of a document; None when there is none. Raises DamagedRecord `damaged-record`, StoreError for a file that cannot be read."""
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -58,6 +62,6 @@ def is_sealed(path: Path) -> bool:
     return _SEAL.search(path.read_bytes()) is not None
 
 
-def _damaged(path: Path, why: str) -> StoreError:
+def _damaged(path: Path, why: str) -> DamagedRecord:
     hint = f"restore it from a copy, or give the run up with: specrun runs remove {path.parent.name}"
-    return StoreError(f"{path} is damaged: {why}", code="damaged-record", hint=hint)
+    return DamagedRecord(f"{path} is damaged: {why}", code="damaged-record", hint=hint)

@@ -13,6 +13,7 @@ from specrun.engine.history import read_history
 from specrun.engine.locks import hold
 from specrun.engine.workspace import Workspace
 from specrun.errors import DataError, LockedError, SpecrunError
+from specrun.records.changes import change_tags
 from specrun.records.journal_reader import journal_files, read_journal
 from specrun.records.queries import open_records
 from specrun.runtime.signals import StopNow
@@ -235,6 +236,30 @@ def test_tags_added_to_a_finished_experiment_are_added_to_its_run(spec_file, sto
     assert set(actions(outcome).values()) == {"cached"}
     with open_records(store) as records:
         assert [run.tags for run in records.runs()] == [("baseline", "second")]
+
+
+def test_a_tag_that_was_taken_away_stays_away(spec_file, store):
+    for tags in ("tags=[late]", "tags=[late, early]"):  # one that a label gave, too
+        run = apply(spec_file, store=store, sets=[tags]).runs[0]
+    change_tags(store, run.run_id, remove=["late"])
+    apply(spec_file, store=store, sets=["tags=[late, early]"])
+    with open_records(store) as records:
+        assert [run.tags for run in records.runs()] == [("early",)]
+    change_tags(store, run.run_id, add=["late"])
+    with open_records(store) as records:
+        assert [run.tags for run in records.runs()] == [("early", "late")]
+
+
+@pytest.mark.parametrize("changed", [[], ["task.sample_tokens=9"]], ids=["cached", "judged again"])
+def test_a_damaged_run_is_its_own_error_and_the_other_seeds_go_on(spec_file, store, changed):
+    (document,) = store.glob("runs/*/run.json")
+    document.write_bytes(document.read_bytes().replace(b'"seed": 0', b'"seed": 7', 1))
+    damaged, whole = (outcome := apply(spec_file, store=store, sets=["seeds=[0, 1]", *changed])).runs
+    assert outcome.exit_code == 1
+    assert (damaged.seed, damaged.error.code, damaged.cached) == (0, "damaged-record", not changed)
+    assert f"runs remove {document.parent.name}" in damaged.error.hint
+    assert (whole.seed, whole.status, whole.error) == (1, "completed", None)
+    assert "its report" not in str(outcome)
 
 
 def test_an_embedding_smaller_than_the_vocabulary_is_one_clear_error(spec_file, tmp_path):
