@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, get_args
 
 import typer
 
@@ -27,8 +27,9 @@ from specrun.records.rows import RunRow, Spread
 from specrun.records.run_files import is_alive
 from specrun.records.seeds import metric_spreads
 from specrun.records.several import runs_of_stores
-from specrun.spec.metrics import lower_is_better
-from specrun.spec.visible import visible_line
+from specrun.spec.metrics import Goal as Way
+from specrun.spec.metrics import goal_of
+from specrun.spec.visible import visible, visible_line
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False, help="List, show, tag or remove recorded runs.")
 
@@ -120,7 +121,7 @@ def _undamaged(read: Callable[[str], dict[str, Any] | None], run_id: str) -> dic
     try:
         return read(run_id)
     except StoreError as error:
-        print(f"warning: {error.code}: {error.message}\n  {error.hint}", file=sys.stderr)
+        print(visible(f"warning: {error}"), file=sys.stderr)
         return None
 
 
@@ -130,7 +131,7 @@ def best(
     store: Store = DEFAULT_STORE,
     json_: Json = False,
     goal: Annotated[
-        Goal | None, typer.Option(help="Which way is better; absent: more accuracy and throughput, less of all else.", show_default=False)
+        Goal | None, typer.Option(help="Which way is better; absent: the one that the runs' task declares.", show_default=False)
     ] = None,
     name: Name = None,
     status: Status = None,
@@ -146,9 +147,12 @@ def best(
     with open_records(store) as records:
         if metric is None:
             raise UsageError("which metric?", code="no-metric", hint=f"recorded: {', '.join(records.metrics()) or 'none yet'}")
-        way: Literal["minimize", "maximize"] = goal.value if goal else "minimize" if lower_is_better(metric) else "maximize"
-        found = records.best(metric, way, limit, name=name, status=status, tag=tag, task=task)
-        over_seeds = records.over_seeds(metric, way, [row.experiment for row, _ in found])
+        tasks = records.tasks(metric, name=name, status=status, tag=tag, task=task)
+        if not tasks:
+            records.require_metric(metric)
+        way = goal.value if goal else _goal(metric, tasks) if tasks else None
+        found = records.best(metric, way, limit, name=name, status=status, tag=tag, task=task) if way else []
+        over_seeds = records.over_seeds(metric, way, [row.experiment for row, _ in found]) if way else {}
         cautions = records.cautions(metric, [row.run_id for row, _ in found])
     for caution in cautions:
         print(f"warning: {caution.code}: {caution.message}", file=sys.stderr)
@@ -160,6 +164,19 @@ def best(
         print_best(found, metric, over_seeds)
     else:
         print(visible_line(f"no such runs in {store}"))
+
+
+def _goal(metric: str, tasks: Sequence[str]) -> Way:
+    """Which way every one of the tasks says that a metric is better. Raises UsageError `goal-not-known`."""
+    ways = {goal_of(metric, task) for task in tasks}
+    way = ways.pop() if len(ways) == 1 else None
+    if way is None:
+        why = (
+            f"the tasks of these runs ({', '.join(tasks)}) do not declare it alike" if len(tasks) > 1 else f"{tasks[0]} does not declare it"
+        )
+        message = f"which way is {metric} better? {why}"
+        raise UsageError(message, code="goal-not-known", hint="say it with --goal minimize or --goal maximize")
+    return way
 
 
 def _spread(spread: Spread | None) -> dict[str, Any] | None:

@@ -185,6 +185,14 @@ class Records:
         found = {run.run_id: run for run in self._runs("WHERE run_id IN (SELECT unnest(?))", [[run_id for run_id, _ in rows]])}
         return [(found[run_id], best) for run_id, best in rows]
 
+    def tasks(
+        self, metric: str, *, name: str | None = None, status: str | None = None, tag: str | None = None, task: str | None = None
+    ) -> list[str]:
+        """The kinds of task of the runs that `best` ranks by a metric, by name."""
+        where, values = _conditions(name=name, status=status, tag=tag, task=task, smoke=False)
+        query = f"SELECT DISTINCT task FROM run_summary JOIN runs USING (run_id) WHERE metric = ? AND {where} ORDER BY task"  # noqa: S608 - no text from outside
+        return [row[0] for row in self._rows(query, [metric, *values])]
+
     def over_seeds(self, metric: str, goal: Literal["minimize", "maximize"], experiments: Sequence[str]) -> dict[str, Spread]:
         """By experiment, the best values of a metric at any step, over the seeds that ended well: of each the newest run."""
         value = "coalesce(minimum, final)" if goal == "minimize" else "coalesce(maximum, final)"

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, RunRow, StepRow
-from specrun.spec.metrics import lower_is_better
+from specrun.spec.metrics import goal_of
 
 
 class RunRecords(Protocol):
@@ -77,13 +77,16 @@ class Facts:
 
     @property
     def best_step(self) -> int | None:
-        """The optimizer step of the best checkpoint, as training recorded it, else where the curve is lowest."""
+        """The optimizer step of the best checkpoint, as training recorded it, else where the curve is best; None where nothing says."""
         recorded = self.final.get("best_step", self.result("train").get("best_step"))
         if recorded is not None:
             return int(recorded)
+        goal = goal_of(self.best_metric, self.run.task)
         points = [point for point in self.series.get(self.best_metric, ()) if point.value == point.value]
-        best = min if lower_is_better(self.best_metric) else max
-        return best(points, key=lambda point: point.value).step if points else None
+        if goal is None or not points:
+            return None
+        best = min if goal == "minimize" else max
+        return best(points, key=lambda point: point.value).step
 
     def result(self, kind: str) -> Mapping[str, Any]:
         """What the step of a kind left; empty where it has not run."""

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
+from specrun.spec.parts import kinds, options_class
 from specrun.spec.shape import read
 
 if TYPE_CHECKING:
     from specrun.spec.document import Spec
 
-EVERY_TASK = ("train/loss", "train/learning_rate", "train/gradient_norm", "throughput/tokens_per_second",
-              "throughput/samples_per_second", "throughput/step_seconds")  # fmt: skip
-"""Recorded in training whatever the task."""
+Goal = Literal["minimize", "maximize"]
 
-_HIGHER_IS_BETTER = ("accuracy", "tokens_per_second", "samples_per_second")
-"""Last parts of the names of metrics of which more is better; of all others, less is."""
+EVERY_TASK: Mapping[str, Goal | None] = {
+    "train/loss": "minimize", "train/learning_rate": None, "train/gradient_norm": None, "throughput/tokens_per_second": "maximize",
+    "throughput/samples_per_second": "maximize", "throughput/step_seconds": "minimize",
+}  # fmt: skip
+"""Recorded in training whatever the task; None where neither way is better."""
 
 
-def lower_is_better(metric: str) -> bool:
-    """Whether less of a metric is better: for choosing a checkpoint, ranking runs and finding a curve's best point alike."""
-    return metric.rpartition("/")[2] not in _HIGHER_IS_BETTER
+def goal_of(metric: str, task: str) -> Goal | None:
+    """Which way a metric of a kind of task is better, as the task declares it; None where nothing says so.
+
+    One answer for choosing a checkpoint, ranking runs and finding a curve's best point.
+    """
+    split, _, name = metric.partition("/")
+    if split not in {"validation", "test"}:
+        return EVERY_TASK.get(metric)
+    declared: Mapping[str, Goal] = getattr(options_class("task", task), "metrics", {}) if task in kinds("task") else {}
+    return declared.get(name)
 
 
 def task_metrics(spec: Spec) -> tuple[str, ...]:
     """Names that the task's evaluation gives, without the split."""
-    names: tuple[str, ...] = getattr(spec.task, "metrics", ())
-    return names
+    return tuple(getattr(spec.task, "metrics", ()))
 
 
 def validation_metrics(spec: Spec) -> tuple[str, ...]:

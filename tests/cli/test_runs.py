@@ -237,9 +237,36 @@ def test_a_ranking_holds_only_the_runs_asked_for(tmp_path: Path, call: Call) -> 
     for option, value, wanted in (
         ("--name", "b", "b-0002"), ("--tag", "x", "a-0001"), ("--task", "forecasting", "b-0002"), ("--status", "failed", "b-0002"),
     ):  # fmt: skip
-        document = json.loads(call("runs", "best", "validation/loss", option, value, "--json")[1])
+        document = json.loads(call("runs", "best", "validation/loss", option, value, "--goal", "minimize", "--json")[1])
         assert [run["run_id"] for run in document["runs"]] == [wanted]
     assert call("runs", "best", "validation/loss", "--tag", "none")[:2] == (0, f"no such runs in {tmp_path}\n")
+    assert call("runs", "best", "validation/los", "--tag", "none")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("metric", "filters", "goal"),
+    [
+        ("validation/loss", ("--task", "causal_lm"), "minimize"),
+        ("validation/loss", (), None),
+        ("validation/loss", ("--name", "b"), None),
+        ("train/loss", (), "minimize"),
+        ("test/perplexity", ("--task", "causal_lm"), "minimize"),
+    ],
+)
+def test_a_ranking_goes_the_way_that_the_runs_tasks_declare_or_asks(
+    tmp_path: Path, call: Call, metric: str, filters: tuple[str, ...], goal: str | None
+) -> None:
+    make_run(tmp_path, "a-0001", loss=1.0)
+    make_run(tmp_path, "b-0002", loss=2.0, name="b", task="forecasting")
+    code, out, err = call("runs", "best", metric, *filters, "--json")
+    if goal is None:
+        assert code == 2
+        assert "goal-not-known" in err
+        assert "forecasting" in err
+        assert "--goal maximize" in err
+    else:
+        assert json.loads(out)["goal"] == goal
+    assert json.loads(call("runs", "best", metric, *filters, "--goal", "maximize", "--json")[1])["goal"] == "maximize"
 
 
 def plan(**keys: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,6 +79,13 @@ def test_figures_of_a_run_that_was_cut_short_are_those_of_its_best_step(good: Go
     found = evaluation(facts)
     assert found is not None
     assert found.sentence == "The run did not come to its evaluation; the figures are those of training's own at step 900, the best so far."
+
+
+def test_no_step_is_called_the_best_where_nothing_says_which_way_is_better(good: Good) -> None:
+    records, _ = good
+    records.ending = {"status": "interrupted"}
+    records.row = replace(records.row, task="no_such_task")
+    assert read(records, RUN_ID).best_step is None
 
 
 def test_what_the_ending_keeps_of_an_evaluation_is_enough(good: Good) -> None:

@@ -14,7 +14,7 @@ from specrun.runtime.factory import load_factory
 from specrun.runtime.protocols import Task
 from specrun.runtime.seeds import derive, seed_torch
 from specrun.spec.document import Spec
-from specrun.spec.metrics import lower_is_better
+from specrun.spec.metrics import goal_of
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo
@@ -89,7 +89,9 @@ def new_session(context: StepContext, spec: Spec, schedule: ResolvedSchedule, st
     """The run's course, before any attempt."""
 
     def tracker(metric: str, min_delta: float = 0.0) -> Best:
-        return Best(metric, lower_is_better(metric), min_delta)
+        goal = goal_of(metric, spec.task.kind)
+        assert goal is not None, f"{spec.task.kind} does not declare which way {metric} is better"
+        return Best(metric, goal == "minimize", min_delta)
 
     early = spec.schedule.early_stopping
     return Session(

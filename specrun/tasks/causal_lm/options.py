@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
+from specrun.spec.metrics import Goal
 from specrun.spec.section import Part, option
 
 
@@ -13,8 +15,10 @@ class Options(Part):
     factory: ClassVar[str] = "specrun.tasks.causal_lm.build:build"
     ready: ClassVar[str] = "specrun.tasks.causal_lm.prompt:check"
     """Asked once the tokenizer is there, before a run begins."""
-    metrics: ClassVar[tuple[str, ...]] = ("loss", "perplexity", "word_perplexity", "bits_per_byte", "accuracy")
-    """Names after `validation/` and `test/`; `train/loss` and `throughput/...` exist for every task."""
+    metrics: ClassVar[Mapping[str, Goal]] = {
+        "loss": "minimize", "perplexity": "minimize", "word_perplexity": "minimize", "bits_per_byte": "minimize", "accuracy": "maximize",
+    }  # fmt: skip
+    """Names after `validation/` and `test/`, and which way each is better; `train/loss` and `throughput/...` exist for every task."""
 
     kind: Literal["causal_lm"] = option(impact="weights", description="Next-token prediction.")
     prompt: str | None = option(
