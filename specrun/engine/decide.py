@@ -101,17 +101,20 @@ def _needed(plan: StepGraph, kinds: Mapping[str, StepKind], results: Mapping[str
 
 
 def _resume(step: Step, kind: StepKind, workspace: Workspace, forecast: Forecast, predicted: Predicted) -> Decision | None:
+    """How a step goes on from its checkpoints, anew where its best weights are gone and none is so old; None without any."""
     run_id = workspace.run_of_key(step.key) if kind.resumable else None
     if run_id is None:
         return None
-    checkpoint = resumable(workspace.runs / run_id / "checkpoints", key=step.key)
+    found = resumable(workspace.runs / run_id / "checkpoints", key=step.key)
+    checkpoint = found.checkpoint
+    gone = f"the best weights, those of step {found.lost_best_step:,}, are gone" if found.lost_best_step is not None else ""
     if checkpoint is None:
-        return None
+        return Decision(step, "run", gone, predicted) if gone else None
     total = forecast.schedule.total_steps if forecast.schedule else None
     left = predicted.seconds
     if left is not None and total:
         left *= max(0.0, 1 - checkpoint.step / total)
-    reason = f"continues {run_id} from step {checkpoint.step:,}" + (f" of {total:,}" if total else "")
+    reason = f"continues {run_id} from step {checkpoint.step:,}" + (f" of {total:,}" if total else "") + (f": {gone}" if gone else "")
     return Decision(step, "resume", reason, Predicted(left, predicted.memory_bytes, predicted.disk_bytes, predicted.basis))
 
 

@@ -3,7 +3,7 @@
     <run>/checkpoints/step-00001000/{model.safetensors, optimizer.safetensors, state.json, manifest.json}
     <run>/checkpoints/best-00000900/{model.safetensors, state.json, manifest.json}     kept apart from the newest
     <run>/checkpoints/latest.json                                                      a hint for people and tools
-    <run>/checkpoints/quarantine/                                                      what failed verification
+    <run>/checkpoints/quarantine/                                                      what failed verification, or is trained again
 
 A folder is written beside its place, every file and then the manifest synced, and renamed into place. Readers trust the
 manifests alone, never `latest.json`. Owns files and bytes; what is in them is `training.checkpoints`' business. No torch.
@@ -43,6 +43,15 @@ class CheckpointInfo:
     metrics: Mapping[str, float] = field(default_factory=dict)
     score: float | None = None
     best_step: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """Where training goes on from; anew without a checkpoint. lost_best_step: that of best weights that are gone, for whose sake
+    it goes back to before them."""
+
+    checkpoint: CheckpointInfo | None
+    lost_best_step: int | None = None
 
 
 def save(
@@ -101,7 +110,7 @@ def latest(folder: Path, *, key: str) -> CheckpointInfo | None:
     return next((info for info in checkpoints(folder, key=key) if damage(info.path, thorough=False) is None), None)
 
 
-def resumable(folder: Path, *, key: str) -> CheckpointInfo | None:
+def resumable(folder: Path, *, key: str) -> Resumption:
     """Where training would go on from, by what looks whole. Changes nothing.
 
     `recover` reads every byte as well, so that it may come to an older one.
@@ -129,7 +138,7 @@ def recover(
     """The newest checkpoint of which every byte is as written; those that are not go to quarantine, each told to `on_damage`.
 
     Where the best weights it knows of are gone, `on_lost_best` is told their step, and training goes back to before it: only
-    so are they made again. Checkpoints of later steps go too: they belong to a future that is about to be trained again.
+    so are they made again. Checkpoints of later steps are set aside: they belong to a future that is about to be trained again.
     """
     if not folder.is_dir():
         return None
@@ -138,31 +147,32 @@ def recover(
     whole: list[CheckpointInfo] = []
     for info in _verified(folder, "step", key=key, on_damage=on_damage):
         whole.append(info)
-        if _before_the_loss(whole, kept_step=kept_step) is not None:
+        if _before_the_loss(whole, kept_step=kept_step).checkpoint is not None:
             break
     found = _before_the_loss(whole, kept_step=kept_step)
-    if whole and found is not whole[0]:
-        assert whole[0].best_step is not None
-        on_lost_best(whole[0].best_step)
-    start = found.step if found else 0
-    for info in [*whole, *checkpoints(folder, key=key, role="best")]:
-        if info.step > start:
-            _remove(info.path)
-    return found
+    if found.lost_best_step is not None:
+        on_lost_best(found.lost_best_step)
+    start = found.checkpoint.step if found.checkpoint else 0
+    later = [info for info in [*whole, *checkpoints(folder, key=key, role="best")] if info.step > start]
+    for info in later:
+        set_aside(info.path)
+    if later:
+        (folder / "latest.json").unlink(missing_ok=True)
+    return found.checkpoint
 
 
-def _before_the_loss(infos: Sequence[CheckpointInfo], *, kept_step: int) -> CheckpointInfo | None:
+def _before_the_loss(infos: Sequence[CheckpointInfo], *, kept_step: int) -> Resumption:
     """The newest of `infos`, newest first, if the best weights it knows of are kept, or others of a later step, which training
     comes by again. Otherwise the newest from before what was lost. kept_step: of the newest best weights, 0 without any.
     """
     lost = None
     for info in infos:
         if lost is None and kept_step >= (info.best_step or 0):
-            return info
+            return Resumption(info)
         if lost is not None and info.step < lost:
-            return info
+            return Resumption(info, lost)
         lost = lost or info.best_step
-    return None
+    return Resumption(None, lost)
 
 
 def _verified(folder: Path, role: Role, *, key: str, on_damage: Callable[[Path, str], None]) -> Iterator[CheckpointInfo]:

@@ -205,7 +205,8 @@ class Session:
         self._warn("damaged-checkpoint", f"a checkpoint was damaged and is set aside in {place.parent.name}/{place.name}: {reason}")
 
     def _report_lost_best(self, step: int) -> None:
-        self._warn("lost-best-checkpoint", f"the best weights, those of step {step}, are gone; training goes back to make them again")
+        self._warn("lost-best-checkpoint", f"the best weights, those of step {step}, are gone; training goes back to make them again, "
+                   "and what was saved after them is set aside in checkpoints/quarantine")  # fmt: skip
 
     def _warn(self, code: str, message: str) -> None:
         self.warnings.append(message)

@@ -35,6 +35,19 @@ def test_what_reads_a_training_is_made_again_with_it(spec_file, store):
     assert set(planned(spec_file, store).values()) == {"cached"}
 
 
+@pytest.mark.parametrize(("left", "action"), [((8, 12), "resume"), ((12,), "run")])
+def test_a_plan_says_that_best_weights_are_gone_and_where_training_goes_back_to(spec_file, store, left, action):
+    (folder,) = (store / "runs").glob("*/checkpoints")
+    shutil.rmtree(folder / "best-00000012")
+    for path in folder.glob("step-*"):
+        if int(path.name[-8:]) not in left:
+            shutil.rmtree(path)
+    train = compile_plan(spec_file, store=store).decision("train")
+    assert train.action == action
+    assert train.reason.endswith("the best weights, those of step 12, are gone")
+    assert ("from step 8 of 12" in train.reason) == (action == "resume")
+
+
 def test_a_removed_run_leaves_nothing_that_stands_for_it(spec_file, store):
     (run,) = (store / "runs").iterdir()
     remove(store, run.name)

@@ -205,17 +205,33 @@ def test_training_goes_back_to_before_the_best_weights_where_these_are_lost(
     for step in bests:
         save(tmp_path, step, role="best", score=1.0)
     last = max(saved)
-    assert recover(tmp_path)[0] == cf.resumable(tmp_path, key="key") == cf.checkpoints(tmp_path)[0]
+    assert recover(tmp_path)[0] == cf.resumable(tmp_path, key="key").checkpoint == cf.checkpoints(tmp_path)[0]
+    assert cf.resumable(tmp_path, key="key").lost_best_step is None
     if harm == "gone":
         shutil.rmtree(tmp_path / f"best-{lost:08d}")
         planned = cf.resumable(tmp_path, key="key")
-        assert planned is None if expected is None else planned is not None and planned.step == expected
+        assert planned.lost_best_step == lost
+        assert (planned.checkpoint.step if planned.checkpoint else None) == expected
     else:
         (tmp_path / f"best-{lost:08d}" / "model.safetensors").write_bytes(b"spoiled")
     found, told = recover(tmp_path)
     assert told[-1] == f"lost {lost}"
     assert found is None if expected is None else found is not None and found.step == expected
     assert last not in [info.step for info in cf.checkpoints(tmp_path)]
+
+
+def test_what_training_goes_back_behind_is_set_aside_whole(tmp_path: Path) -> None:
+    for step in (4, 8, 12):
+        save(tmp_path, step, best_step=6 if step > 6 else None)
+    save(tmp_path, 6, role="best", score=1.0)
+    shutil.rmtree(tmp_path / "best-00000006")
+    found, _ = recover(tmp_path)
+    assert found is not None
+    assert found.step == 4
+    kept = {path.name: cf.damage(path) for path in (tmp_path / "quarantine").iterdir()}
+    assert kept == {"step-00000008-0": None, "step-00000012-0": None}
+    assert not (tmp_path / "latest.json").exists(), "it would name one of them"
+    assert save(tmp_path, 8).step == json.loads((tmp_path / "latest.json").read_bytes())["step"]
 
 
 def test_an_older_checkpoint_stands_while_better_weights_of_a_later_step_are_kept(tmp_path: Path) -> None:
