@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from specrun.cli import options
+from specrun.spec.visible import visible_line
 
 _PACKAGES = (
     "torch", "numpy", "datasets", "tokenizers", "safetensors", "duckdb", "pyarrow", "pydantic", "pyyaml", "typer", "rich", "jinja2",
@@ -27,7 +28,7 @@ def run(store: options.Store = options.DEFAULT_STORE, as_json: options.Json = Fa
     else:
         width = max(len(finding["check"]) for finding in findings)
         for finding in findings:
-            print(f"{finding['state']:<11} {finding['check']:<{width}}  {finding['detail']}")
+            print(f"{finding['state']:<11} {finding['check']:<{width}}  {visible_line(finding['detail'])}")
     return exit_code
 
 

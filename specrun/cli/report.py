@@ -13,6 +13,7 @@ import typer
 from specrun.cli.options import DEFAULT_STORE, Json, Store
 from specrun.cli.run_choice import RUN_HELP, choose
 from specrun.errors import SpecrunError, StoreError, UsageError
+from specrun.spec.visible import visible_line
 
 if TYPE_CHECKING:
     from specrun.records.queries import Records
@@ -64,7 +65,7 @@ def run(run: RunId = None, output: Output = None, format_: Formats = None, store
         print(json.dumps({"format_version": 1, "run_id": run_id, "reports": {name: str(path) for name, path in written.items()}}, indent=2))
     else:
         for path in written.values():
-            print(path)
+            print(visible_line(str(path)))
 
 
 def _newest(records: Records) -> str:

@@ -26,7 +26,8 @@ def doctor(store: Store = DEFAULT_STORE, json_: Json = False) -> None:
         print(json.dumps({"format_version": 1, "healthy": not errors, "findings": shown, "exit_code": exit_code}, indent=2))
     else:
         for finding in findings:
-            print(f"{finding.level} {finding.code}: {visible_line(finding.place)}: {visible_line(finding.message)}\n  {finding.remedy}")
+            print(f"{finding.level} {finding.code}: {visible_line(finding.place)}: {visible_line(finding.message)}")
+            print(f"  {visible_line(finding.remedy)}")
         print(f"{visible_line(str(store))}: " + (_count(errors, "error") if errors else "healthy"))
     raise typer.Exit(exit_code)
 
