@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from specrun.sources.files import is_glob, located, matches, nearest_below, nearest_existing, why_unusable
-from specrun.sources.overlap import pattern_path, repeated_files
+from specrun.sources.overlap import FilesOf, pattern_path, repeated_files
 from specrun.spec.bounds import found
 from specrun.spec.nodes import INVALID
 from specrun.spec.section import Problem, apart
@@ -38,19 +39,20 @@ def _missing(spec: Spec, role: Literal["source", "fallback"], base_folder: BaseF
         return
     if options.kind == "text":
         base = base_folder(".".join((*path, "path")))
-        yield from _missing_text(options, path, base, severity)
-        yield from repeated_files(options, path, base)
+        files = cache(lambda pattern: matches(pattern, base))  # a walk over folders, for both
+        yield from _missing_text(options, path, base, files, severity)
+        yield from repeated_files(options, path, base, files)
     elif options.kind == "huggingface":
         yield from _missing_folder(options, path, base_folder(".".join((*path, "path"))), data_root, severity)
 
 
-def _missing_text(options: Any, path: tuple[str, ...], base: Path, severity: str) -> Iterator[Problem]:
+def _missing_text(options: Any, path: tuple[str, ...], base: Path, files: FilesOf, severity: str) -> Iterator[Problem]:
     for split, patterns in options.patterns().items():
         for index, pattern in valid_items(patterns):
             at = pattern_path(options, path, split, index)
             if (why := why_unusable(pattern, base)) is not None:
                 yield _no_path(pattern, why, at)
-            elif not matches(pattern, base):
+            elif not files(pattern):
                 yield _no_file(pattern, base, at, severity)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from specrun.spec.nearest import nearest
@@ -48,6 +48,18 @@ def matches(given: str, base: Path) -> tuple[Path, ...]:
     pattern = str(Path(given).expanduser())
     rooted = pattern if Path(pattern).is_absolute() else f"{glob.escape(str(base))}/{pattern}"
     return tuple(sorted(path for found in glob.iglob(rooted, recursive=True) if (path := Path(found)).is_file()))  # noqa: PTH207 - patterns may be absolute
+
+
+def real_paths(files: Iterable[Path]) -> Iterator[Path]:
+    """Where each file leads. A folder is followed once, not once a file."""
+    folders: dict[Path, Path] = {}
+    for file in files:
+        if file.is_symlink():
+            yield file.resolve()
+        else:
+            if file.parent not in folders:
+                folders[file.parent] = file.parent.resolve()
+            yield folders[file.parent] / file.name
 
 
 def nearest_existing(path: Path) -> str | None:

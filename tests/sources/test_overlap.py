@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from specrun.sources.existence import file_problems
+from specrun.sources.files import matches, real_paths
 from specrun.sources.huggingface.options import Options as HuggingFace
 from specrun.sources.text.options import Options as Text
 from specrun.spec.section import Part, Problem
@@ -63,6 +64,39 @@ def test_a_file_is_read_once_by_whatever_names_it_is_given(folder: Path) -> None
 def test_a_split_is_its_own_list(folder: Path) -> None:
     files = Text(kind="text", path={"train": ("a.txt", "a.txt"), "test": "a.txt"}).files(folder)
     assert files == {"train": (folder / "a.txt",), "test": (folder / "a.txt",)}
+
+
+def test_a_file_leads_where_it_resolves_to(folder: Path) -> None:
+    (folder / "deep").mkdir()
+    (folder / "deep" / "d.txt").write_text("d")
+    (folder / "way").symlink_to(folder / "deep")
+    (folder / "deep" / "up.txt").symlink_to("../a.txt")
+    files = (*matches("**/*.txt", folder), *matches("way/../*.md", folder), *matches("way/d.txt", folder))
+    assert len(files) > 8
+    assert tuple(real_paths(files)) == tuple(file.resolve() for file in files)
+
+
+@pytest.mark.parametrize(("path", "walks"), [("*.txt", 1), (("*.txt", "*.md"), 2), ({"train": "*.txt", "test": "*.txt"}, 1)])
+def test_a_pattern_is_looked_for_once(folder: Path, monkeypatch: pytest.MonkeyPatch, path: Any, walks: int) -> None:
+    walked: list[str] = []
+
+    def counted(given: str, base: Path) -> tuple[Path, ...]:
+        walked.append(given)
+        return matches(given, base)
+
+    monkeypatch.setattr("specrun.sources.existence.matches", counted)
+    found(folder, Text(kind="text", path=path))
+    assert len(walked) == walks
+
+
+def test_many_files_of_one_folder_are_resolved_with_their_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved: list[Path] = []
+    resolve = Path.resolve
+    for number in range(100):
+        (folder / f"{number}.txt").touch()
+    monkeypatch.setattr(Path, "resolve", lambda self: resolved.append(self) or resolve(self))
+    found(folder, Text(kind="text", path=("*.txt", "?.md")))
+    assert sorted(resolved) == [folder, folder, folder / "link.txt"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from specrun.sources.contract import WHOLE
 from specrun.sources.extent import Extent
-from specrun.sources.files import matches
+from specrun.sources.files import matches, real_paths
 from specrun.spec.bounds import found
 from specrun.spec.nearest import listed, nearest
 from specrun.spec.section import Part, Problem, apart, option
@@ -131,6 +131,7 @@ def _is_text_encoding(name: str) -> bool:
 def _each_once(files: Iterable[Path]) -> tuple[Path, ...]:
     """Files without those that lead where one before them does."""
     found: dict[Path, Path] = {}
-    for file in files:
-        found.setdefault(file.resolve(), file)
+    given = tuple(files)
+    for file, real in zip(given, real_paths(given), strict=True):
+        found.setdefault(real, file)
     return tuple(found.values())
