@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ from huggingface_hub._local_folder import write_download_metadata
 
 from specrun.errors import DataError
 from specrun.sources.contract import SourceRequest, load_text
-from specrun.sources.huggingface.mirror import check_revision, commits
+from specrun.sources.files import folder_files
+from specrun.sources.huggingface.mirror import Traces, check_revision, traces
 from specrun.sources.huggingface.options import Options
+from specrun.sources.huggingface.reach import library
 
 ONE, OTHER = "1" * 40, "2" * 40
 FILES = ("README.md", "data/train.jsonl")
@@ -31,22 +34,50 @@ def fetched(copy: Path, *found: str) -> None:
         write_download_metadata(copy, name, commit, "etag")
 
 
+def held(copy: Path) -> Traces:
+    return traces(copy, (file.relative_to(copy).as_posix() for file in folder_files(copy)))
+
+
 def check(copy: Path, revision: str | None):
-    return check_revision(Options(kind="huggingface", path="owner/corpus", revision=revision), copy, key="data.source")
+    return check_revision(Options(kind="huggingface", path="owner/corpus", revision=revision), copy, held(copy), key="data.source")
 
 
 def test_the_commit_is_what_the_library_wrote_when_it_fetched_the_files(copy: Path) -> None:
-    assert commits(copy) == ()
+    assert held(copy).commits == ()
     fetched(copy, ONE, ONE)
-    assert commits(copy) == (ONE,)
+    assert held(copy).commits == (ONE,)
     fetched(copy, ONE, OTHER)
-    assert commits(copy) == (ONE, OTHER)
+    assert held(copy).commits == (ONE, OTHER)
 
 
 def test_traces_of_files_that_are_gone_do_not_count(copy: Path) -> None:
     fetched(copy, ONE, OTHER)
     (copy / FILES[1]).unlink()
-    assert commits(copy) == (ONE,)
+    assert held(copy).commits == (ONE,)
+
+
+@pytest.mark.parametrize(
+    ("added", "says"), [(("extra.jsonl",), "where extra.jsonl came"), (("data/a.txt", "b.md"), "where b.md and 1 more came")]
+)
+def test_a_file_that_was_added_by_hand_leaves_the_revision_unchecked(copy: Path, added: tuple[str, ...], says: str) -> None:
+    fetched(copy, ONE, ONE)
+    for name in added:
+        (copy / name).touch()
+    assert held(copy) == Traces((ONE,), tuple(sorted(added)))
+    ((code, text),) = check(copy, ONE)
+    assert code == "revision-not-checked"
+    assert says in text
+    with pytest.raises(DataError, match="mirror-of-another-revision"):
+        check(copy, OTHER)
+
+
+def test_the_command_that_fetches_the_other_commit_can_be_pasted(copy: Path) -> None:
+    spaced = copy.rename(copy.with_name("my corpus"))
+    fetched(spaced, ONE, ONE)
+    with pytest.raises(DataError) as caught:
+        check(spaced, OTHER)
+    command = str(caught.value.hint).partition("fetch the other: ")[2]
+    assert shlex.split(command)[-2:] == ["--local-dir", str(spaced)]
 
 
 def test_a_snapshot_of_the_hubs_cache_is_its_commit(tmp_path: Path, copy: Path) -> None:
@@ -54,7 +85,7 @@ def test_a_snapshot_of_the_hubs_cache_is_its_commit(tmp_path: Path, copy: Path) 
     snapshot.parent.mkdir(parents=True)
     copy.rename(snapshot)
     copy.symlink_to(snapshot)
-    assert commits(copy) == (ONE,)
+    assert held(copy).commits == (ONE,)
 
 
 def test_a_copy_of_the_commit_that_is_asked_for_passes_in_silence(copy: Path) -> None:
@@ -85,13 +116,12 @@ def test_what_cannot_be_compared_is_warned_of_once(copy: Path, found: tuple[str,
 
 
 def test_the_source_hands_the_warning_on(tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import datasets
-
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(library().config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     options = Options(kind="huggingface", path="owner/corpus", revision=ONE)
     request = SourceRequest(tmp_path, lambda _: None, data_root=tmp_path)
     loaded = load_text(options, request)
     assert [code for code, _ in loaded.warnings] == ["revision-not-checked"]
-    assert loaded.facts["commits"] == []
+    assert (loaded.facts["commits"], loaded.facts["files_without_commit"]) == ([], 2)
     fetched(copy, ONE, ONE)
-    assert load_text(options, request).warnings == ()
+    again = load_text(options, request)
+    assert (again.warnings, again.facts["commits"], again.facts["files_without_commit"]) == ((), [ONE], 0)

@@ -5,7 +5,7 @@ What can go wrong with the Hub and how it is said is `failures`' business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from specrun.events import Message
 from specrun.sources.contract import Documents, LoadedText, SourceRequest, SourceUnavailable
 from specrun.sources.files import digest_files
 from specrun.sources.huggingface.failures import cannot_load, cannot_prepare, wrong_config
-from specrun.sources.huggingface.mirror import COMMIT, check_revision, commits
+from specrun.sources.huggingface.mirror import COMMIT, Traces, check_revision, traces
 from specrun.sources.huggingface.options import Options
 from specrun.sources.huggingface.reach import cache_only, expected_errors, library, why_unreachable
 from specrun.spec.nearest import listed, nearest
@@ -27,8 +27,8 @@ _TEXT_TYPES = frozenset({"string", "large_string", "string_view"})
 def build(options: Options, request: SourceRequest) -> LoadedText:
     """Every split of the dataset. Raises SourceUnavailable where the Hub or the dataset is out of reach, DataError otherwise.
 
-    facts: revision (commit of the Hub, or digest of a local folder's files), commits (that a local copy says it holds), config,
-    origin, rows.
+    facts: revision (commit of the Hub, or digest of a local folder's files), commits (that a local copy says it holds),
+    files_without_commit (of the copy's files, those that say none), config, origin, rows.
     """
     folder = options.folder(base=request.base_folder, data_root=request.data_root)
     if folder is None and not options.is_hub_name:
@@ -39,10 +39,12 @@ def build(options: Options, request: SourceRequest) -> LoadedText:
         raise DataError(
             message, code="ambiguous-dataset", hint=f"run from another folder, or set data.source.path: {Path(options.path).absolute()}"
         )
-    warnings = check_revision(options, folder, key=request.key) if folder is not None else ()
+    files = options.input_roles(base=request.base_folder, data_root=request.data_root)
+    held = traces(folder, (name for name, _ in files)) if folder is not None else Traces()
+    warnings = check_revision(options, folder, held, key=request.key) if folder is not None else ()
     cut_off = why_unreachable() if folder is None else None
     with nullcontext() if cut_off is None else cache_only():
-        digest = _digest(options, request) if folder is not None else None
+        digest = _digest(files) if folder is not None else None
         builder = _builder(options, folder, request, cut_off, digest)
         revision = digest or _commit(options, builder)
         splits = _prepare(options, builder, request)
@@ -52,16 +54,16 @@ def build(options: Options, request: SourceRequest) -> LoadedText:
         "origin": "local" if folder is not None else "hub" if cut_off is None else "cache of the hub",
         "config": builder.config.name,
         "revision": revision,
-        **({"commits": list(commits(folder))} if folder is not None else {}),
+        **({"commits": list(held.commits), "files_without_commit": len(held.untraced)} if folder is not None else {}),
         **({"requested_revision": options.revision} if options.revision is not None else {}),
         "rows": {name: len(split) for name, split in splits.items()},
     }
     return LoadedText(documents, facts, warnings, variant=f"revision {revision}" if folder is None else None)
 
 
-def _digest(options: Options, request: SourceRequest) -> str:
+def _digest(files: Sequence[tuple[str, Path]]) -> str:
     try:
-        return digest_files(options.input_roles(base=request.base_folder, data_root=request.data_root))
+        return digest_files(files)
     except OSError as error:
         hint = "make the dataset's files readable"
         raise SourceUnavailable(f"{error.filename}: {error.strerror}", code="unreadable-file", hint=hint) from error
