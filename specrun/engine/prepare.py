@@ -41,17 +41,22 @@ def prepare(request: Request) -> Plan:
         yield from apart(profile_problems(draft.spec, has_cuda=bool(machine.gpus)), thread_problems(draft.spec, cores=machine.cores))
 
     loaded = valid(further(check(request), late_problems))
-    return _fitting(plan_on(request, loaded, resolve(loaded.spec.hardware, machine), Workspace(store)))
+    return fitting(plan_on(request, loaded, resolve(loaded.spec.hardware, machine), Workspace(store)))
 
 
-def _fitting(prepared: Plan) -> Plan:
-    """The plan, with a warning where its training may not fit the memory. Raises SpecError where it cannot."""
+def fitting(prepared: Plan) -> Plan:
+    """The plan, with a warning where its training may not fit the memory and none was given. Raises SpecError where it cannot.
+
+    What the data is not yet known to hold is not judged: to be asked again once it is there.
+    """
     loaded, memory = prepared.loaded, prepared.forecast.memory
     trains = any(d.step.kind == "train" and d.action in ("run", "resume") for d in prepared.decisions)
     if memory is None or not trains:
         return prepared
     limited = loaded.spec.hardware.memory is not None
-    problems = tuple(memory_problems(memory, memory_bytes=prepared.hardware.memory_bytes, limited=limited))
+    given = {warning.code for warning in loaded.warnings}
+    found = memory_problems(memory, memory_bytes=prepared.hardware.memory_bytes, limited=limited)
+    problems = tuple(problem for problem in found if problem.code not in given)
     checked = Checked(loaded, loaded.warnings, loaded.draft)
     return replace(prepared, loaded=valid(further(checked, lambda _: problems)))
 

@@ -24,13 +24,14 @@ def record_unstarted(ended: SharedStepEnded, *, show: Emit, began: float) -> tup
     """
     prepared, failure = ended.prepared, ended.failure
     error = as_error(failure, prepared.workspace.store)
+    cause = None if error is failure else failure
     waiting = [(seed, decisions) for seed, decisions in _by_seed(prepared) if decisions[0].action in ("run", "resume")]
     if not waiting:
-        raise failure
+        raise error from cause
     try:
         return tuple(_record(ended, error, seed=seed, decisions=decisions, show=show, began=began) for seed, decisions in waiting)
     except (OSError, StoreError):
-        raise error from failure
+        raise error from cause
 
 
 def _by_seed(prepared: Plan) -> list[tuple[int, list[Decision]]]:

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from specrun.engine.api import apply
-from specrun.errors import DataError
+from specrun.errors import DataError, SpecrunError, StorageFailure
+from specrun.events import Alert
 from specrun.records.queries import open_records
 from specrun.records.run_files import read_run
 from specrun.runtime.signals import StopNow
@@ -71,14 +72,20 @@ def test_an_interrupt_of_a_shared_step_is_recorded_and_has_its_exit_code(spec_fi
     assert [run.status for run in listed(tmp_path / "store")] == ["interrupted"]
 
 
-def test_a_failure_is_raised_where_no_run_would_be_trained(spec_file, store, monkeypatch):
+@pytest.mark.parametrize(("failure", "raised", "code"), [
+    (DataError("no", code="no"), DataError, "no"),
+    (RuntimeError("of a library"), SpecrunError, "internal-error"),
+    (OSError(28, "No space left on device"), StorageFailure, "disk-full"),
+])  # fmt: skip
+def test_a_failure_is_raised_in_our_words_where_no_run_would_be_trained(spec_file, store, monkeypatch, failure, raised, code):
     for result in (store / "results").glob("data-*"):
         result.unlink()
     for result in (store / "results").glob("tokens-*"):
         result.unlink()
-    monkeypatch.setattr("specrun.steps.data.run.run", failing(DataError("no", code="no")))
-    with pytest.raises(DataError):
+    monkeypatch.setattr("specrun.steps.data.run.run", failing(failure))
+    with pytest.raises(raised) as caught:
         apply(spec_file, store=store, sets=["task.sample_tokens=9"])
+    assert caught.value.code == code
     assert [run.status for run in listed(store)] == ["completed"]
 
 
@@ -102,3 +109,32 @@ def test_a_bad_prompt_leaves_a_finished_run_as_it_is(spec_file, store):
 
 def test_an_empty_prompt_begins_from_the_end_of_text_where_there_is_one(spec_file, store):
     assert apply(spec_file, store=store, sets=["task.prompt=''"]).exit_code == 0
+
+
+@pytest.fixture
+def sizes_unknown(monkeypatch):
+    """A source that says nothing of itself before it is read: with epochs, nothing of the training is known then."""
+    monkeypatch.delattr("specrun.sources.synthetic.options.Options.extents")
+
+
+EPOCHS = ["schedule.duration=1 epochs", "schedule.learning_rate.warmup=1 steps", "schedule.evaluate.every=1 epochs"]
+
+
+@pytest.mark.usefixtures("sizes_unknown")
+def test_a_model_beyond_the_memory_is_refused_once_the_data_has_told_its_size_and_before_it_is_trained(spec_file, tmp_path):
+    (run,) = apply(spec_file, store=tmp_path / "store", sets=[*EPOCHS, "hardware.memory=20 kB"]).runs
+    assert (run.status, run.error.code) == ("failed", "model-exceeds-memory")
+    assert "use a smaller model.width" in run.error.hint
+    assert not (run.folder / "checkpoints").exists()
+
+
+@pytest.mark.usefixtures("sizes_unknown")
+def test_a_training_that_may_not_fit_is_warned_of_once_the_data_has_told_its_size(spec_file, tmp_path):
+    shown = []
+    sets = [*EPOCHS, "hardware.memory=64 MB"]
+    (run,) = apply(spec_file, store=tmp_path / "store", sets=sets, show=shown.append).runs
+    assert run.status == "completed"
+    (alert,) = [event for event in shown if isinstance(event, Alert) and event.code == "memory-exceeds-device"]
+    assert "Python and torch alone take" in alert.message
+    with open_records(tmp_path / "store") as records:
+        assert [alert.code for alert in records.alerts(run.run_id)].count("memory-exceeds-device") == 1
