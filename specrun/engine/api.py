@@ -9,7 +9,7 @@ from pathlib import Path
 from specrun.engine.execute import execute
 from specrun.engine.outcome import Outcome
 from specrun.engine.plan import Plan, Request
-from specrun.engine.prepare import prepare
+from specrun.engine.prepare import prepare, refresh
 from specrun.errors import SpecError, UsageError
 from specrun.events import Emit, Event
 from specrun.records.place import DEFAULT_STORE, store_of
@@ -64,7 +64,7 @@ def apply(
         if sets or preset is not None or data_root is not None or smoke or store is not None:
             raise UsageError("a plan has its store and options; they cannot be changed now", code="options-with-plan",
                              hint="give them to compile_plan")  # fmt: skip
-        plan = source
+        plan = refresh(source)  # the store may be another than when it was made
     else:
         plan = compile_plan(source, store=store, sets=sets, preset=preset, data_root=data_root, smoke=smoke)
     return execute(plan, show=show or _silent)

@@ -10,7 +10,9 @@ import pytest
 
 import specrun
 from specrun.engine.summary import summary_lines
+from specrun.engine.workspace import Workspace
 from specrun.errors import UsageError
+from specrun.records.changes import remove_run
 from specrun.records.place import DEFAULT_STORE
 from tests.conftest import ROOT
 
@@ -53,6 +55,16 @@ def test_apply_takes_a_spec_or_a_plan(spec_file, store):
         outcome = specrun.apply(source, **({} if isinstance(source, specrun.Plan) else {"store": store}))
         assert isinstance(outcome.runs[0], specrun.Run)
         assert outcome.runs[0].cached
+
+
+def test_a_plan_that_was_made_before_its_run_was_removed_trains_it_again(spec_file, store):
+    plan = specrun.compile_plan(spec_file, store=store)
+    assert not plan.changes_anything
+    (run,) = (store / "runs").iterdir()
+    remove_run(store, run.name)
+    Workspace(store).forget_run(run.name)
+    (again,) = specrun.apply(plan).runs
+    assert (again.status, again.cached) == ("completed", False)
 
 
 def test_options_that_come_too_late_are_refused(spec_file, store):
