@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from specrun.engine.prepare import prepare
 from specrun.errors import SpecError, StalePlanError, UsageError
 from specrun.plan.compare import changes
 from specrun.records.atomic import atomic_write
+from specrun.records.place import command_on
 
 _MARK = "specrun-plan"
 _COST = {"skip": 0, "cached": 0, "resume": 1, "run": 2}
@@ -60,7 +62,7 @@ def prepare_plan(path: Path, *, store: Path, command: tuple[str, ...] | None = N
         raise StalePlanError(
             f"{path} was made in {asked['folder']}, where the paths of its --set values start",
             code="plan-of-another-folder",
-            hint=f"run apply in {asked['folder']}, or plan again here",
+            hint=f"run apply in {shlex.quote(asked['folder'])}, or plan again here: {_plan_again(path, asked, store)}",
         )
     request = Request(
         asked["source"],
@@ -76,13 +78,22 @@ def prepare_plan(path: Path, *, store: Path, command: tuple[str, ...] | None = N
         raise StalePlanError(
             f"{path} was made from a spec that is not valid any more: {error.message}",
             code="stale-plan",
-            hint=f"mend {asked['source']} and plan again",
+            hint=f"mend {shlex.quote(asked['source'])} and plan again: {_plan_again(path, asked, store)}",
         ) from error
-    _refuse_if_stale(path, saved, prepared)
+    _refuse_if_stale(path, saved, prepared, again=_plan_again(path, asked, store))
     return prepared
 
 
-def _refuse_if_stale(path: Path, saved: dict[str, Any], prepared: Plan) -> None:
+def _plan_again(path: Path, asked: dict[str, Any], store: Path) -> str:
+    """The command line that makes the saved plan anew, with all it was made with."""
+    words = ["plan", asked["source"], "-o", str(path)]
+    words += [word for text in asked["sets"] for word in ("--set", text)]
+    words += ["--preset", asked["preset"]] if asked["preset"] else []
+    words += ["--data-root", asked["data_root"]] if asked["data_root"] else []
+    return command_on(store, *words)
+
+
+def _refuse_if_stale(path: Path, saved: dict[str, Any], prepared: Plan, *, again: str) -> None:
     before = {step["id"]: step for step in saved["steps"]}
     for decision in prepared.decisions:
         step, old = decision.step, before.get(decision.step.id)
@@ -98,10 +109,10 @@ def _refuse_if_stale(path: Path, saved: dict[str, Any], prepared: Plan) -> None:
         raise StalePlanError(
             f"{path} does not hold any more: {what}",
             code="stale-plan",
-            hint=f"plan again: specrun plan {saved['request']['source']} -o {path}",
+            hint=f"plan again: {again}",
         )
     if len(before) != len(prepared.decisions):
-        raise StalePlanError(f"{path} has steps that the spec no longer asks for", code="stale-plan", hint="plan again")
+        raise StalePlanError(f"{path} has steps that the spec no longer asks for", code="stale-plan", hint=f"plan again: {again}")
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 
@@ -33,6 +34,25 @@ def test_a_plan_of_an_edited_spec_is_refused_and_the_edit_named(saved, store, sp
     with pytest.raises(StalePlanError, match=r"learning_rate 0\.02 -> 0\.03") as caught:
         prepare_plan(saved, store=store)
     assert caught.value.exit_code == 7
+
+
+@pytest.mark.parametrize(("before", "after"), [("1e-2", "3e-2"), ("width: 16", "width: 17"), ("", "")])
+def test_a_stale_plan_is_told_the_whole_command_that_makes_it_again(spec_file, store, tmp_path, before, after):
+    path = tmp_path / "a plan.json"
+    sets = ["schedule.batch_size=2", "expect=['validation/loss < 99']"]
+    write_plan(compile_plan(spec_file, store=store, sets=sets, preset="fast", data_root=tmp_path), path)
+    if before:
+        spec_file.write_text(spec_file.read_text().replace(before, after))
+    else:
+        document = json.loads(path.read_text())
+        document["steps"].append({"id": "export", "key": "0", "options": {}, "action": "run"})
+        path.write_text(json.dumps(document))
+    with pytest.raises(StalePlanError) as caught:
+        prepare_plan(path, store=store)
+    assert shlex.split(caught.value.hint.partition("plan again: ")[2]) == [
+        "specrun", "plan", str(spec_file), "-o", str(path), "--set", sets[0], "--set", sets[1],
+        "--preset", "fast", "--data-root", str(tmp_path), "--store", str(store),
+    ]  # fmt: skip
 
 
 def test_a_plan_of_a_spec_that_became_invalid_is_refused(saved, store, spec_file):
