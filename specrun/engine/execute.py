@@ -24,7 +24,6 @@ from specrun.errors import InterruptedRun, SpecrunError, StorageFailure, StoreEr
 from specrun.events import Alert, Emit
 from specrun.plan.step import StepResult
 from specrun.records.atomic import storage_failure
-from specrun.records.place import command_on
 from specrun.runtime.signals import StopNow, StopSignals
 
 
@@ -103,7 +102,6 @@ def _lock_runs(prepared: Plan, held: ExitStack, keys: frozenset[str]) -> frozens
     A second apply of the same spec so ends at once instead of training twice. keys: of those held already.
     """
     taken = set(keys)
-    workspace, follow = prepared.workspace, command_on(prepared.workspace.store, "runs", "list")
     for seed in prepared.loaded.spec.seeds:
         decisions = [d for d in prepared.decisions if d.step.seed == seed]
         if not any(d.action in ("run", "resume") for d in decisions):
@@ -112,8 +110,7 @@ def _lock_runs(prepared: Plan, held: ExitStack, keys: frozenset[str]) -> frozens
         # By its first key too: another apply may not know yet what this one has found out.
         for key in (prepared.first_keys[step.id], step.key):
             if key not in taken:
-                lock = workspace.lock_file(replace(step, key=key))
-                held.enter_context(hold(lock, what=f"{prepared.name} (seed {seed})", follow=follow))
+                held.enter_context(hold(prepared.workspace.lock_file(replace(step, key=key)), what=f"{prepared.name} (seed {seed})"))
                 taken.add(key)
     return frozenset(taken)
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from specrun.errors import LockedError
+from specrun.records.place import command_on
 
 _POLL_SECONDS = 0.2
 
@@ -24,7 +25,7 @@ def hold(path: Path, *, what: str) -> Iterator[None]:
     descriptor = _try(path)
     if descriptor is None:
         raise LockedError(f"{what} is being worked on by another apply{_holder(path)}", code="locked",
-                          hint="wait for it to end, or follow it with: specrun runs list")  # fmt: skip
+                          hint=f"wait for it to end, or follow it with: {command_on(path.parent.parent, 'runs', 'list')}")  # fmt: skip
     try:
         yield
     finally:

@@ -158,6 +158,7 @@ def test_two_applies_of_one_spec_end_with_exit_5_for_the_second(spec_file, store
     with hold(workspace.lock_file(prepared.graph.step("train")), what="the first"), pytest.raises(LockedError) as caught:
         apply(spec_file, store=store, sets=sets)
     assert caught.value.exit_code == 5
+    assert caught.value.hint.endswith(f"specrun runs list --store {store}")
     assert apply(spec_file, store=store).exit_code == 0
 
 
