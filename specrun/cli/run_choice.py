@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 from specrun.errors import UsageError
@@ -42,7 +43,7 @@ def _find(records: Records, run: str) -> tuple[RunRow, list[str]]:
     except UsageError as error:
         for store in reversed(smoke_stores(records.store)):
             if run and any(folder.name.startswith(run) for folder in (store / "runs").glob("*")):
-                hint = f"smoke runs have stores of their own; look there with: --store {store}"
+                hint = f"smoke runs have stores of their own; look there with: --store {shlex.quote(str(store))}"
                 raise UsageError(f"{run} is a smoke run", code="unknown-run", hint=hint) from error
         raise
     return row, records.named(run) if row.run_id != run and row.name == run else []

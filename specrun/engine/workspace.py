@@ -23,12 +23,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from specrun.errors import StoreError
+from specrun.errors import StorageFailure, StoreError
 from specrun.plan.compare import Earlier
 from specrun.plan.keys import digest
 from specrun.plan.step import Step, StepResult
-from specrun.records.atomic import atomic_write
-from specrun.records.place import check_place
+from specrun.records.atomic import atomic_write, storage_failure
+from specrun.records.place import check_place, command_on, unreadable
 
 FORMAT_VERSION = 1
 _KEY_CHARACTERS = 20
@@ -58,18 +58,27 @@ class Workspace:
 
     def prepare(self) -> None:
         """Create what is missing. Raises StoreError where the folder cannot be written."""
+        probe = self.store / f".writable-{os.getpid()}"
+        self._create()
         try:
             for name in ("steps", "results", "runs", "run-keys", "locks", "active"):
                 (self.store / name).mkdir(parents=True, exist_ok=True)
             marker = self.store / "store.json"
             if not marker.exists():
                 atomic_write(marker, json.dumps({"format_version": FORMAT_VERSION}) + "\n")
-            probe = self.store / f".writable-{os.getpid()}"
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
-            raise StoreError(f"{self.store}: {error.strerror}", code="unwritable-store",
-                             hint="choose another folder with --store DIR or SPECRUN_STORE") from error  # fmt: skip
+            raise storage_failure(Path(error.filename or probe), error) from error
+
+    def _create(self) -> None:
+        try:
+            self.store.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError:  # a file system that takes no folders, such as /proc; no cause, for nothing was removed here
+            raise StorageFailure(f"{self.store} cannot be created: its file system takes no new folders", code="store-not-writable",
+                                 hint="keep records elsewhere with --store DIR, such as --store .specrun") from None  # fmt: skip
+        except OSError as error:
+            raise storage_failure(self.store, error) from error
 
     def lock_file(self, step: Step) -> Path:
         return self.store / "locks" / f"{_name(step.kind, step.key)}.lock"
@@ -150,9 +159,8 @@ class Workspace:
                 (self.runs / run_id).rmdir()
                 raise
             return run_id
-        raise StoreError(
-            f"{self.runs}: every id for {name} is taken", code="run-id-taken", hint="remove old runs with: specrun runs remove"
-        )
+        raise StoreError(f"{self.runs}: every id for {name} is taken", code="run-id-taken",
+                         hint=f"remove an old run with: {command_on(self.store, 'runs', 'remove', f'{slug}-{key[:4]}')}")  # fmt: skip
 
     def move_run(self, key: str, to: str) -> None:
         """Find the run of one key under another from now on."""
@@ -210,9 +218,11 @@ class Workspace:
             found = int(json.loads((self.store / "store.json").read_bytes())["format_version"])
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{self.store / 'store.json'} cannot be read: {error}", code="unreadable-store",
-                             hint="restore the file, or choose another store with --store DIR") from error  # fmt: skip
+        except OSError as error:
+            raise unreadable(self.store / "store.json", error) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{self.store / 'store.json'} is damaged: {error}", code="store-damaged",
+                             hint="restore the file from a copy, or choose another store with --store DIR") from error  # fmt: skip
         if found > FORMAT_VERSION:
             raise StoreError(f"{self.store} has format {found}; this specrun knows up to {FORMAT_VERSION}", code="newer-store",
                              hint="upgrade specrun, or choose another store with --store DIR")  # fmt: skip

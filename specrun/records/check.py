@@ -14,14 +14,11 @@ from specrun.records.documents import is_sealed
 from specrun.records.fields import FINAL_FIELDS, RUN_FIELDS, unsound
 from specrun.records.ingest import Positions, read_positions
 from specrun.records.journal_reader import CORRUPT, JournalFile, journal_files, read_journal
-from specrun.records.place import check_place
+from specrun.records.place import check_place, command_on
 from specrun.records.run_files import ending, is_alive, read_final, read_run, run_folder
 from specrun.records.snapshots import Listing, current, list_runs, no_store
 
 __all__ = ["Finding", "check"]
-
-_REBUILD = "run `specrun store rebuild`; no record is lost"
-_RESTORE = "restore it from a copy; `specrun store rebuild` goes on without its records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ def _snapshot_positions(connection: duck.Connection, store: Path, listing: Listi
     snapshot = current(store)
     if snapshot is None:
         if listing.runs:
-            findings.append(Finding("info", "snapshot-missing", str(store / "CURRENT"), "there is no snapshot yet", _REBUILD))
+            findings.append(Finding("info", "snapshot-missing", str(store / "CURRENT"), "there is no snapshot yet", _rebuild(store)))
         return None
     try:
         if duck.open_snapshot(connection, snapshot):
@@ -68,8 +65,16 @@ def _snapshot_positions(connection: duck.Connection, store: Path, listing: Listi
         why = "the snapshot does not open"
     except duck.Error as error:
         why = _first_line(error)
-    findings.append(Finding("error", "snapshot-damaged", str(snapshot), why, _REBUILD))
+    findings.append(Finding("error", "snapshot-damaged", str(snapshot), why, _rebuild(store)))
     return None
+
+
+def _rebuild(store: Path) -> str:
+    return f"run `{command_on(store, 'store', 'rebuild')}`; no record is lost"
+
+
+def _restore(store: Path) -> str:
+    return f"restore it from a copy; `{command_on(store, 'store', 'rebuild')}` goes on without its records"
 
 
 def _first_line(error: duck.Error) -> str:
@@ -103,7 +108,7 @@ def _check_agreement(connection: duck.Connection, store: Path, run_ids: Set[str]
     try:
         different = list(disagreements(connection, store, run_ids))
     except duck.Error as error:
-        yield Finding("error", "snapshot-damaged", str(current(store)), _first_line(error), _REBUILD)
+        yield Finding("error", "snapshot-damaged", str(current(store)), _first_line(error), _rebuild(store))
         return
     # A run that went on while its records were read has every right to differ.
     now = list_runs(store)
@@ -111,13 +116,13 @@ def _check_agreement(connection: duck.Connection, store: Path, run_ids: Set[str]
         if run_id in now.runs and not _is_pending(run_id, now):
             counts = f"{had:,} rows for {wanted:,}" if had != wanted else f"its {had:,} rows have other content"
             what = f"its table {table} is not what the run's journals give: {counts}"
-            yield Finding("error", "snapshot-differs", str(run_folder(store, run_id)), f"the snapshot is wrong: {what}", _REBUILD)
+            yield Finding("error", "snapshot-differs", str(run_folder(store, run_id)), f"the snapshot is wrong: {what}", _rebuild(store))
 
 
 def _check_run(store: Path, run_id: str, listing: Listing, positions: Positions | None) -> Iterator[Finding]:
     folder = run_folder(store, run_id)
     journals = journal_files(folder)
-    yield from _check_documents(folder, journals)
+    yield from _check_documents(store, folder, journals)
     alive = run_id in listing.active and is_alive(store, run_id)
     if run_id in listing.active and not alive and ending(folder) is None:
         yield Finding("warning", "run-crashed", str(folder), "its process ended without saying so", "apply its spec again to resume it")
@@ -125,16 +130,16 @@ def _check_run(store: Path, run_id: str, listing: Listing, positions: Positions 
         yield from _check_journal(journal, alive=alive)
     if positions is not None and not alive and not _is_pending(run_id, listing):
         for journal in journals:
-            yield from _check_position(journal, run_id, positions)
-        yield from _missing_journals(folder, journals, positions)
+            yield from _check_position(store, journal, run_id, positions)
+        yield from _missing_journals(store, folder, journals, positions)
 
 
-def _check_documents(folder: Path, journals: Sequence[JournalFile]) -> Iterator[Finding]:
+def _check_documents(store: Path, folder: Path, journals: Sequence[JournalFile]) -> Iterator[Finding]:
     if journals and not (folder / "run.json").exists():
         what = "its records can be read, its spec cannot"
         yield Finding("error", "description-missing", str(folder / "run.json"), "the run has no run.json", what)
     for name, read, fields in (("run.json", read_run, RUN_FIELDS), ("final.json", read_final, FINAL_FIELDS)):
-        remedy = f"restore it from a copy, or give the run up with: specrun runs remove {folder.name}"
+        remedy = f"restore it from a copy, or give the run up with: {command_on(store, 'runs', 'remove', folder.name)}"
         try:
             document = read(folder)
         except StoreError as error:
@@ -163,16 +168,16 @@ def _check_journal(journal: JournalFile, *, alive: bool) -> Iterator[Finding]:
         yield Finding("info", "torn-tail", str(journal.path), f"its last {torn} bytes are a record cut short by a kill", "nothing to do")
 
 
-def _check_position(journal: JournalFile, run_id: str, positions: Positions) -> Iterator[Finding]:
+def _check_position(store: Path, journal: JournalFile, run_id: str, positions: Positions) -> Iterator[Finding]:
     position = positions.get((run_id, journal.path.name))
     whole = max((record.end for record in read_journal(journal.path, position.read_bytes if position else 0)), default=0)
     if position is None or whole:
-        yield Finding("warning", "snapshot-behind", str(journal.path), "the snapshot lacks records of this journal", _REBUILD)
+        yield Finding("warning", "snapshot-behind", str(journal.path), "the snapshot lacks records of this journal", _rebuild(store))
     elif journal.path.stat().st_size < position.read_bytes:
-        yield Finding("error", "journal-shrunk", str(journal.path), "it is shorter than when it was read", _RESTORE)
+        yield Finding("error", "journal-shrunk", str(journal.path), "it is shorter than when it was read", _restore(store))
 
 
-def _missing_journals(folder: Path, journals: Sequence[JournalFile], positions: Positions) -> Iterator[Finding]:
+def _missing_journals(store: Path, folder: Path, journals: Sequence[JournalFile], positions: Positions) -> Iterator[Finding]:
     there = {journal.path.name for journal in journals}
     for file in sorted(file for run_id, file in positions if run_id == folder.name and file not in there):
-        yield Finding("error", "journal-missing", str(folder / file), "the snapshot has its records, and the file is gone", _RESTORE)
+        yield Finding("error", "journal-missing", str(folder / file), "the snapshot has its records, and the file is gone", _restore(store))

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from specrun.errors import StoreError
-from specrun.records.atomic import storage_failure
 from specrun.records.lines import flag_non_finite, restore_non_finite
+from specrun.records.place import command_on, unreadable
 
 __all__ = ["DamagedRecord", "encode_document", "is_sealed", "read_document"]
 
@@ -35,13 +35,16 @@ def encode_document(document: Mapping[str, Any]) -> bytes:
 
 
 def read_document(path: Path) -> dict[str, Any] | None:
-    """The fields of a document; None when there is none. Raises DamagedRecord `damaged-record`, StoreError for a file that cannot be read."""
+    """The fields of a document; None when there is none.
+
+    Raises DamagedRecord `damaged-record`; StoreError for a file that cannot be read.
+    """
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise storage_failure(path, error) from error
+        raise unreadable(path, error) from error
     try:
         document = json.loads(data)
         if not isinstance(document, dict):
@@ -63,5 +66,6 @@ def is_sealed(path: Path) -> bool:
 
 
 def _damaged(path: Path, why: str) -> DamagedRecord:
-    hint = f"restore it from a copy, or give the run up with: specrun runs remove {path.parent.name}"
+    # <store>/runs/<run_id>/<document>
+    hint = f"restore it from a copy, or give the run up with: {command_on(path.parent.parent.parent, 'runs', 'remove', path.parent.name)}"
     return DamagedRecord(f"{path} is damaged: {why}", code="damaged-record", hint=hint)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from specrun.errors import StoreError, UsageError
 
-__all__ = ["DEFAULT_STORE", "SMOKE_FOLDER", "check_place", "smoke_stores", "store_of"]
+__all__ = ["DEFAULT_STORE", "SMOKE_FOLDER", "check_place", "command_on", "smoke_stores", "store_of", "unreadable"]
 
 DEFAULT_STORE = Path(".specrun")
 """Where records go when nobody says: a folder in the current one."""
@@ -64,6 +64,13 @@ def check_place(store: Path) -> None:
         raise _stranger(store, [name for name in telling if name not in _LAYOUT])
 
 
+def command_on(store: Path, *words: str) -> str:
+    """A command line that can be pasted: `specrun` with these words, and with the store where it is not the usual one."""
+    usual = Path(os.environ.get("SPECRUN_STORE", "").strip() or DEFAULT_STORE)
+    where = [] if store.absolute() == usual.absolute() else ["--store", str(store)]
+    return shlex.join(["specrun", *words, *where])
+
+
 def smoke_stores(store: Path) -> list[Path]:
     """The stores of smoke runs inside a store, oldest first."""
     return sorted(path for path in (store / SMOKE_FOLDER).glob("*") if path.is_dir() and not path.is_symlink())
@@ -90,9 +97,14 @@ def _refusal(store: Path, error: OSError | ValueError) -> StoreError | UsageErro
     if isinstance(error, ValueError) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
         why = error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)
         return UsageError(f"{str(store)[:80]!r} cannot be a folder: {why}", code="bad-store", hint=_ELSEWHERE)
-    locked = next((place for place in (store, *store.parents) if os.access(place, os.F_OK)), store)
+    return unreadable(store, error)
+
+
+def unreadable(path: Path, error: OSError) -> StoreError:
+    """The error of a store, or a file of it, that the machine does not let be read."""
+    locked = next((place for place in (path, *path.parents) if os.access(place, os.F_OK)), path)
     return StoreError(
-        f"{store} cannot be read: {(error.strerror or str(error)).lower()}",
+        f"{path} cannot be read: {(error.strerror or str(error)).lower()}",
         code="store-not-readable",
-        hint=f"make {locked} readable with: chmod u+rwx {shlex.quote(str(locked))}; or {_ELSEWHERE}",
+        hint=f"make {locked} readable with: chmod u+rwX {shlex.quote(str(locked))}; or {_ELSEWHERE}",
     )

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from specrun.errors import StoreError, UsageError
 from specrun.events import RunStatus
+from specrun.records import ranking
 from specrun.records.cautions import cautions
 from specrun.records.fields import RUN_FIELDS, sound
-from specrun.records.place import store_of
-from specrun.records.rows import AlertRow, ArtifactRow, Caution, ExampleRow, Point, RunRow, Spread, StepRow, SummaryRow
+from specrun.records.place import command_on, store_of
+from specrun.records.rows import AlertRow, ArtifactRow, Caution, ExampleRow, Point, Ranked, RunRow, Spread, StepRow, SummaryRow
 from specrun.records.run_files import read_final, read_run, run_folder
 from specrun.records.seeds import ENDED_WELL, one_a_seed, spread
 
@@ -86,7 +87,8 @@ class Records:
         if not found:
             known = sorted({*names, *names.values()})
             near = difflib.get_close_matches(run, known, n=3, cutoff=0.4) or list(names)[-3:]
-            hint = f"nearest: {_some(near)}; `specrun runs list` shows all {len(names)}" if names else f"{self.store} holds no runs yet"
+            every = command_on(self.store, "runs", "list")
+            hint = f"nearest: {_some(near)}; `{every}` shows all {len(names)}" if names else f"{self.store} holds no runs yet"
             raise UsageError(f"no run {run!r} in {self.store}", code="unknown-run", hint=hint)
         return self._runs("WHERE run_id = ?", [found[0]])[0]
 
@@ -125,7 +127,7 @@ class Records:
         """Each metric of a run that has a curve, in one line; extremes are over finite values, and NaN where there are none."""
         rows = self._rows(
             "SELECT metric, first, last, coalesce(minimum, 'nan'), coalesce(maximum, 'nan'), coalesce(argmin, -1), coalesce(argmax, -1),"
-            " tail_mean, count FROM run_summary WHERE run_id = ? AND count > 0 ORDER BY metric",
+            " tail_mean, count, final FROM run_summary WHERE run_id = ? AND count > 0 ORDER BY metric",
             [run_id],
         )
         return [SummaryRow(*row) for row in rows]
@@ -167,23 +169,24 @@ class Records:
         status: str | None = None,
         tag: str | None = None,
         task: str | None = None,
-    ) -> list[tuple[RunRow, float]]:
-        """The runs with the best value of a metric at any step, best first, each with that value; smoke runs apart.
+    ) -> list[Ranked]:
+        """The runs by what their ends reported of a metric, else by the best of it in training so far; smoke runs apart.
 
         Raises UsageError `unknown-metric`, naming the nearest, when no run has it; `unknown-status`.
         """
-        value = "coalesce(minimum, final)" if goal == "minimize" else "coalesce(maximum, final)"
+        value = ranking.value(goal)
         direction = "ASC" if goal == "minimize" else "DESC"
         where, values = _conditions(name=name, status=status, tag=tag, task=task, smoke=False)
         rows = self._rows(
-            f"SELECT s.run_id, {value} AS best FROM run_summary AS s JOIN (SELECT run_id FROM runs WHERE {where}) USING (run_id)"  # noqa: S608 - no text from outside
-            f" WHERE s.metric = ? AND isfinite({value}) ORDER BY best {direction}, s.run_id LIMIT ?",
+            f"SELECT s.run_id, {value} AS value, {ranking.in_training()} FROM run_summary AS s"  # noqa: S608 - no text from outside
+            f" JOIN (SELECT run_id, status FROM runs WHERE {where}) AS r USING (run_id)"
+            f" WHERE s.metric = ? AND isfinite({value}) ORDER BY value {direction}, s.run_id LIMIT ?",
             [*values, metric, limit],
         )
         if not rows:
             self.require_metric(metric)
-        found = {run.run_id: run for run in self._runs("WHERE run_id IN (SELECT unnest(?))", [[run_id for run_id, _ in rows]])}
-        return [(found[run_id], best) for run_id, best in rows]
+        found = {run.run_id: run for run in self._runs("WHERE run_id IN (SELECT unnest(?))", [[run_id for run_id, *_ in rows]])}
+        return [Ranked(found[run_id], figure, of_training) for run_id, figure, of_training in rows]
 
     def tasks(
         self, metric: str, *, name: str | None = None, status: str | None = None, tag: str | None = None, task: str | None = None
@@ -194,8 +197,8 @@ class Records:
         return [row[0] for row in self._rows(query, [metric, *values])]
 
     def over_seeds(self, metric: str, goal: Literal["minimize", "maximize"], experiments: Sequence[str]) -> dict[str, Spread]:
-        """By experiment, the best values of a metric at any step, over the seeds that ended well: of each the newest run."""
-        value = "coalesce(minimum, final)" if goal == "minimize" else "coalesce(maximum, final)"
+        """By experiment, the figures that `best` ranks by, over the seeds that ended well: of each the newest run."""
+        value = ranking.value(goal)
         rows = self._rows(
             f"SELECT r.experiment, arg_max({value}, (r.started_at, r.run_id)) FROM run_summary AS s JOIN runs AS r USING (run_id)"  # noqa: S608 - no text from outside
             f" WHERE s.metric = ? AND NOT r.smoke AND isfinite({value}) AND list_contains(?, r.status)"
@@ -251,7 +254,7 @@ class Records:
             return self._connection.execute(query, values).fetchall()
         except Error as error:
             message = str(error).partition("\n")[0]
-            hint = "run `specrun store rebuild`; no record is lost"
+            hint = f"run `{command_on(self.store, 'store', 'rebuild')}`; no record is lost"
             raise StoreError(f"{self.store}: the snapshot cannot be read: {message}", code="snapshot-damaged", hint=hint) from error
 
 

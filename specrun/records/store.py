@@ -22,6 +22,7 @@ from specrun.errors import SpecrunError, StoreError
 from specrun.records.atomic import storage_failure
 from specrun.records.ingest import drop_runs, ingest, transaction
 from specrun.records.news import find_news
+from specrun.records.place import command_on
 from specrun.records.snapshots import Listing, current, list_runs, merge_lock, publish, remove_markers, scratch_file
 from specrun.resources import schema_file
 
@@ -187,7 +188,7 @@ def _refusal(store: Path, error: duckdb.Error) -> StoreError:
     # DuckDB passes on what the system said, and not its number.
     if any(os.strerror(number) in message for number in (errno.ENOSPC, errno.EDQUOT)):
         return StoreError(f"{store}: {message}", code="disk-full", hint=f"free some space on the disk of {store}")
-    return StoreError(f"{store}: {message}", code="store-failed", hint="see what is wrong with: specrun store doctor")
+    return StoreError(f"{store}: {message}", code="store-failed", hint=f"see what is wrong with: {command_on(store, 'store', 'doctor')}")
 
 
 def _make(connection: Connection, store: Path, listing: Listing, base: Path | None) -> None:

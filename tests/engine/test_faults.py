@@ -25,12 +25,18 @@ def no_network(monkeypatch):
     monkeypatch.setattr("socket.getaddrinfo", refuse)
 
 
-def test_a_store_that_cannot_be_written_is_refused_before_anything_runs(spec_file, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "code"), [(errno.EACCES, "store-not-writable"), (errno.EROFS, "store-not-writable"), (errno.ENOSPC, "disk-full")]
+)
+@pytest.mark.parametrize("call", ["mkdir", "write_bytes"])
+def test_a_store_that_cannot_be_written_is_refused_before_anything_runs_by_the_code_of_a_later_refusal(
+    spec_file, tmp_path, monkeypatch, call, number, code
+):
     def refuse(self, *args, **kwargs):
-        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        raise OSError(number, os.strerror(number), str(self))
 
-    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
-    with pytest.raises(StoreError, match="unwritable-store") as caught:
+    monkeypatch.setattr(f"pathlib.Path.{call}", refuse)
+    with pytest.raises(StoreError, match=code) as caught:
         apply(spec_file, store=tmp_path / "store")
     assert "--store" in caught.value.hint
 

@@ -111,14 +111,18 @@ def test_looking_at_a_store_creates_nothing(tmp_path):
     assert not (tmp_path / "absent").exists()
 
 
-@pytest.mark.parametrize(
-    ("content", "code"), [('{"format_version": 2}', "newer-store"), ("{", "unreadable-store"), ("[]", "unreadable-store")]
-)
+@pytest.mark.parametrize(("content", "code"), [('{"format_version": 2}', "newer-store"), ("{", "store-damaged"), ("[]", "store-damaged")])
 def test_a_store_that_cannot_be_understood_is_refused(tmp_path, content, code):
     (tmp_path / "store.json").write_text(content)
     with pytest.raises(StoreError) as caught:
         Workspace(tmp_path)
     assert caught.value.code == code
+
+
+def test_a_format_that_the_machine_does_not_let_be_read_has_the_code_of_any_such_store(tmp_path):
+    (tmp_path / "store.json").mkdir()
+    with pytest.raises(StoreError, match="store-not-readable"):
+        Workspace(tmp_path)
 
 
 def test_preparing_twice_keeps_what_is_there(workspace):

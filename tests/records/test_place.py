@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from specrun.errors import SpecrunError, StoreError, UsageError
-from specrun.records.place import check_place, smoke_stores, store_of
+from specrun.records.place import check_place, command_on, smoke_stores, store_of, unreadable
 
 
 @pytest.mark.parametrize(
@@ -149,4 +149,22 @@ def test_the_remedy_names_the_folder_that_is_locked(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(Path, "iterdir", refuse)
     assert f"make {tmp_path} readable" in refused(tmp_path / "inside" / "deeper", StoreError, "store-not-readable")
     (spaced := tmp_path / "two words").mkdir()
-    assert f"chmod u+rwx '{spaced}';" in refused(spaced, StoreError, "store-not-readable")
+    assert f"chmod u+rwX '{spaced}';" in refused(spaced, StoreError, "store-not-readable")
+
+
+def test_a_command_in_a_remedy_names_the_store_where_it_is_not_the_usual_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SPECRUN_STORE", raising=False)
+    for usual in (Path(".specrun"), tmp_path / ".specrun"):
+        assert command_on(usual, "runs", "list") == "specrun runs list"
+    assert command_on(Path("my runs"), "runs", "remove", "a") == "specrun runs remove a --store 'my runs'"
+    monkeypatch.setenv("SPECRUN_STORE", "my runs")
+    assert command_on(Path("my runs"), "store", "doctor") == "specrun store doctor"
+    assert command_on(Path(".specrun"), "store", "doctor") == "specrun store doctor --store .specrun"
+
+
+def test_what_cannot_be_read_has_one_code_and_a_command_for_what_is_locked(tmp_path: Path) -> None:
+    (file := tmp_path / "store.json").touch()
+    error = unreadable(file, PermissionError(13, "Permission denied"))
+    assert (error.code, error.message) == ("store-not-readable", f"{file} cannot be read: permission denied")
+    assert f"chmod u+rwX {file};" in str(error.hint)
