@@ -16,6 +16,7 @@ from specrun.cli.options import DEFAULT_STORE, Json, Store
 from specrun.cli.output import has_listener
 from specrun.cli.run_choice import RUN_HELP, choose
 from specrun.errors import SpecrunError, StoreError, UsageError
+from specrun.records.place import command_on
 from specrun.spec.visible import visible
 
 if TYPE_CHECKING:
@@ -39,12 +40,13 @@ class Which(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a run's records say of its model. checkpoint: folder; step: optimizer steps it was trained for."""
+    """What a run's records say of its model. checkpoint: folder; step: optimizer steps it was trained for; best: kept as the best."""
 
     run_id: str
     spec: dict[str, Any]
     checkpoint: Path
     step: int
+    best: bool
     tokenizer: Path
 
 
@@ -55,7 +57,10 @@ def run(
     temperature: Temperature = 0.8,
     top_k: TopK = None,
     seed: Seed = 0,
-    checkpoint: Annotated[Which, typer.Option("--checkpoint", help="The best weights of the run, or its last ones.")] = Which.best,
+    checkpoint: Annotated[
+        Which | None,
+        typer.Option("--checkpoint", help="The best weights of the run, or its last ones; absent: the best, where it has kept some."),
+    ] = None,
     store: Store = DEFAULT_STORE,
     json_: Json = False,
 ) -> None:
@@ -66,6 +71,8 @@ def run(
 
     sampling = Sampling(temperature=temperature, top_k=top_k, seed=seed)
     trained, pieces = begin(store, run_id, checkpoint, text, tokens=tokens, sampling=sampling)
+    if checkpoint is None and not trained.best:
+        print(f"{run_id} has kept no best weights yet; these are its last, of step {trained.step:,}", file=sys.stderr)
     if json_:
         document = {
             "format_version": 1, "run_id": trained.run_id, "checkpoint": str(trained.checkpoint), "step": trained.step,
@@ -91,7 +98,7 @@ def find_run(store: Path, run: str) -> str:
         return choose(records, run).run_id
 
 
-def begin(store: Path, run_id: str, which: Which, prompt: str, *, tokens: int, sampling: Sampling) -> tuple[Trained, Iterator[str]]:
+def begin(store: Path, run_id: str, which: Which | None, prompt: str, *, tokens: int, sampling: Sampling) -> tuple[Trained, Iterator[str]]:
     """Load a run's model and begin to write. A run that goes on training may replace its checkpoint meanwhile: the next is taken."""
     for left in reversed(range(_ATTEMPTS)):
         trained = find_model(store, run_id, which)
@@ -103,8 +110,11 @@ def begin(store: Path, run_id: str, which: Which, prompt: str, *, tokens: int, s
     raise AssertionError("the last attempt returns or raises")
 
 
-def find_model(store: Path, run_id: str, which: Which) -> Trained:
-    """Find a run's checkpoint and tokenizer. Raises: SpecrunError for a run that has saved nothing yet."""
+def find_model(store: Path, run_id: str, which: Which | None) -> Trained:
+    """Find a run's checkpoint and tokenizer. which: None for the best, or else the last one.
+
+    Raises: SpecrunError for a run that has saved nothing of the kind yet.
+    """
     from specrun.engine.workspace import Workspace
     from specrun.training.checkpoint_files import best, latest
 
@@ -114,17 +124,23 @@ def find_model(store: Path, run_id: str, which: Which) -> Trained:
         raise UsageError(
             f"{run_id} is a {document['task']} run; only causal_lm models write text",
             code="task-writes-no-text",
-            hint="choose another run: specrun runs list --task causal_lm",
+            hint=f"choose another run: {command_on(store, 'runs', 'list', '--task', 'causal_lm')}",
         )
     keys = {step["kind"]: step["key"] for step in document["plan"]}
     folder = workspace.runs / run_id / "checkpoints"
-    found = (best(folder, key=keys["train"]) if which is Which.best else None) or latest(folder, key=keys["train"])
-    if found is None:
-        raise StoreError(f"{run_id} has no checkpoint yet", code="no-checkpoint", hint=f"see how far it is: specrun runs show {run_id}")
+    found = None if which is Which.last else best(folder, key=keys["train"])
+    last = latest(folder, key=keys["train"]) if found is None else None
+    if found is None and last is not None and which is Which.best:
+        raise StoreError(f"{run_id} has kept no best weights yet", code="no-checkpoint",
+                         hint=f"take its last ones, of step {last.step:,}, with: --checkpoint last")  # fmt: skip
+    chosen = found or last
+    if chosen is None:
+        raise StoreError(f"{run_id} has no checkpoint yet", code="no-checkpoint",
+                         hint=f"see how far it is: {command_on(store, 'runs', 'show', run_id)}")  # fmt: skip
     tokenizer = workspace.result("tokenizer", keys["tokenizer"])
     if tokenizer is None:
         raise StoreError(f"the tokenizer of {run_id} is gone from {workspace.store}", code="missing-tokenizer", hint="apply its spec again")
-    return Trained(run_id, document["spec"], found.path, found.step, workspace.store / tokenizer.folder)
+    return Trained(run_id, document["spec"], chosen.path, chosen.step, found is not None, workspace.store / tokenizer.folder)
 
 
 def _description(store: Path, run_id: str) -> dict[str, Any]:
@@ -133,7 +149,7 @@ def _description(store: Path, run_id: str) -> dict[str, Any]:
     from specrun.records.run_files import read_run, run_folder
 
     folder = run_folder(store, run_id)
-    hint = "see what else the store lacks: specrun store doctor"
+    hint = f"see what else the store lacks: {command_on(store, 'store', 'doctor')}"
     document = read_run(folder)
     if document is None:
         raise StoreError(f"{run_id} has no run.json, which says what its model is", code="description-missing", hint=hint)

@@ -205,12 +205,18 @@ def rotate(folder: Path, *, key: str, keep_last: int, keep_best: int) -> None:
         _remove(info.path)
 
 
-def damage(path: Path, *, thorough: bool = True) -> str | None:
-    """What is wrong with a checkpoint, or None. thorough: read and hash every byte, not only the manifest and the sizes."""
+def damage(path: Path, *, thorough: bool = True, only: str | None = None) -> str | None:
+    """What is wrong with a checkpoint, or None. thorough: read and hash every byte, not only the manifest and the sizes.
+
+    only: the one file that is going to be read; others may be as they are.
+    """
     manifest = _load_manifest(path)
     if manifest is None:
         return "its manifest is missing or damaged"
-    for name, expected in manifest["files"].items():
+    files = manifest["files"]
+    if only is not None and only not in files:
+        return f"it has no {only}"
+    for name, expected in files.items() if only is None else [(only, files[only])]:
         file = path / name
         try:
             size = file.stat().st_size

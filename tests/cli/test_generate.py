@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ model: {kind: gpt, num_layers: 1, width: 16, num_heads: 2}
 hardware: {profile: cpu, threads: 1}
 """
 LETTERS = "abcdefghij \n"
+TRAINED = command.Trained("tiny-1234", {}, Path("best"), 7, True, Path("tokenizer"))
 
 
 def make_run(store: Path, *, end_of_text: bool = False, task: str = "causal_lm", checkpoints: bool = True) -> None:
@@ -188,6 +190,31 @@ def test_a_run_without_a_checkpoint_says_so(tmp_path: Path, capsys: pytest.Captu
     assert "no-checkpoint: tiny-1234 has no checkpoint yet" in capsys.readouterr().err
 
 
+def test_last_weights_are_taken_for_best_ones_only_where_nobody_asked_for_those_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_run(tmp_path)
+    (kept,) = tmp_path.glob("runs/*/checkpoints/best-*")
+    assert generate(tmp_path, "tiny-1234", "--prompt", "a", "--tokens", "2") == 0
+    assert capsys.readouterr().err == ""
+    shutil.rmtree(kept)
+    assert generate(tmp_path, "tiny-1234", "--prompt", "a", "--tokens", "2") == 0
+    assert capsys.readouterr().err == "tiny-1234 has kept no best weights yet; these are its last, of step 9\n"
+    assert generate(tmp_path, "tiny-1234", "--prompt", "a", "--tokens", "2", "--checkpoint", "best") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines()[0] == "no-checkpoint: tiny-1234 has kept no best weights yet"
+    assert "--checkpoint last" in captured.err
+
+
+def test_the_weights_are_verified_and_the_optimizer_that_writes_nothing_is_not(tmp_path: Path) -> None:
+    make_run(tmp_path)
+    (last,) = tmp_path.glob("runs/*/checkpoints/step-*")
+    state = last / "optimizer.safetensors"
+    state.write_bytes(bytes(byte ^ 1 for byte in state.read_bytes()))
+    assert generate(tmp_path, "tiny-1234", "--prompt", "a", "--tokens", "2", "--checkpoint", "last") == 0
+
+
 def test_a_run_of_another_task_writes_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_run(tmp_path, task="forecasting", checkpoints=False)
     assert generate(tmp_path, "tiny-1234", "--prompt", "a") == 2
@@ -216,7 +243,7 @@ def test_a_description_that_says_too_little_is_damaged(tmp_path: Path, capsys: p
 def test_a_terminal_does_not_obey_what_a_model_writes(
     store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: bool
 ) -> None:
-    monkeypatch.setattr(command, "begin", lambda *_, **__: (None, iter(["\x1b[2J", "\n\x9b2J"])))
+    monkeypatch.setattr(command, "begin", lambda *_, **__: (TRAINED, iter(["\x1b[2J", "\n\x9b2J"])))
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
     assert generate(store, "tiny-1234", "--prompt", "a\x07") == 0
     out = capsys.readouterr().out
@@ -225,7 +252,7 @@ def test_a_terminal_does_not_obey_what_a_model_writes(
 
 def test_nothing_more_is_written_when_nobody_listens(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written = iter("abc")
-    monkeypatch.setattr(command, "begin", lambda *_, **__: (None, written))
+    monkeypatch.setattr(command, "begin", lambda *_, **__: (TRAINED, written))
     monkeypatch.setattr(command, "has_listener", lambda: False)
     assert generate(store, "tiny-1234", "--prompt", "a") == 0
     assert list(written) == ["b", "c"]

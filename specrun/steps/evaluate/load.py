@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+_WEIGHTS = "model.safetensors"
+
+
 class DamagedCheckpoint(StoreError):
     """A checkpoint that is not as it was written."""
 
@@ -24,9 +27,9 @@ class DamagedCheckpoint(StoreError):
 def load_model(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Device) -> nn.Module:
     """The spec's model with the weights of a checkpoint's folder, in evaluation mode. vocab_size: of the tokenizer.
 
-    Raises: DamagedCheckpoint where a byte of it is not as written; SpecrunError where the weights are of another model.
+    Raises: DamagedCheckpoint where a byte of those weights is not as written; SpecrunError where the weights are of another model.
     """
-    if (reason := damage(checkpoint)) is not None:
+    if (reason := damage(checkpoint, only=_WEIGHTS)) is not None:
         raise DamagedCheckpoint(
             f"{checkpoint} is damaged: {reason}",
             code="damaged-checkpoint",
@@ -34,5 +37,5 @@ def load_model(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Device)
         )
     model: nn.Module = load_factory(spec.model.factory)(spec.model, vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
     model = model.to(device.place)
-    load_weights(checkpoint / "model.safetensors", model, device)
+    load_weights(checkpoint / _WEIGHTS, model, device)
     return model.eval()
