@@ -18,38 +18,28 @@ _SAMPLE_CHARACTERS = 160
 
 @contextmanager
 def progress(stream: TextIO) -> Iterator[Emit]:
-    """Yield the function that shows events on the stream. A stream that closes ends the showing, not the run."""
+    """Yield the function that shows events on the stream. What becomes of a run when showing fails is its caller's to say."""
     if stream.isatty() and os.environ.get("TERM") != "dumb":
         from specrun.cli.bars import terminal
 
         with terminal(stream) as show:
-            yield Guarded(show).show
+            yield _ends_once(show)
     else:
-        yield Guarded(PlainProgress(stream).show).show
+        yield _ends_once(PlainProgress(stream).show)
 
 
-class Guarded:
-    """Shows until the stream fails, then keeps quiet: whoever watched has gone, the training goes on.
+def _ends_once(show: Emit) -> Emit:
+    """Show events, but that a step has ended only once: the records of runs that share it say so again."""
+    ended: set[str] = set()
 
-    That a step has ended is passed on once; the records of runs that share it say so again.
-    """
-
-    def __init__(self, show: Emit) -> None:
-        self._show: Emit | None = show
-        self._ended: set[str] = set()
-
-    def show(self, event: Event) -> None:
-        """Pass the event on, as long as there is someone to see it."""
-        if self._show is None:
-            return
+    def shown(event: Event) -> None:
         if isinstance(event, StepRecord) and event.actual:
-            if event.id in self._ended:
+            if event.id in ended:
                 return
-            self._ended.add(event.id)
-        try:
-            self._show(event)
-        except (OSError, ValueError):
-            self._show = None
+            ended.add(event.id)
+        show(event)
+
+    return shown
 
 
 class Pace:

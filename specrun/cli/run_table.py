@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 
 from specrun.cli.tables import terminal_width, trimmed
 from specrun.plan import figures
+from specrun.records.headline import headline
 from specrun.records.rows import RunRow, Spread
 
 __all__ = ["print_best", "print_runs", "spread_text"]
 
 _MOST_METRICS = 3
-_FIRST = ("loss", "perplexity", "accuracy")
+_MOST_OF_A_RUN = 2
 
 
 def print_runs(rows: Sequence[RunRow], *, metrics: Sequence[str] | None = None, places: Sequence[str] | None = None) -> None:
@@ -53,9 +54,9 @@ def print_best(found: Sequence[tuple[RunRow, float]], metric: str, over_seeds: M
 
 def spread_text(spread: Spread) -> str:
     """`3.51 ± 0.02 (3 seeds)`; of one seed the figure alone."""
-    if spread.standard_deviation is None:
-        return figures.number(spread.mean) + (f" ({spread.n} seeds)" if spread.n > 1 else "")
-    return f"{figures.number(spread.mean)} ± {figures.number(spread.standard_deviation, digits=2)} ({spread.n} seeds)"
+    if spread.n == 1:
+        return figures.number(spread.mean)
+    return f"{figures.spread(spread.mean, spread.standard_deviation)} ({spread.n} seeds)"
 
 
 def _print(table: Mapping[str, Sequence[object]], *, spare: Sequence[str]) -> None:
@@ -81,15 +82,5 @@ def _tags(rows: Sequence[RunRow]) -> dict[str, list[object]]:
 
 def _headlines(rows: Sequence[RunRow]) -> list[str]:
     """The metrics that say how good most of the runs are: what they were tested on, else validated, else trained."""
-    counts = Counter(name for row in rows for name in _headline(row))
+    counts = Counter(name for row in rows for name in headline(row.metrics, at_most=_MOST_OF_A_RUN))
     return [name for name, _ in counts.most_common(_MOST_METRICS)]
-
-
-def _headline(row: RunRow) -> list[str]:
-    for split in ("test/", "validation/", "train/loss"):
-        names = sorted(name for name in row.metrics if name.startswith(split))
-        if names:
-            return sorted(names, key=lambda name: (_FIRST.index(end) if (end := name.rpartition("/")[2]) in _FIRST else len(_FIRST), name))[
-                :2
-            ]
-    return []

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from specrun.engine.outcome import Outcome, Run
 from specrun.errors import InterruptedRun
 from specrun.plan import figures
+from specrun.records.headline import headline
 from specrun.records.seeds import spread
 
-_HEADLINE = ("test/loss", "test/perplexity", "test/bits_per_byte", "validation/loss", "validation/perplexity", "validation/bits_per_byte")
 _SHOWN = 3
 
 
@@ -27,7 +27,7 @@ def summary_lines(outcome: Outcome) -> list[str]:
 
 
 def _run_line(run: Run) -> str:
-    metrics = [f"{name} {figures.number(run.metrics[name])}" for name in _shown(run)]
+    metrics = [f"{name} {figures.number(run.metrics[name])}" for name in headline(run.metrics, at_most=_SHOWN)]
     tail = f": {', '.join(metrics)}" if metrics else ""
     if run.cached:
         return f"{run.run_id} is finished already, nothing was run{tail}"
@@ -46,15 +46,8 @@ def _spread_lines(runs: Sequence[Run]) -> list[str]:
     done = [run for run in runs if run.ended_well]
     if len(done) < 2:
         return []
-    shared = [name for name in _shown(done[0]) if all(name in run.metrics for run in done)]
+    shared = headline(set.intersection(*(set(run.metrics) for run in done)), at_most=_SHOWN)
     left_out = f" ({len(runs) - len(done)} of {len(runs)} did not end)" if len(done) < len(runs) else ""
-    parts = []
-    for name in shared:
-        found = spread(run.metrics[name] for run in done)
-        deviation = figures.number(found.standard_deviation, digits=2) if found.standard_deviation is not None else "?"
-        parts.append(f"{name} {figures.number(found.mean)} ± {deviation}")
+    spreads = {name: spread(run.metrics[name] for run in done) for name in shared}
+    parts = [f"{name} {figures.spread(found.mean, found.standard_deviation)}" for name, found in spreads.items()]
     return [f"{len(done)} seeds, mean ± standard deviation{left_out}: {', '.join(parts)}"] if parts else []
-
-
-def _shown(run: Run) -> list[str]:
-    return [name for name in _HEADLINE if name in run.metrics][:_SHOWN]

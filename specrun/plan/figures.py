@@ -18,6 +18,11 @@ def number(value: float, *, digits: int = 4) -> str:
     return f"{value:,.{max(0, digits - 1 - magnitude)}f}"
 
 
+def spread(mean: float, deviation: float | None) -> str:
+    """A mean and its standard deviation: `3.510 ± 0.02`; `?` for a deviation that figures which are not finite do not have."""
+    return f"{number(mean)} ± {'?' if deviation is None else number(deviation, digits=2)}"
+
+
 def learning_rate(value: float) -> str:
     """A learning rate as people write it: 0.02, 1e-3, 3.16e-5."""
     if not math.isfinite(value) or value == 0:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from specrun.records.seeds import ENDED_WELL
 from specrun.report.evaluation import disagreements, gain
 from specrun.report.facts import Facts, mapping
 from specrun.report.numbers import count, duration, number, percent, plural, short_count, size
@@ -35,7 +36,7 @@ def _ended(facts: Facts) -> tuple[str, Tone]:
 def headline(facts: Facts) -> tuple[str, ...]:
     """The verdict in parts: how it ended, what came out, what that is worth, whether the gates hold."""
     words, _ = _ended(facts)
-    join = " in " if facts.status in ("completed", "stopped_early") else " after "
+    join = " in " if facts.status in ENDED_WELL else " after "
     seconds = seconds_taken(facts)
     parts = [words + (f"{join}{duration(seconds)}" if seconds else "")]
     loss, step = facts.metrics.get("validation/loss"), facts.best_step

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specrun.cli.bars import bar_columns, fitted
-from specrun.cli.progress import Guarded, PlainProgress, line_of, progress
+from specrun.cli.progress import PlainProgress, line_of, progress
 from specrun.events import Alert, Example, Heartbeat, Message, Metrics, Progress, Status, StepRecord
 
 
@@ -81,19 +81,6 @@ def test_what_a_model_or_a_source_says_cannot_steer_the_terminal(text):
         line = line_of(event)
         assert line is not None
         assert line.isprintable()
-
-
-def test_a_stream_that_breaks_ends_the_showing_and_nothing_else():
-    seen = []
-
-    def broken(event):
-        seen.append(event)
-        raise BrokenPipeError
-
-    guarded = Guarded(broken)
-    guarded.show(Message("one"))
-    guarded.show(Message("two"))
-    assert len(seen) == 1
 
 
 def test_where_there_is_no_terminal_nothing_is_redrawn():
