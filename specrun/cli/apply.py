@@ -50,6 +50,7 @@ def run(
         prepared = prepare(Request(spec, store, tuple(set_), preset, data_root, smoke, command=context.obj))
     planned.warn(prepared)
     if prepared.changes_anything:
+        prepared.workspace.prepare()  # before anything is said of what would be done: without a store, nothing would
         print(visible("\n".join([*prepared.lines(columns=columns_of(sys.stderr, at_most=WIDTH)), ""])), file=sys.stderr)
     with progress(sys.stderr) as show:
         outcome = execute(prepared, show=show)

@@ -54,12 +54,13 @@ def _removed(store: Path) -> StoreError:
 
 
 def _execute(prepared: Plan, held: ExitStack, signals: StopSignals, show: Emit) -> Outcome:
-    if prepared.request.smoke:
-        held.enter_context(sole_use(prepared.workspace.store))
     works = prepared.changes_anything
-    keys: frozenset[str] = frozenset()
     if works:
         prepared.workspace.prepare()
+    if prepared.request.smoke:
+        held.enter_context(sole_use(prepared.workspace.store))
+    keys: frozenset[str] = frozenset()
+    if works:
         keys = _lock_runs(prepared, held, frozenset())
         # Another apply may have finished some of it between the plan and the lock.
         prepared = refresh(prepared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,18 @@ def test_a_store_that_is_not_there_is_no_runs_yet_to_a_list_and_an_error_to_a_qu
 def test_doctor_names_it_as_a_finding(home: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
     assert specrun(["doctor", "--store", place]) == 1
     assert f"{place}" in next(line for line in capsys.readouterr().out.splitlines() if line.startswith("broken"))
+
+
+@pytest.mark.parametrize("command", [("apply",), ("apply", "--smoke")], ids=" ".join)
+def test_a_store_that_cannot_be_created_is_refused_before_anything_is_said_of_what_would_be_done(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    def as_in_proc(self: Path, *_: object, **__: object) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(self))
+
+    monkeypatch.setattr("pathlib.Path.mkdir", as_in_proc)
+    assert specrun([command[0], "spec.yaml", *command[1:], "--store", "proc"]) == 1
+    first, remedy = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"store-not-writable: {home / 'proc'}")
+    assert "cannot be created" in first
+    assert "--store" in remedy
