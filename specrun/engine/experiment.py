@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 from specrun.plan.keys import digest
 from specrun.spec.document import Spec
 from specrun.spec.dump import dump
 from specrun.spec.impact import Impact
+from specrun.steps.registry import step_kinds
 
 _RESULTS: frozenset[Impact] = frozenset({"weights", "extend", "eval"})
 """Classes of fields that change what is measured; names, reports and hardware do not."""
@@ -18,5 +20,10 @@ def experiment_digest(spec: Spec, data: Mapping[str, Any]) -> str:
     """sha256 of what decides a run's figures apart from its seed. data: what the data step found, with a digest a split."""
     settings = dump(spec, _RESULTS)
     settings.pop("seeds", None)
+    # As the keys of steps have it: runs that would share a training are one experiment.
+    for read in (read for kind in step_kinds() for read in kind.reads if read.resolved is not None):
+        *sections, name = read.path.split(".")
+        around = reduce(dict.__getitem__, sections, settings)
+        around[name] = read.counted(around[name], spec)
     contents = {name: split.get("sha256") for name, split in sorted(data.get("splits", {}).items())}
     return digest({"settings": settings, "contents": contents})

@@ -72,10 +72,11 @@ def reason_to_run(
     before = nearest(step, earlier)
     if before is None:
         return "no earlier result", ()
+    if before.version != version:
+        # First: another version may name its options otherwise, which nobody has changed.
+        return f"this specrun's {step.kind} step is version {version}, the earlier result's {before.version}", ()
     if differing := changes(before.options, step.options):
         return _listed(differing), differing
-    if before.version != version:
-        return f"this specrun's {step.kind} step is version {version}, the earlier result's {before.version}", ()
     moved, edited = _changed_inputs(before, step, input_bytes or {})
     if moved or edited:
         return "; ".join([*map(str, moved), *edited][:3]), moved

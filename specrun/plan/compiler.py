@@ -63,9 +63,7 @@ def _parent_id(need: str, seed: int | None, steps: Sequence[Step]) -> str:
 def _options(spec: Spec, kind: StepKind, device: Mapping[str, str], seed: int | None) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for read in kind.reads:
-        selected = select(spec, read.path, read.impacts)
-        if read.resolved is not None:
-            selected = {name: value for name, value in {**selected, **read.resolved(spec)}.items() if value is not None}
+        selected = read.counted(select(spec, read.path, read.impacts), spec)
         if selected not in ({}, None):
             options[read.path] = selected
         part = part_at(spec, read.path)

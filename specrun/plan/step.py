@@ -27,6 +27,13 @@ class Read:
     impacts: frozenset[Impact] = WEIGHTS
     resolved: Callable[[Spec], Mapping[str, Any]] | None = None
 
+    def counted(self, written: Any, spec: Spec) -> Any:
+        """What is written under the path, with what it comes to, and without what does not matter here."""
+        if self.resolved is None:
+            return written
+        values = self.resolved(spec)
+        return {name: value for name, value in {**written, **values}.items() if name not in values or value is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class StepKind:

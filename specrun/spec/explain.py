@@ -19,7 +19,7 @@ from specrun.spec.visible import visible_line
 from specrun.spec.yaml_text import yaml_value
 
 MEANINGS: dict[Impact, str] = {
-    "weights": "a change trains again",
+    "weights": "a change trains again, where it can change the result",
     "extend": "a change carries the same training further",
     "eval": "a change evaluates again, with the same weights",
     "export": "a change exports again, with the same weights",

@@ -35,6 +35,15 @@ def test_what_changes_a_figure_makes_another_experiment(spec: str, change: str) 
     assert digest(spec, change) != digest(spec)
 
 
+@pytest.mark.parametrize(("dropout", "splits"), [(0.0, False), (0.1, True)])
+def test_runs_that_share_a_training_are_one_experiment(spec: str, dropout: float, splits: bool) -> None:
+    def of(micro: int | str) -> str:
+        return digest(spec, f"model.dropout={dropout}", f"schedule.micro_batch_size={micro}")
+
+    assert of(4) == of("auto"), "4 is the whole batch"
+    assert (of(2) != of("auto")) == splits
+
+
 def test_other_contents_under_the_same_spec_are_another_experiment(spec: str) -> None:
     loaded = valid(check(Request(spec, Path("store")))).spec
     assert experiment_digest(loaded, DATA) != experiment_digest(

@@ -46,8 +46,9 @@ def test_an_option_that_appears_or_goes_is_shown_as_absent():
     assert reason == "a (absent) -> 1; b 2 -> (absent)"
 
 
-def test_without_a_changed_option_the_reason_is_version_then_files_then_parents():
+def test_the_reason_is_version_then_options_then_files_then_parents():
     same = {"a": 1}
+    assert reason_to_run(step({"b": 1}), version=2, earlier=[before(same)], changed_parents=[])[0].startswith("this specrun's train step")
     assert reason_to_run(step(same), version=2, earlier=[before(same)], changed_parents=[])[0].startswith("this specrun's train step")
     edited = reason_to_run(step(same, inputs={"x.txt": "2"}), version=1, earlier=[before(same, inputs={"x.txt": "1"})], changed_parents=[])
     assert edited[0] == "contents of x.txt changed"

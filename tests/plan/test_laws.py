@@ -6,10 +6,10 @@ from typing import Any, get_args
 
 import pytest
 
-from specrun.plan.step import Step
+from specrun.plan.step import WEIGHTS, Step
 from specrun.runtime.hardware import resolve
 from specrun.spec.document import Spec
-from specrun.spec.dump import walk_fields
+from specrun.spec.dump import select, walk_fields
 from specrun.spec.section import Part
 from specrun.spec.units import ByteSize, Quantity
 
@@ -119,6 +119,13 @@ def test_the_micro_batch_size_counts_as_what_it_comes_to_and_where_masks_are_dra
     whole = plan()
     assert changed_kinds(whole, plan(micro_batch_size=4)) == set()
     assert changed_kinds(whole, plan(micro_batch_size=2)) == touched
+
+
+def test_of_what_a_read_resolves_only_what_does_not_matter_is_left_out(spec):
+    unclipped = replaced(spec, ("schedule", "gradient_clip"), None)
+    train = next(step for step in plan_of(unclipped).steps if step.kind == "train")
+    assert select(unclipped, "schedule", WEIGHTS).keys() - train.options["schedule"].keys() == {"micro_batch_size"}
+    assert train.options["schedule"]["gradient_clip"] is None
 
 
 def test_a_model_that_does_not_say_whether_it_draws_is_taken_to(spec, monkeypatch):
