@@ -14,11 +14,12 @@ from typing import Annotated, Literal
 import typer
 
 from specrun.cli.options import DataRoot, Json, Preset, Set
-from specrun.errors import EXIT_OK
+from specrun.errors import EXIT_OK, UsageError
 from specrun.spec.assembly import Draft, check_spec
 from specrun.spec.checks import parts
 from specrun.spec.diagnostics import Diagnostic, errors, ordered
 from specrun.spec.discovery import SPEC_KEYS, find_specs
+from specrun.spec.reading import UNREADABLE
 from specrun.spec.renderers.json import document
 from specrun.spec.resolved import further
 from specrun.spec.section import Problem
@@ -40,16 +41,23 @@ def run(
     data_root: DataRoot = None,
     as_json: Json = False,
 ) -> int:
-    """Check specs and print what is wrong with them; exit 3 where something is."""
+    """Check specs and print what is wrong with them; exit 3 where something is, else 2 where one of several cannot be opened."""
     files, skipped = find_specs(paths)
     found: list[Diagnostic] = []
+    unopened: list[Diagnostic] = []
     for file in files:
-        checked = check_spec(file, sets=sets, preset=preset)
+        try:
+            checked = check_spec(file, sets=sets, preset=preset)
+        except UsageError as error:
+            if error.code != UNREADABLE or len(files) == 1:
+                raise
+            unopened.append(_unopened(shown_name(file), error))
+            continue
         found += further(checked, partial(existence_problems, data_root=data_root)).diagnostics
-    diagnostics = ordered(found)
+    exit_code = _INVALID if errors(found) else UsageError.exit_code if unopened else EXIT_OK
+    diagnostics = ordered([*found, *unopened])
     names = ["<stdin>" if file == "-" else shown_name(file) for file in files]
     skipped = [shown_name(file) for file in skipped]
-    exit_code = _INVALID if errors(diagnostics) else EXIT_OK
     if skipped:
         print(_skipped_line(skipped), file=sys.stderr)
     if as_json or form == "json":
@@ -58,6 +66,12 @@ def run(
     else:
         _render(form, diagnostics, names)
     return exit_code
+
+
+def _unopened(name: str, error: UsageError) -> Diagnostic:
+    """That a file could not be opened, as a finding beside those of the others."""
+    message = error.message.removeprefix(f"{name}: ")
+    return Diagnostic(name, 1, 1, 1, 2, "", error.code, "error", message, error.hint)
 
 
 def _skipped_line(skipped: Sequence[str]) -> str:

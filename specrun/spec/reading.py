@@ -10,6 +10,9 @@ from specrun.errors import UsageError
 from specrun.spec.text import MAX_BYTES, shown_name
 
 STDIN = "-"
+UNREADABLE = "unreadable-spec"
+"""Code of what is said of a spec that cannot be opened."""
+
 READ_BYTES = MAX_BYTES + 1
 """Enough to see that a file is too large."""
 
@@ -27,22 +30,22 @@ def read_source(source: Path | str) -> Text:
     if str(source) == STDIN:
         return Text("<stdin>", sys.stdin.buffer.read(READ_BYTES), Path())
     if not str(source):
-        raise UsageError("the path of the spec is empty", code="unreadable-spec", hint="name a YAML file, or - for standard input")
+        raise UsageError("the path of the spec is empty", code=UNREADABLE, hint="name a YAML file, or - for standard input")
     path = Path(source)
     try:
         return Text(shown_name(str(source)), read_start(path), path.parent)
     except IsADirectoryError:
         inside = neighbours(path)
         hint = f"name a file in it, such as {path / inside[0]}" if inside else "`specrun init` writes a spec to start from"
-        raise UsageError(f"{source} is a folder, not a spec", code="unreadable-spec", hint=hint) from None
+        raise UsageError(f"{source} is a folder, not a spec", code=UNREADABLE, hint=hint) from None
     except OSError as error:
         from specrun.spec.nearest import nearest
 
         near = nearest(path.name, neighbours(path.parent))
         hint = f"did you mean {path.parent / near}?" if near else "`specrun init` writes a spec to start from"
-        raise UsageError(f"{source}: {error.strerror or error}", code="unreadable-spec", hint=hint) from None
+        raise UsageError(f"{source}: {error.strerror or error}", code=UNREADABLE, hint=hint) from None
     except ValueError:  # a NUL in the name
-        raise UsageError(f"{str(source)!r} is not a path", code="unreadable-spec", hint="name a YAML file") from None
+        raise UsageError(f"{str(source)!r} is not a path", code=UNREADABLE, hint="name a YAML file") from None
 
 
 def read_start(path: Path) -> bytes:

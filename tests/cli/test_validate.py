@@ -94,6 +94,23 @@ def test_set_and_preset_are_checked_like_the_file(folder: Path, capsys: pytest.C
     assert run(["validate", "good.yaml", "--preset", "best"]) == 2
 
 
+@pytest.mark.parametrize(("other", "code"), [("bad.yaml", 3), ("good.yaml", 2)])
+def test_a_file_that_cannot_be_opened_hides_nothing_of_the_others(
+    folder: Path, capsys: pytest.CaptureFixture[str], other: str, code: int
+) -> None:
+    (folder / "a-folder").mkdir()
+    (folder / "a-folder" / "c.yaml").write_text(VALID)
+    assert run(["validate", "godo.yaml", other, "\x1b.yaml", "a-folder"]) == code
+    out = capsys.readouterr().out
+    assert "godo.yaml:1:1 unreadable-spec: No such file or directory; did you mean good.yaml?" in out
+    assert ("bad.yaml:9:24 out-of-range" in out) == (other == "bad.yaml")
+    assert run(["validate", "godo.yaml", other, "--json"]) == code
+    document = json.loads(capsys.readouterr().out)
+    assert document["exit_code"] == code
+    assert not document["valid"]
+    assert "unreadable-spec" in {found["code"] for found in document["diagnostics"]}
+
+
 def test_a_file_of_data_that_is_missing_is_told_at_its_key(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("text.yaml").write_text(VALID.replace("{kind: synthetic}", "{kind: text, path: corpus.txt}"))
     assert run(["validate", "text.yaml"]) == 3
