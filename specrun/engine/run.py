@@ -164,12 +164,14 @@ def _remember(prepared: Plan, result: StepResult) -> None:
     """Add to the history that later predictions learn from: of a training, the work that was really done."""
     forecast, seconds = prepared.forecast, result.seconds
     work = 0.0 if result.kind == "train" else float(forecast.facts.text_bytes or 0)
+    steps, rate = 0, 0.0
     signature = step_signature(result.kind, prepared.loaded.spec, training=prepared.signature)
     if result.kind == "train" and forecast.cost is not None and forecast.schedule is not None:
         steps = int(result.values["steps"])
         work = training_work(forecast.cost, forecast.schedule, forecast.facts, steps=steps)
         seconds = float(result.values["seconds"])
-    append_history(prepared.workspace.history_file, Past(result.kind, signature, prepared.hardware.name, work, seconds))
+        rate = float(forecast.cost.flops_per_token * result.values["tokens_per_second"])
+    append_history(prepared.workspace.history_file, Past(result.kind, signature, prepared.hardware.name, work, seconds, steps, rate))
 
 
 def _cached(work: _Work, decisions: Sequence[Decision], *, seed: int, show: Emit) -> Run:

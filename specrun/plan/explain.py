@@ -42,7 +42,10 @@ def summary(decisions: Sequence[Decision]) -> str:
         return "Nothing to do: every step is finished. Nothing was run."
     kinds = list(dict.fromkeys(d.step.kind for d in working))
     known = [d.predicted.seconds for d in working if d.predicted.seconds is not None]
-    about = f", about {figures.seconds(sum(known))}" if known else ""
+    about = f"about {figures.seconds(sum(known))}" if known else ""
+    if any(d.step.kind == "train" and d.predicted.seconds is None for d in working):
+        about = f"at least {figures.seconds(sum(known))}, and the training" if known else "the training's time is not known yet"
+    about = f", {about}" if about else ""
     steps = f"{len(working)} step{'s' if len(working) > 1 else ''}"
     return f"{steps} to run ({', '.join(kinds)}){about}. Nothing was run."
 

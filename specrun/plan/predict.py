@@ -26,8 +26,17 @@ BEST_BYTES_PER_PARAMETER = 4
 """A checkpoint that is kept as best: the float32 weight alone."""
 BYTES_PER_TOKEN = {"char": 1.0, "byte": 1.0, "bpe": 3.5}
 """Rule for English text that has not been tokenised yet."""
+START_SECONDS = 3.0
+"""Rule for what a training takes before its first step: importing torch, building the model."""
 _ALIKE = 2.0
 """Steps on at most so many times as much text, or as little, are taken to last as long."""
+_TELLING_STEPS = 50
+_TELLING_SECONDS = 5.0
+"""A training of fewer steps or less time is mostly its own beginning: it tells nothing of a longer one."""
+_LONGER = 4.0
+"""Of the same training, one that is at most so many times as long is told by a short one too."""
+_ASTRAY = 4.0
+"""The rate of another model is held to within so many times the rule's: small models reach little of what large ones do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +57,18 @@ class Facts:
 @dataclass(frozen=True, slots=True)
 class Past:
     """A step that ran before. signature: see `step_signature`. work: FLOPs of a training, with those of its evaluations; for
-    other kinds the bytes of text of all splits, 0 where they are not known."""
+    other kinds the bytes of text of all splits, 0 where they are not known.
+
+    steps, rate: of a training, its optimizer steps, and the FLOPs a second of these alone, 0 where they are not known.
+    """
 
     kind: str
     signature: str
     device: str
     work: float
     seconds: float
+    steps: int = 0
+    rate: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +153,8 @@ def _training(
     cores: int, signature: str, facts: Facts,
 ) -> Predicted:  # fmt: skip
     flops = training_work(cost, schedule, facts, steps=schedule.total_steps)
-    rate, basis = _rate(history, device=device, kind=kind, cores=cores, signature=signature)
-    return Predicted(flops / rate, memory.total, cost.parameters * _kept_bytes_per_parameter(spec, schedule), basis)
+    rate, basis = _rate(history, flops, device=device, kind=kind, cores=cores, signature=signature)
+    return Predicted(START_SECONDS + flops / rate, memory.total, cost.parameters * _kept_bytes_per_parameter(spec, schedule), basis)
 
 
 def _kept_bytes_per_parameter(spec: Spec, schedule: ResolvedSchedule) -> int:
@@ -160,21 +174,32 @@ def training_work(cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, *, 
     return float(cost.flops_per_token) * (steps * schedule.tokens_per_step + facts.evaluation_tokens * evaluations / 3)
 
 
-def _rate(history: Sequence[Past], *, device: str, kind: str, cores: int, signature: str) -> tuple[float, str]:
-    """FLOPs a second to expect, and why."""
-    training = [past for past in history if past.kind == "train" and past.device == device and past.seconds > 0 and past.work > 0]
-    for found, what in (
-        ([p for p in training if p.signature == signature], "earlier run"),
-        (training, "earlier run of another model on this device"),
-    ):
-        if found:
-            newest = found[-5:]
-            rate = statistics.median(past.work / past.seconds for past in newest)
-            plural = what.replace("run", "runs", 1) if len(newest) > 1 else what
-            return rate, f"from {len(newest)} {plural}"
+def _rate(history: Sequence[Past], flops: float, *, device: str, kind: str, cores: int, signature: str) -> tuple[float, str]:
+    """FLOPs a second to expect of a training of so many, and why: as the same training had them, else another, else by rule."""
     if kind == "cuda":
-        return FLOPS_PER_GPU, f"by rule: {FLOPS_PER_GPU / 1e12:.0f} TFLOP/s a device"
-    return FLOPS_PER_CORE * cores, f"by rule: {FLOPS_PER_CORE / 1e9:.0f} GFLOP/s a core"
+        rule, said = FLOPS_PER_GPU, f"by rule: {FLOPS_PER_GPU / 1e12:.0f} TFLOP/s a device"
+    else:
+        rule, said = FLOPS_PER_CORE * cores, f"by rule: {FLOPS_PER_CORE / 1e9:.0f} GFLOP/s a core"
+    training = [past for past in history if past.kind == "train" and past.device == device and past.seconds > 0 and past.work > 0]
+    same = [past for past in training if past.signature == signature]
+    if same := [past for past in same if _tells(past) or flops <= _LONGER * past.work][-5:]:
+        return statistics.median(past.work / past.seconds for past in same), f"from {_runs(same)}"
+    if others := [past for past in training if _tells(past) and past.rate > 0][-5:]:
+        rate = statistics.median(past.rate for past in others)
+        held = min(max(rate, rule / _ASTRAY), rule * _ASTRAY)
+        bound = f"{1 / _ASTRAY:g}" if held > rate else f"{_ASTRAY:g}"
+        aside = "" if held == rate else f", held to {bound} times the rule"
+        return held, f"from {_runs(others)} of another model on this device{aside}"
+    return rule, said
+
+
+def _tells(past: Past) -> bool:
+    """Whether a training was long enough for its rate to be that of any longer one."""
+    return past.steps >= _TELLING_STEPS and past.seconds >= _TELLING_SECONDS
+
+
+def _runs(past: Sequence[Past]) -> str:
+    return f"{len(past)} earlier run{'s' if len(past) > 1 else ''}"
 
 
 def _from_history(kind: str, history: Sequence[Past], device: str, *, signature: str, text_bytes: int | None) -> Predicted:
@@ -187,5 +212,5 @@ def _from_history(kind: str, history: Sequence[Past], device: str, *, signature:
     newest = (alike or past)[-5:]
     if not newest:
         return Predicted(basis="no earlier run on this device")
-    runs = f"from {len(newest)} earlier run{'s' if len(newest) > 1 else ''}"
+    runs = f"from {_runs(newest)}"
     return Predicted(statistics.median(p.seconds for p in newest), basis=runs if alike else f"{runs} on other data or settings")

@@ -70,6 +70,13 @@ def test_golden_plan_of_data_that_is_not_known_yet(spec, golden):
     golden("plan_unknown.txt", planned(rows, unknown).text() + "\n")
 
 
+def test_the_sum_of_a_plan_leaves_no_training_out_unsaid():
+    data, train = decision("data", "run", "", Predicted(2.7)), decision("train", "run", "", Predicted(basis="unknown"))
+    assert summary([data, train]) == "2 steps to run (data, train), at least 2.7 s, and the training. Nothing was run."
+    assert summary([train]) == "1 step to run (train), the training's time is not known yet. Nothing was run."
+    assert summary([data, decision("train", "cached")]) == "1 step to run (data), about 2.7 s. Nothing was run."
+
+
 def test_no_line_is_wider_than_a_terminal_or_ends_in_a_space(spec):
     long = [decision("train", "run", "a reason that goes on " * 20)]
     for line in planned(long, known(spec)).text().splitlines():

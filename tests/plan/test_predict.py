@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specrun.plan.predict import FLOPS_PER_CORE, FLOPS_PER_GPU, Facts, Past, forecast, step_signature, training_signature
+from specrun.plan.predict import FLOPS_PER_CORE, FLOPS_PER_GPU, START_SECONDS, Facts, Past, forecast, step_signature, training_signature
 
 from .conftest import DOCUMENT, spec_of
 
@@ -17,6 +17,16 @@ KNOWN = Facts(10_000, 27, exact=True, basis="counted", evaluation_tokens=1000)
 
 def predict(spec, facts=KNOWN, history=(), *, kind="cpu", signature="s"):
     return forecast(spec, facts=facts, history=history, device="d", kind=kind, cores=2, signature=signature)
+
+
+def computing(found):
+    """Seconds of a predicted training without its start."""
+    return found.steps["train"].seconds - START_SECONDS
+
+
+def trained(signature, rate, *, steps=100, seconds=10.0, device="d"):
+    """A training that went at so many FLOPs a second."""
+    return Past("train", signature, device, work=rate * seconds, seconds=seconds, steps=steps, rate=rate)
 
 
 def with_schedule(**values):
@@ -29,9 +39,9 @@ def test_without_history_the_time_is_flops_over_the_stated_rate(spec):
     training = cost.flops_per_token * schedule.total_tokens
     evaluations = -(-schedule.total_steps // schedule.evaluate_every_steps)
     expected = (training + cost.flops_per_token / 3 * 1000 * evaluations) / (2 * FLOPS_PER_CORE)
-    assert found.steps["train"].seconds == pytest.approx(expected)
+    assert computing(found) == pytest.approx(expected)
     assert found.steps["train"].basis.startswith("by rule: 30 GFLOP/s")
-    assert predict(spec, kind="cuda").steps["train"].seconds == pytest.approx(expected * 2 * FLOPS_PER_CORE / FLOPS_PER_GPU)
+    assert computing(predict(spec, kind="cuda")) == pytest.approx(expected * 2 * FLOPS_PER_CORE / FLOPS_PER_GPU)
 
 
 def test_the_memory_of_a_training_is_the_sum_of_its_terms(spec):
@@ -39,26 +49,50 @@ def test_the_memory_of_a_training_is_the_sum_of_its_terms(spec):
     assert found.steps["train"].memory_bytes == found.memory.total
 
 
+RULE = 2 * FLOPS_PER_CORE
+
+
 def test_history_of_the_same_training_beats_that_of_another_and_both_beat_the_rule(spec):
-    other = Past("train", "other", "d", work=1e9, seconds=1.0)
-    same = Past("train", "s", "d", work=2e9, seconds=1.0)
-    elsewhere = Past("train", "s", "another device", work=9e9, seconds=1.0)
-    flops = predict(spec).steps["train"].seconds * 2 * FLOPS_PER_CORE
+    other, same, elsewhere = trained("other", RULE / 2), trained("s", RULE / 50), trained("s", RULE * 9, device="another device")
+    flops = computing(predict(spec)) * RULE
     assert predict(spec, history=[elsewhere]).steps["train"].basis.startswith("by rule")
-    by_other = predict(spec, history=[other, elsewhere]).steps["train"]
-    assert by_other.seconds == pytest.approx(flops / 1e9)
-    assert by_other.basis == "from 1 earlier run of another model on this device"
-    by_same = predict(spec, history=[same, other, other]).steps["train"]
-    assert by_same.seconds == pytest.approx(flops / 2e9)
-    assert by_same.basis == "from 1 earlier run"
+    by_other = predict(spec, history=[other, elsewhere])
+    assert computing(by_other) == pytest.approx(flops / (RULE / 2))
+    assert by_other.steps["train"].basis == "from 1 earlier run of another model on this device"
+    by_same = predict(spec, history=[same, other, other])
+    assert computing(by_same) == pytest.approx(flops / (RULE / 50))
+    assert by_same.steps["train"].basis == "from 1 earlier run"
 
 
 def test_history_is_a_median_of_the_newest_five(spec):
-    history = [Past("train", "s", "d", work=rate * 1e9, seconds=1.0) for rate in (100, 1, 2, 3, 4, 5)]
-    found = predict(spec, history=history).steps["train"]
-    flops = predict(spec).steps["train"].seconds * 2 * FLOPS_PER_CORE
-    assert found.seconds == pytest.approx(flops / 3e9)
-    assert found.basis == "from 5 earlier runs"
+    history = [trained("s", rate * 1e9) for rate in (100, 1, 2, 3, 4, 5)]
+    found = predict(spec, history=history)
+    assert computing(found) == pytest.approx(computing(predict(spec)) * RULE / 3e9)
+    assert found.steps["train"].basis == "from 5 earlier runs"
+
+
+@given(steps=st.integers(1, 200), seconds=st.floats(0.1, 20), rate=st.floats(1e6, 1e13))
+def test_a_short_training_tells_nothing_of_another_model(steps, seconds, rate):
+    spec = spec_of(DOCUMENT)
+    found = predict(spec, history=[trained("other", rate, steps=steps, seconds=seconds)])
+    assert found.steps["train"].basis.startswith("by rule" if steps < 50 or seconds < 5 else "from 1 earlier run of another model")
+
+
+@given(rates=st.lists(st.floats(1e6, 1e13), min_size=1, max_size=6))
+def test_the_rate_of_another_model_strays_at_most_four_times_from_the_rule_and_says_where_it_is_held(rates):
+    spec = spec_of(DOCUMENT)
+    found = predict(spec, history=[trained("other", rate) for rate in rates])
+    by_rule, by_others = computing(predict(spec)), computing(found)
+    assert by_rule / 4.001 <= by_others <= by_rule * 4.001
+    held = by_others == pytest.approx(by_rule / 4) or by_others == pytest.approx(by_rule * 4)
+    assert ("times the rule" in found.steps["train"].basis) <= held
+
+
+@pytest.mark.parametrize(("times", "basis"), [(4, "from 1 earlier run"), (5, "by rule: 30 GFLOP/s a core")])
+def test_a_short_training_tells_of_the_same_training_of_about_its_length_only(times, basis):
+    flops = computing(predict(with_schedule(duration="12 steps"))) * RULE
+    short = Past("train", "s", "d", work=flops / (times - 0.5), seconds=1.0, steps=3)
+    assert predict(with_schedule(duration="12 steps"), history=[short]).steps["train"].basis == basis
 
 
 def past_of(kind, spec, text_bytes, seconds):
