@@ -77,10 +77,13 @@ def _other_file(path: Path, at: tuple[str | int, ...]) -> str:
     """The --set that names another file. Its paths start in the current folder, as the one that is suggested does."""
     key, near = ".".join(str(name) for name in at if isinstance(name, str)), nearest_existing(path)
     in_list = isinstance(at[-1], int)
+    settable = all(name == name.strip() and name and not {".", "="} & set(name) for name in at if isinstance(name, str))
     if near is None:
-        return f"give another with: --set {shlex.quote(f'{key}=[PATH, ...]') if in_list else f'{key}=PATH'}"
+        if not settable:
+            return "name a file that exists, such as data/corpus.txt"
+        return f"give another with: --set {shlex.quote(f'{key}=[PATH, ...]' if in_list else f'{key}=PATH')}"
     there = _from_here(Path(near))
-    return f"did you mean {there}?" + ("" if in_list else f" give it with: --set {shlex.quote(f'{key}={there}')}")
+    return f"did you mean {there}?" + ("" if in_list or not settable else f" give it with: --set {shlex.quote(f'{key}={there}')}")
 
 
 def _from_here(path: Path) -> Path:

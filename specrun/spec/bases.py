@@ -75,8 +75,15 @@ def _load(path: Path, extends: ScalarNode, place: Place, findings: Findings) -> 
     try:
         data = read_start(path)
     except (OSError, ValueError) as error:
-        near = nearest(path.name, neighbours(path.parent))
-        hint = f"did you mean {Path(str(extends.value)).parent / near}?" if near else "name a file that exists"
+        hint = _other_base(Path(str(extends.value)), extends.source)
         findings.add(place, "extends-missing", f"{path}: {getattr(error, 'strerror', None) or error}", path=("extends",), hint=hint)
         return None
     return load_bytes(data, Source("extends", str(path), folder=path.parent), findings)
+
+
+def _other_base(given: Path, source: Source) -> str:
+    near = nearest(given.name, neighbours(source.folder / given.parent))
+    if near:
+        return f"did you mean {given.parent / near}?"
+    beside = nearest(given.name, (name for name in neighbours(source.folder) if name != Path(source.name).name), reach=1)
+    return f"name a file that exists, such as {beside}" if beside else f"write {given}, or leave extends out"

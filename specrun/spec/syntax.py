@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import yaml
 
@@ -31,6 +32,11 @@ _REMEDIES = (
     ("block sequence entries are not allowed", "wrong-indent", "a list item stands where none may be", "put it on a line of its own"),
 )  # fmt: skip
 
+_CLOSES = {"[": "]", "{": "}"}
+_QUOTES = ("'", '"')
+_LONGEST = 60
+"""Characters of a line that a hint repeats."""
+
 
 def report_syntax_error(error: yaml.MarkedYAMLError, source: Source, findings: Findings) -> None:
     """Turn an error of the parser into a diagnostic. Where indentation is at fault, the line with the odd one is named."""
@@ -51,10 +57,37 @@ def report_syntax_error(error: yaml.MarkedYAMLError, source: Source, findings: F
                 line = odd_line(source.lines, line)
                 text = source.line(line) or ""
                 column = len(text) - len(text.lstrip()) + 1
-            findings.add(at(source, line, column, _word(source, line, column)), code, message, hint=hint)
+            as_in = _how_to_close((source.line(line) or "")[column - 1 :]) if code == "unclosed" else None
+            findings.add(at(source, line, column, _word(source, line, column)), code, message, hint=as_in or hint)
             return
     what = error.problem or "it cannot be parsed"
     findings.add(at(source, line, column), "not-yaml", f"this is not YAML: {what}", hint="quote the value if it is text")
+
+
+def _how_to_close(text: str) -> str | None:
+    """What a person may write for the rest of a line, whose first character opens something; None where it is not that alone."""
+    text = text.rstrip().rstrip("]}," if text[:1] in _QUOTES else ",")
+    closed = text + _closing(text)
+    if closed == text or not 1 < len(text) <= _LONGEST:
+        return None
+    try:
+        yaml.compose(closed, Loader=yaml.SafeLoader)
+    except yaml.YAMLError:
+        return None
+    return f"close it, as in {closed}"
+
+
+def _closing(text: str) -> str:
+    """The characters that close what is open at the end of a text. A quote inside a word opens nothing."""
+    if text[:1] in _QUOTES:
+        return text[0]
+    wanted = ""
+    for before, character in pairwise(f" {text}"):
+        if character == wanted[:1]:
+            wanted = wanted[1:]
+        elif wanted[:1] not in _QUOTES and (character in "[{" or (character in _QUOTES and before in " [{,:")):
+            wanted = _CLOSES.get(character, character) + wanted
+    return wanted
 
 
 def _word(source: Source, line: int, column: int) -> int:

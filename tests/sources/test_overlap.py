@@ -121,6 +121,15 @@ def test_a_name_that_is_like_a_mirror_but_not_there_is_answered_with_the_mirror(
         )
 
 
+@pytest.mark.parametrize("split", ["", "a.b", "a=b", " a"])
+def test_no_hint_sets_a_key_that_set_cannot_name(folder: Path, split: str) -> None:
+    for missing in ("aab.txt", "nothing-like-it-at-all"):
+        (problem,) = found(folder, Text(kind="text", path={split: missing}))
+        assert problem.code == "missing-file"
+        assert "--set" not in str(problem.hint)
+        assert ".txt" in str(problem.hint)
+
+
 def test_a_pattern_that_matches_nothing_has_a_remedy(folder: Path) -> None:
     (problem,) = found(folder, Text(kind="text", path="zzzzzz/*.csv"))
     assert problem.code == "empty-glob"

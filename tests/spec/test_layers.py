@@ -228,7 +228,11 @@ class TestExtends:
         path = self.write(tmp_path, a="extends: bse.yaml\n", base=MINIMAL)
         (found,) = check_spec(path).diagnostics
         assert (found.code, found.hint) == ("extends-missing", "did you mean base.yaml?")
-        assert check_spec(self.write(tmp_path, a="extends: zzz/nowhere.yaml\n")).diagnostics[0].hint == "name a file that exists"
+        assert check_spec(self.write(tmp_path, a="extends: zzz/nowhere.yaml\n")).diagnostics[0].hint == (
+            "name a file that exists, such as base.yaml"
+        )
+        (tmp_path / "base.yaml").unlink()
+        assert check_spec(tmp_path / "a.yaml").diagnostics[0].hint == "write zzz/nowhere.yaml, or leave extends out"
 
     def test_a_mistake_in_a_base_is_told_in_the_base(self, tmp_path: Path) -> None:
         path = self.write(tmp_path, a="extends: base.yaml\n", base=MINIMAL + "schedule: {batch_size: 0}\n")

@@ -85,6 +85,25 @@ def test_several_guards_speak_at_once() -> None:
     assert {"duplicate-key", "tag", "tab"} <= codes
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("a: [0, 1\nb: 2\n", "close it, as in [0, 1]"),
+        ("a: {b: 1\nc: 2\n", "close it, as in {b: 1}"),
+        ("a: [{b: [1, 2\nc: 2\n", "close it, as in [1, 2]"),
+        ('a: "b\nc: 2\n', 'close it, as in "b"'),
+        ('a: [b, "c]\n', 'close it, as in "c"'),
+        ("a: [it's, b\nc: 2\n", "close it, as in [it's, b]"),
+        ("a: [0, 1 # b\nc: 2\n", "add the , or the ]"),
+        ("a: [1 {\nc: 2\n", "add the , or the ]"),
+        ("a: [" + "1, " * 50 + "1\nb: 2\n", "add the , or the ]"),
+    ],
+)
+def test_what_is_not_closed_is_shown_closed_where_that_makes_it_yaml(text: str, hint: str) -> None:
+    (first, *_) = check_bytes(text.encode(), "a.yaml").diagnostics
+    assert (first.code, first.hint) == ("unclosed", hint)
+
+
 @pytest.mark.parametrize("text", ["a: 'x\ty'", 'a: "x\ty"', "a: |\n  x\ty\n", "a: b # x\ty", "# a\tb\na: b", "a: >-\n  x\n  \ty\n"])
 def test_tabs_inside_texts_and_comments_are_text(text: str) -> None:
     assert "tab" not in [code for code, _, _ in found(text)]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specrun.spec.assembly import Layer, check_bytes
+from specrun.spec.assembly import Layer, check_bytes, load_spec
 from specrun.spec.presets import PRESETS
 from specrun.spec.render import summary
 from specrun.spec.renderers.github import render_github
@@ -17,25 +18,31 @@ from tests.spec.broken import BROKEN
 from tests.spec.specs import MINIMAL, check, load
 from tests.spec.test_laws import nested
 
-LEVELS = ("default", "preset", "file", "set", "layer")
+LEVELS = ("default", "preset", "extends", "file", "set", "layer")
 VALUES: dict[str, Any] = {
-    "schedule.evaluate.every": {"file": "7%", "set": "8%", "layer": "9%"},
-    "schedule.checkpoint.keep_last": {"file": 7, "set": 8, "layer": 9},
-    "schedule.gradient_clip": {"file": 0.7, "set": 0.8, "layer": 0.9},
-    "schedule.checkpoint.keep_best": {"file": 7, "set": 8, "layer": 9},
+    "schedule.evaluate.every": {"extends": "6%", "file": "7%", "set": "8%", "layer": "9%"},
+    "schedule.checkpoint.keep_last": {"extends": 6, "file": 7, "set": 8, "layer": 9},
+    "schedule.gradient_clip": {"extends": 0.6, "file": 0.7, "set": 0.8, "layer": 0.9},
+    "schedule.checkpoint.keep_best": {"extends": 6, "file": 7, "set": 8, "layer": 9},
 }
 
 
 @given(st.sampled_from(sorted(VALUES)), st.frozensets(st.sampled_from(LEVELS[1:])))
 @settings(max_examples=60)
-def test_the_highest_level_that_says_something_wins(path: str, said: frozenset[str]) -> None:
-    values = VALUES[path]
-    text = MINIMAL + ("preset: quality\n" if "preset" in said else "")
-    if "file" in said:
-        text += "".join(f"{key}: {yaml_value(value)}\n" for key, value in nested(tuple(path.split(".")), values["file"]).items())
+def test_the_highest_level_that_says_something_wins(tmp_path_factory: pytest.TempPathFactory, path: str, said: frozenset[str]) -> None:
+    folder, values = tmp_path_factory.mktemp("specs"), VALUES[path]
+
+    def written(level: str) -> str:
+        return "".join(f"{key}: {yaml_value(value)}\n" for key, value in nested(tuple(path.split(".")), values[level]).items())
+
+    text = MINIMAL + ("preset: quality\n" if "preset" in said else "") + (written("file") if "file" in said else "")
+    if "extends" in said:
+        (folder / "base.yaml").write_text(written("extends"))
+        text += "extends: base.yaml\n"
     sets = [f"{path}={values['set']}"] if "set" in said else []
     layers = [Layer("added", {path: values["layer"]})] if "layer" in said else []
-    loaded = load(text, sets=sets, layers=layers)
+    (folder / "a.yaml").write_text(text)
+    loaded = load_spec(folder / "a.yaml", sets=sets, layers=layers)
     value: Any = loaded.spec
     for name in path.split("."):
         value = getattr(value, name)
