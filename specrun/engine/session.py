@@ -1,6 +1,6 @@
 """One attempt at one run: its folder, journal and outcome. Entered before the run's first step, left after its last.
 
-Owns run.json, final.json, the active marker and the status of the run. What the steps do is `engine.execute`'s business.
+Owns run.json, final.json, the active marker and the status of the run. Which steps run is `engine.run`'s business.
 """
 
 from __future__ import annotations
