@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from specrun.cli.tables import table
@@ -30,7 +29,7 @@ def _head(run: Mapping[str, Any]) -> Iterator[str]:
         "tags": ", ".join(run["tags"]),
         "hardware": " ".join(str(document.get("hardware", {}).get(key, "")) for key in ("kind", "name", "precision")).strip(),
         "git": _git(document.get("git") or {}),
-        "command": _command(document.get("command") or ""),
+        "command": str(document.get("command") or ""),
         "comparable": "" if run["comparable"] else "no: it used a fallback source",
         "folder": run["folder"],
     }
@@ -40,10 +39,6 @@ def _head(run: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {'expect':<10}  {visible_line(gate['expression'])}: {verdict}" + (
             f", {figures.number(gate['value'])}" if gate.get("value") is not None else ""
         )
-
-
-def _command(command: str | Sequence[str]) -> str:
-    return command if isinstance(command, str) else shlex.join(command)
 
 
 def _git(git: Mapping[str, Any]) -> str:

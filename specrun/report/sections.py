@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -193,8 +192,7 @@ def environment(facts: Facts) -> tuple[tuple[Fact, ...], str, Table | None]:
         Fact("spec digest", str(facts.document.get("spec_digest") or "")[:16], mono=True),
         Fact("run", facts.run.run_id, mono=True),
     )
-    command = facts.document.get("command")
-    text = shlex.join(map(str, command)) if isinstance(command, list | tuple) else str(command or "")
+    text = str(facts.document.get("command") or "")
     versions = sorted(mapping(facts.document.get("packages")).items())
     columns = (Column("package"), Column("version", mono=True))
     packages = Table("Packages", columns, tuple(Row((name, str(version))) for name, version in versions)) if versions else None

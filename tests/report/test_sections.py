@@ -180,12 +180,6 @@ def test_uncommitted_changes_are_said_beside_the_commit(good: Good) -> None:
     assert [row.cells[0] for row in packages.rows] == ["datasets", "duckdb", "tokenizers", "torch"]
 
 
-def test_a_command_given_as_words_is_quoted_for_a_shell(good: Good) -> None:
-    records, results = good
-    records.run_document["command"] = ["specrun", "apply", "my spec.yaml"]
-    assert sections.environment(facts_of((records, results)))[1] == "specrun apply 'my spec.yaml'"
-
-
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
