@@ -1,4 +1,4 @@
-"""specrun: one YAML file becomes a trained, recorded, compared, reported and deployable model.
+"""specrun: one YAML file becomes a planned, trained, recorded and reported model.
 
     spec = specrun.load_spec("specs/quickstart.yaml", sets=["seeds=[0, 1]"])
     plan = specrun.compile_plan(spec)

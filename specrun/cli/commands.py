@@ -68,7 +68,7 @@ app = typer.Typer(
 
 @app.callback(invoke_without_command=True)
 def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
-    """One YAML file becomes a trained, recorded, compared, reported and deployable model."""
+    """One YAML file becomes a planned, trained, recorded and reported model."""
     if version:
         from specrun import __version__
 
