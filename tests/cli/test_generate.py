@@ -66,7 +66,7 @@ def make_run(store: Path, *, end_of_text: bool = False, task: str = "causal_lm",
     plan = [{"id": k, "kind": k, "key": f"{k}-key", "action": "run", "reason": "", "predicted": {}} for k in ("tokenizer", "train")]
     document = {
         "format_version": 1, "run_id": run_id, "name": "tiny", "tags": [], "task": task, "seed": 0, "started_at": "2026-01-01T00:00:00Z",
-        "spec": dump(spec), "spec_digest": "d", "provenance": {}, "plan": plan, "command": [], "git": {}, "packages": {}, "python": "3",
+        "spec": dump(spec), "spec_digest": "d", "provenance": {}, "plan": plan, "command": None, "git": {}, "packages": {}, "python": "3",
         "hardware": {}, "data": {}, "comparable": True, "parent": None, "smoke": False,
     }  # fmt: skip
     write_run(workspace.runs / run_id, document)
