@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from specrun.engine.shared import SharedStepEnded, run_shared
 from specrun.engine.smoke import sole_use
 from specrun.engine.unstarted import record_unstarted
 from specrun.errors import InterruptedRun, SpecrunError, StorageFailure, StoreError
-from specrun.events import Alert, Emit
+from specrun.events import Alert, Emit, Message
 from specrun.plan.step import StepResult
 from specrun.records.atomic import storage_failure
 from specrun.runtime.signals import StopNow, StopSignals
@@ -33,10 +34,11 @@ def execute(prepared: Plan, *, show: Emit) -> Outcome:
     show: called with every event, credentials masked; one that raises is told so by a warning and not called again.
     Raises SpecrunError for what ends an apply that trains nothing, and for a store that takes no records.
     """
-    signals = StopSignals()
+    listener = Listener(show)
+    signals = StopSignals(on_request=lambda number: listener.show(_stopping(number)))
     try:
         with ExitStack() as held, signals.listening():
-            return _execute(prepared, held, signals, Listener(show).show)
+            return _execute(prepared, held, signals, listener.show)
     except StopNow as stop:
         raise InterruptedRun(
             f"stopped by signal {stop.number}", signal_number=stop.number, hint="apply again goes on from what was finished"
@@ -46,6 +48,11 @@ def execute(prepared: Plan, *, show: Emit) -> Outcome:
         if not store.exists() and isinstance(error if isinstance(error, OSError) else error.__cause__, FileNotFoundError):
             raise _removed(store) from error
         raise error if isinstance(error, StoreError) else storage_failure(store, error) from error
+
+
+def _stopping(number: int) -> Message:
+    again = "Ctrl-C again to end now" if number == signal.SIGINT else "a second signal ends it now"
+    return Message(f"stopping after this step, then saving; {again}")
 
 
 def _removed(store: Path) -> StoreError:

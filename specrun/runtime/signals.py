@@ -1,17 +1,26 @@
 """Signals that ask a run to end. The first is noted, for training to finish its step and save; the second stops at once.
 
 Where no one polls (a data step), the first already stops: there is nothing to save that is not saved by renames.
+
+Python calls a handler between two of its own instructions, which is seconds away in the middle of a long step. A thread is told
+of signals as they arrive, by `signal.set_wakeup_fd`: it answers at once, and counts those that a handler would take for one.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 _ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_SAME_SECONDS = 0.25
+"""Signals so close are one: `timeout` and many a wrapper send theirs to the process and again to its group."""
+
+_ANSWER_SECONDS = 0.05
 
 
 class StopNow(BaseException):
@@ -23,14 +32,21 @@ class StopNow(BaseException):
 
 
 class StopSignals:
-    """Listens while it is entered. `requested()` is the number of the first signal, or None."""
+    """Listens while it is entered. `requested()` is the number of the first signal, or None.
 
-    def __init__(self) -> None:
+    on_request: called once, in another thread, as the first signal arrives where it is waited for.
+    """
+
+    def __init__(self, *, on_request: Callable[[int], None] = lambda _: None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._on_request = on_request
         self._number: int | None = None
         self._polite = False
+        self._arrivals = _Arrivals(clock)
 
     def requested(self) -> int | None:
-        """Number of the signal that asked the run to end, or None."""
+        """Number of the signal that asked the run to end, or None. Raises StopNow where a second one came meanwhile."""
+        if self._number is not None and self._arrivals.count > 1:
+            raise StopNow(self._number)
         return self._number
 
     @contextmanager
@@ -39,12 +55,13 @@ class StopSignals:
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
-        before = {number: signal.signal(number, self._handle) for number in _ASKING}
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with self._told_at_once():
+            before = {number: signal.signal(number, self._handle) for number in _ASKING}
+            try:
+                yield self
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     @contextmanager
     def polite(self) -> Iterator[None]:
@@ -55,8 +72,52 @@ class StopSignals:
         finally:
             self._polite = False
 
+    @contextmanager
+    def _told_at_once(self) -> Iterator[None]:
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        watcher = threading.Thread(target=self._watch, args=(reading,), name="specrun-signals", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            os.close(writing)
+            watcher.join()
+            os.close(reading)
+
+    def _watch(self, reading: int) -> None:
+        """Answer signals until the other end is closed."""
+        while numbers := os.read(reading, 64):
+            for number in numbers:
+                self._watch_one(number)
+
+    def _watch_one(self, number: int) -> None:
+        if number in _ASKING and self._polite and self._arrivals.add() == 1:
+            self._on_request(number)
+
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._polite and self._number is None:
-            self._number = number
-            return
-        raise StopNow(number)
+        if self._polite and self._number is not None:
+            time.sleep(_ANSWER_SECONDS)  # the thread knows, in a moment, whether this is a second one
+        if not self._polite or self._arrivals.count > 1:
+            raise StopNow(number)
+        self._number = self._number or number
+
+
+class _Arrivals:
+    """How many signals have arrived; those that follow another one at once are no more than it."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last_at: float | None = None
+        self.count = 0
+
+    def add(self) -> int | None:
+        """Count one more; returns which it is, None for the echo of the one before."""
+        now = self._clock()
+        if self._last_at is not None and now - self._last_at < _SAME_SECONDS:
+            return None
+        self._last_at = now
+        self.count += 1
+        return self.count
