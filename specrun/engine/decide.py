@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from specrun.engine.workspace import Workspace, input_sizes
-from specrun.plan.compare import Change, reason_to_run
+from specrun.plan.compare import Change, nearest, reason_to_run
 from specrun.plan.graph import StepGraph
 from specrun.plan.predict import Forecast
 from specrun.plan.step import Decision, Predicted, Step, StepKind, StepResult
@@ -33,6 +33,7 @@ def decide(
     needed = _needed(plan, kinds, results) | again.keys()
     earlier = {kind: workspace.earlier(kind) for kind in {step.kind for step in plan.steps if results[step.id] is None}}
     decisions = []
+    unlike: set[str] = set()  # ids of steps that nothing earlier is like; what reads them is compared with no other experiment's
     for step in plan.steps:
         result = results[step.id]
         predicted = forecast.steps.get(step.kind, Predicted())
@@ -46,12 +47,17 @@ def decide(
             decisions.append(resumed)
         else:
             changed = [p.id for p in plan.parents(step) if results[p.id] is None and p.id in needed]
+            candidates = [e for e in earlier[step.kind] if e.options.get("seed") == step.options.get("seed")]
+            own_only = not unlike.isdisjoint(step.needs)
+            if nearest(step, candidates, own_only=own_only) is None:
+                unlike.add(step.id)
             reason, differing = reason_to_run(
                 step,
                 version=kinds[step.kind].version,
-                earlier=[e for e in earlier[step.kind] if e.options.get("seed") == step.options.get("seed")],
+                earlier=candidates,
                 changed_parents=changed or [p.id for p in plan.parents(step)],
                 input_bytes=input_sizes(step),
+                own_only=own_only,
             )
             decisions.append(Decision(step, "run", reason + _where(differing, describe), predicted))
     return tuple(decisions)

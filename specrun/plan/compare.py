@@ -11,6 +11,8 @@ from specrun.plan import figures
 from specrun.plan.step import Step
 
 ABSENT = "(absent)"
+_RELATED = 3
+"""A result of another name is worth a comparison where at most so many options differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,36 +53,63 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...
     return tuple(found)
 
 
-def nearest(step: Step, earlier: Sequence[Earlier]) -> Earlier | None:
-    """The earlier result a person would compare with: the fewest differing options, of the same name, then the newest."""
-    ranked = sorted(earlier, key=lambda e: e.finished_at, reverse=True)
-    name = step.label.get("name")
-    return min(ranked, key=lambda e: (len(changes(e.options, step.options)), e.name != name), default=None)
+def nearest(step: Step, earlier: Sequence[Earlier], *, own_only: bool = False) -> Earlier | None:
+    """The earlier result a person would compare with: the fewest differing options, of the same name, then the newest.
+
+    None where all are of other names and far away: what differs from an unrelated experiment explains nothing. own_only: of
+    other names, none is near enough.
+    """
+    ranked = []
+    for other in sorted(earlier, key=lambda e: e.finished_at, reverse=True):
+        differing, foreign = len(changes(other.options, step.options)), _foreign(step, other)
+        if not foreign or (differing <= _RELATED and not own_only):
+            ranked.append((differing, foreign, other))
+    return min(ranked, key=lambda rank: rank[:2], default=(0, False, None))[2]
 
 
 def reason_to_run(
-    step: Step, *, version: int, earlier: Sequence[Earlier], changed_parents: Sequence[str], input_bytes: Mapping[str, int] | None = None
-) -> tuple[str, tuple[Change, ...]]:
+    step: Step, *, version: int, earlier: Sequence[Earlier], changed_parents: Sequence[str],
+    input_bytes: Mapping[str, int] | None = None, own_only: bool = False,
+) -> tuple[str, tuple[Change, ...]]:  # fmt: skip
     """Why a step has to run, in words, and the changes behind it. changed_parents: ids of parents with another key than before.
 
-    input_bytes: sizes of the step's inputs as they are now, where they are known.
+    input_bytes: sizes of the step's inputs as they are now, where they are known. own_only: see `nearest`.
     """
     own = next((e for e in earlier if e.key == step.key), None)
     if own is not None:
         replaced = _differences(_successor(own, earlier), step)
         return (_listed(replaced), replaced) if replaced else ("its earlier result is gone or damaged", ())
-    before = nearest(step, earlier)
+    before = nearest(step, earlier, own_only=own_only)
     if before is None:
-        return "no earlier result", ()
+        return f"no earlier result of {step.label['name']}" if earlier else "no earlier result", ()
+    reason, differing = _compared(step, before, version=version, changed_parents=changed_parents, input_bytes=input_bytes or {})
+    return (f"compared with {_called(before)}: {reason}" if _foreign(step, before) else reason), differing
+
+
+def _compared(
+    step: Step, before: Earlier, *, version: int, changed_parents: Sequence[str], input_bytes: Mapping[str, int]
+) -> tuple[str, tuple[Change, ...]]:
+    """Why a step has to run where an earlier one did not do."""
     if before.version != version:
         # First: another version may name its options otherwise, which nobody has changed.
         return f"this specrun's {step.kind} step is version {version}, the earlier result's {before.version}", ()
     if differing := changes(before.options, step.options):
         return _listed(differing), differing
-    moved, edited = _changed_inputs(before, step, input_bytes or {})
+    moved, edited = _changed_inputs(before, step, input_bytes)
     if moved or edited:
         return "; ".join([*map(str, moved), *edited][:3]), moved
     return f"its input changes: {', '.join(changed_parents)}" if changed_parents else "its input changes", ()
+
+
+def _foreign(step: Step, other: Earlier) -> bool:
+    """Whether a result is of an experiment of another name."""
+    return other.name != step.label.get("name", "")
+
+
+def _called(other: Earlier) -> str:
+    """The run that an earlier result is of; of one that runs share, the experiment that it was made for."""
+    folder = PurePath(other.folder)
+    return folder.name if folder.parent.name == "runs" else other.name or "another experiment"
 
 
 def _successor(own: Earlier, earlier: Sequence[Earlier]) -> Earlier | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -113,3 +114,18 @@ def test_weights_that_were_damaged_at_equal_size_are_not_judged_and_made_again(s
     assert {name: value for name, value in mended.runs[0].metrics.items() if "loss" in name} == {
         name: value for name, value in first.runs[0].metrics.items() if "loss" in name
     }
+
+
+def test_a_new_experiment_is_compared_with_none_that_its_data_or_training_is_unlike(spec_file, store):
+    text = spec_file.read_text()
+    assert "name: " in text
+    other = spec_file.with_name("other.yaml")
+    other.write_text(re.sub(r"name: \S+", "name: other", text, count=1))
+    far = ["data.sequence_length=12", "schedule.batch_size=3", "schedule.gradient_clip=2.0", "model.width=24"]
+    plan = compile_plan(other, store=store, sets=far)
+    assert {d.step.kind: d.reason for d in plan.decisions if d.action == "run"} == dict.fromkeys(
+        ("train", "evaluate", "report"), "no earlier result of other"
+    )
+    near = compile_plan(other, store=store, sets=["model.width=24"]).decision("train")
+    (run,) = (store / "runs").iterdir()
+    assert near.reason.startswith(f"compared with {run.name}: model.width ")

@@ -69,6 +69,20 @@ def test_the_comparison_is_with_the_result_that_differs_least_then_of_the_same_n
     assert nearest(step({"a": 2}), [other, older, own]).key == "own"
 
 
+def test_a_new_experiment_is_not_explained_by_an_unrelated_one():
+    unrelated = before(dict.fromkeys("pqrs", 1), name="quickstart")
+    assert reason_to_run(step({"a": 1}), version=1, earlier=[unrelated], changed_parents=[]) == ("no earlier result of n", ())
+    own = before({"a": 2, **dict.fromkeys("pqrs", 1)})
+    assert reason_to_run(step({"a": 1}), version=1, earlier=[unrelated, own], changed_parents=[])[0].startswith("a 2 -> 1; p 1 -> ")
+
+
+def test_a_comparison_with_another_experiment_says_with_which():
+    run = before({"a": 2}, name="quickstart", folder="runs/quickstart-1c44")
+    assert reason_to_run(step({"a": 1}), version=1, earlier=[run], changed_parents=[])[0] == "compared with quickstart-1c44: a 2 -> 1"
+    shared = before({"a": 2}, name="quickstart", folder="data/0a1b2c")
+    assert reason_to_run(step({"a": 1}), version=1, earlier=[shared], changed_parents=[])[0] == "compared with quickstart: a 2 -> 1"
+
+
 def test_a_long_list_of_changes_is_cut_and_counted():
     reason, found = reason_to_run(step(dict.fromkeys("abcdef", 1)), version=1, earlier=[before({})], changed_parents=[])
     assert reason.endswith("and 2 more")
