@@ -121,7 +121,13 @@ def test_the_source_hands_the_warning_on(tmp_path: Path, copy: Path, monkeypatch
     request = SourceRequest(tmp_path, lambda _: None, data_root=tmp_path)
     loaded = load_text(options, request)
     assert [code for code, _ in loaded.warnings] == ["revision-not-checked"]
-    assert (loaded.facts["commits"], loaded.facts["files_without_commit"]) == ([], 2)
+    assert loaded.facts["commits"] == []
+    assert "files_without_commit" not in loaded.facts
     fetched(copy, ONE, ONE)
     again = load_text(options, request)
-    assert (again.warnings, again.facts["commits"], again.facts["files_without_commit"]) == ((), [ONE], 0)
+    assert (again.warnings, again.facts["commits"]) == ((), [ONE])
+    assert "files_without_commit" not in again.facts
+    (copy / "data" / "validation.jsonl").write_text('{"text": "two"}\n')
+    mixed = load_text(options, request)
+    assert (mixed.facts["commits"], mixed.facts["files_without_commit"]) == ([ONE], 1)
+    assert [code for code, _ in mixed.warnings] == ["revision-not-checked"]

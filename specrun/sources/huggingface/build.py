@@ -28,7 +28,7 @@ def build(options: Options, request: SourceRequest) -> LoadedText:
     """Every split of the dataset. Raises SourceUnavailable where the Hub or the dataset is out of reach, DataError otherwise.
 
     facts: revision (commit of the Hub, or digest of a local folder's files), commits (that a local copy says it holds),
-    files_without_commit (of the copy's files, those that say none), config, origin, rows.
+    files_without_commit (how many of its files say none, where others do), config, origin, rows.
     """
     folder = options.folder(base=request.base_folder, data_root=request.data_root)
     if folder is None and not options.is_hub_name:
@@ -54,7 +54,8 @@ def build(options: Options, request: SourceRequest) -> LoadedText:
         "origin": "local" if folder is not None else "hub" if cut_off is None else "cache of the hub",
         "config": builder.config.name,
         "revision": revision,
-        **({"commits": list(held.commits), "files_without_commit": len(held.untraced)} if folder is not None else {}),
+        **({"commits": list(held.commits)} if folder is not None else {}),
+        **({"files_without_commit": len(held.untraced)} if held.commits and held.untraced else {}),
         **({"requested_revision": options.revision} if options.revision is not None else {}),
         "rows": {name: len(split) for name, split in splits.items()},
     }
