@@ -7,6 +7,7 @@ from pathlib import Path
 
 from specrun.engine.secrecy import process_mask
 from specrun.errors import InterruptedRun, SpecrunError
+from specrun.events import RunStatus
 from specrun.records.atomic import storage_failure
 from specrun.runtime.signals import StopNow
 
@@ -17,6 +18,13 @@ _FOREIGN = re.compile(r"\(os error (\d+)\)")
 def as_error(failure: BaseException, folder: Path) -> SpecrunError:
     """What ended a run, as an error for a person to read, without credentials. folder: of the run or the store."""
     return process_mask().error(_known(failure, folder))
+
+
+def ended_by(error: SpecrunError) -> tuple[RunStatus, str]:
+    """The status of a run that an error ended, and the reason as it is recorded."""
+    if isinstance(error, InterruptedRun):
+        return "interrupted", error.message
+    return "failed", f"{error.code}: {error.message}"
 
 
 def _known(failure: BaseException, folder: Path) -> SpecrunError:

@@ -18,7 +18,7 @@ from specrun.engine.plan import Plan
 from specrun.engine.prepare import refresh
 from specrun.engine.readiness import check_ready
 from specrun.engine.run import execute_run
-from specrun.engine.shared import SharedStepEnded, run_shared
+from specrun.engine.shared import SharedStepEnded, as_taken, run_shared
 from specrun.engine.smoke import sole_use
 from specrun.engine.unstarted import record_unstarted
 from specrun.errors import InterruptedRun, SpecrunError, StorageFailure, StoreError
@@ -78,7 +78,7 @@ def _execute(prepared: Plan, held: ExitStack, signals: StopSignals, show: Emit) 
         if works:
             _lock_runs(prepared, held, keys)
             prepared = refresh(prepared)
-        prepared = replace(prepared, decisions=tuple(taken.get(d.step.id, d) for d in prepared.decisions))
+        prepared = as_taken(prepared, taken)
         prepared = check_ready(prepared, shared, show=show)
         runs = tuple(_run_seeds(prepared, shared, signals=signals, show=show, tally=tally))
     except SharedStepEnded as ended:

@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from specrun.engine.ending import as_error
+from specrun.engine.ending import as_error, ended_by
 from specrun.engine.gates import judge
 from specrun.engine.history import append_history
 from specrun.engine.labels import relabel_run
@@ -67,8 +67,7 @@ def execute_run(
             if os.environ.get("SPECRUN_DEBUG"):
                 raise
             error = as_error(failure, session.folder)
-            status: RunStatus = "interrupted" if isinstance(error, InterruptedRun) else "failed"
-            _end(work, session, decisions, status, error.message if status == "interrupted" else f"{error.code}: {error.message}")
+            _end(work, session, decisions, error)
     if session.attempt > 1:
         relabel_run(prepared.workspace.store, run_id, prepared.name, prepared.loaded.spec.tags)
     return _outcome(work, decisions, seed=seed, run_id=run_id, status=session.finished or "failed", error=error, cached=False)
@@ -150,14 +149,15 @@ def _finish(work: _Work, session: RunSession) -> None:
     )
 
 
-def _end(work: _Work, session: RunSession, decisions: Sequence[Decision], status: RunStatus, reason: str) -> None:
+def _end(work: _Work, session: RunSession, decisions: Sequence[Decision], error: SpecrunError) -> None:
     """Write how a run ended that did not reach its end, unless its outcome stands: this attempt's, where its report failed; an
     earlier one's, where the training was not touched and judging it again failed."""
     if session.finished is not None:
         return
+    status, reason = ended_by(error)
     trained = any(d.action != "cached" and work.prepared.kinds[d.step.kind].resumable for d in decisions)
     if trained or not session.let_outcome_stand(status, reason):
-        session.finish(status, reason, metrics=work.metrics)
+        session.finish(status, reason, metrics=work.metrics, hint=error.hint)
 
 
 def _remember(prepared: Plan, result: StepResult) -> None:

@@ -95,9 +95,10 @@ class RunSession:
         gates: Sequence[GateOutcome] = (),
         seconds: float | None = None,
         facts: Mapping[str, Any] | None = None,
+        hint: str | None = None,
     ) -> None:
         """Write the outcome. seconds: work of all attempts, where it is known. facts: further plain JSON
-        for final.json (sums of the evaluation, the best step)."""
+        for final.json (sums of the evaluation, the best step). hint: what to do about a failure."""
         self.finished = status
         reason = self._mask.text(reason)
         self._journal.emit(Status(status, reason))
@@ -108,6 +109,7 @@ class RunSession:
             "finished_at": utc_now(),
             "duration_s": time.monotonic() - self._started if seconds is None else seconds,
             "metrics": dict(metrics),
+            **({"hint": self._mask.text(hint)} if hint else {}),
             "gates": [{"expression": g.expression, "passed": g.passed, "value": g.value} for g in gates],
             **self._asked_since(),
             **(facts or {}),

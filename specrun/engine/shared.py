@@ -57,13 +57,18 @@ def run_shared(prepared: Plan, *, show: Emit, tally: list[StepOutcome]) -> tuple
             try:
                 result, decision = _run_one(prepared, kind, decision, shared, show)
             except (Exception, StopNow) as failure:
-                raise SharedStepEnded(failure, prepared, shared, decision) from failure
+                raise SharedStepEnded(failure, as_taken(prepared, taken), shared, decision) from failure
             prepared = without_retries(refresh(prepared))
         if result is not None:
             shared[kind.kind] = result
         taken[kind.kind] = decision
         tally.append(StepOutcome(kind.kind, decision.action, result.seconds if result and decision.action == "run" else 0.0))
     return prepared, shared, taken
+
+
+def as_taken(prepared: Plan, taken: Taken) -> Plan:
+    """The plan with what was done about the shared steps, in the place of what is to do about them by now: nothing."""
+    return replace(prepared, decisions=tuple(taken.get(d.step.id, d) for d in prepared.decisions))
 
 
 def _run_one(prepared: Plan, kind: StepKind, decision: Decision, shared: dict[str, StepResult], show: Emit) -> tuple[StepResult, Decision]:

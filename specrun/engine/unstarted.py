@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from specrun.engine.ending import as_error
+from specrun.engine.ending import as_error, ended_by
 from specrun.engine.lineage import run_to_record
 from specrun.engine.outcome import Run
 from specrun.engine.plan import Plan
 from specrun.engine.running import actual_costs
 from specrun.engine.session import RunSession
 from specrun.engine.shared import SharedStepEnded
-from specrun.errors import InterruptedRun, SpecrunError, StoreError
-from specrun.events import Emit, RunStatus
+from specrun.errors import SpecrunError, StoreError
+from specrun.events import Emit
 from specrun.plan.step import Decision
 
 
@@ -41,7 +41,7 @@ def _by_seed(prepared: Plan) -> list[tuple[int, list[Decision]]]:
 def _record(ended: SharedStepEnded, error: SpecrunError, *, seed: int, decisions: Sequence[Decision], show: Emit, began: float) -> Run:
     prepared = ended.prepared
     workspace = prepared.workspace
-    status: RunStatus = "interrupted" if isinstance(error, InterruptedRun) else "failed"
+    status, reason = ended_by(error)
     run_id = run_to_record(prepared, decisions[0].step)
     with RunSession(prepared, run_id=run_id, seed=seed, show=show, shared=ended.shared, data_ready=False) as session:
         for decision in prepared.decisions:
@@ -50,7 +50,7 @@ def _record(ended: SharedStepEnded, error: SpecrunError, *, seed: int, decisions
                 session.record_step(decision, actual_costs(result, workspace.store / result.folder))
         if ended.decision is not None:
             session.record_step(ended.decision, {})
-        session.finish(status, error.message if status == "interrupted" else f"{error.code}: {error.message}", metrics={})
+        session.finish(status, reason, metrics={}, hint=error.hint)
     return Run(
         run_id=run_id,
         name=prepared.name,

@@ -10,7 +10,7 @@ from specrun.engine.api import apply
 from specrun.errors import DataError, SpecrunError, StorageFailure
 from specrun.events import Alert
 from specrun.records.queries import open_records
-from specrun.records.run_files import read_run
+from specrun.records.run_files import read_final, read_run
 from specrun.runtime.signals import StopNow
 
 SHARED = ("data", "tokenizer", "tokens")
@@ -38,6 +38,11 @@ def test_a_failure_of_a_shared_step_is_recorded_for_every_seed(kind, spec_file, 
     assert {run.run_id: (run.status, run.reason) for run in listed(store)} == {
         run.run_id: ("failed", "no-text: no text") for run in outcome.runs
     }
+    for run in outcome.runs:
+        with open_records(store) as records:
+            done = [step for step in records.steps(run.run_id) if step.actual]
+        assert [(step.id, step.action) for step in done] == [(one, "run") for one in SHARED[: SHARED.index(kind)]]
+        assert read_final(run.folder)["hint"] == "give some"
     document = outcome.as_document()
     assert [run["error"]["code"] for run in document["runs"]] == ["no-text", "no-text"]
     assert json.loads(json.dumps(document)) == document
