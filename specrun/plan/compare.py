@@ -103,7 +103,8 @@ def _compared(
 
 def _foreign(step: Step, other: Earlier) -> bool:
     """Whether a result is of an experiment of another name."""
-    return other.name != step.label.get("name", "")
+    name: str = step.label.get("name", "")
+    return other.name != name
 
 
 def _called(other: Earlier) -> str:
