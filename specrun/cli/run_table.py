@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from specrun.cli.tables import terminal_width, trimmed
 from specrun.plan import figures
 from specrun.records.headline import headline
-from specrun.records.rows import RunRow, Spread
+from specrun.records.rows import Ranked, RunRow, Spread
 
 __all__ = ["print_best", "print_runs", "spread_text"]
 
@@ -35,21 +35,29 @@ def print_runs(rows: Sequence[RunRow], *, metrics: Sequence[str] | None = None, 
     _print(table, spare=(*reversed(shown[2:]), "TASK", *reversed(shown[1:2]), "TAGS", "STARTED (UTC)", "TIME", "NAME", *shown[:1]))
 
 
-def print_best(found: Sequence[tuple[RunRow, float]], metric: str, over_seeds: Mapping[str, Spread]) -> None:
+def print_best(found: Sequence[Ranked], metric: str, over_seeds: Mapping[str, Spread]) -> None:
     """Print a ranking. over_seeds: by experiment; shown where some run has more than one seed."""
-    rows = [row for row, _ in found]
+    rows = [ranked.run for ranked in found]
     spreads = [over_seeds.get(row.experiment) for row in rows]
     several = any(spread is not None and spread.n > 1 for spread in spreads)
     table: dict[str, list[object]] = {
         "": list(range(1, len(rows) + 1)),
         "RUN": [row.run_id for row in rows],
         **_names(rows),
-        metric: [value for _, value in found],
+        metric: [ranked.value for ranked in found],
+        **({"FIGURE": [_origin(ranked) for ranked in found]} if any(ranked.in_training for ranked in found) else {}),
         **({"OVER SEEDS": [spread_text(spread) if spread and spread.n > 1 else "" for spread in spreads]} if several else {}),
         "STATUS": [_status(row) for row in rows],
         **_tags(rows),
     }
     _print(table, spare=("TAGS", "NAME", "OVER SEEDS", "STATUS"))
+
+
+def _origin(ranked: Ranked) -> str:
+    """Where a ranked figure is from: those of training may be of a part of the split."""
+    if not ranked.in_training:
+        return "final"
+    return "best in training" + (f", up to {ranked.batches} batches" if ranked.batches else "")
 
 
 def spread_text(spread: Spread) -> str:

@@ -50,14 +50,14 @@ def _metrics(run: Mapping[str, Any]) -> Iterator[str]:
     rows = []
     for name, value in run["metrics"].items():
         line = curves.get(name)
-        if line is None:
-            rows.append((name, value, None, None, None, None))
+        if line is None:  # without a curve, a figure is what the end reported
+            rows.append((name, value, None, None, None, None, None))
         else:
             steps = [line[key] if line[key] >= 0 else None for key in ("argmin", "argmax")]
-            rows.append((name, value, line["minimum"], steps[0], line["maximum"], steps[1]))
+            rows.append((name, line["final"], line["last"], line["minimum"], steps[0], line["maximum"], steps[1]))
     if rows:
         yield ""
-        yield table(("METRIC", "LAST", "MIN", "AT STEP", "MAX", "AT STEP"), rows)
+        yield table(("METRIC", "FINAL", "LAST", "MIN", "AT STEP", "MAX", "AT STEP"), rows)
 
 
 def _seeds(run: Mapping[str, Any]) -> Iterator[str]:

@@ -62,7 +62,7 @@ def list_(
     order: Annotated[str | None, typer.Option(metavar="ORDER", help="started_at (newest first), name, duration or status.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many runs.")] = 50,
 ) -> None:
-    """List runs, newest first. TIME is the wall time of all attempts."""
+    """List runs, newest first. TIME is the wall time of all attempts, without the report."""
     check_place(store)
     stores = [place for place in ([store, *smoke_stores(store)] if smoke else [store]) if (place / "runs").is_dir()]
     found = runs_of_stores(
@@ -139,7 +139,7 @@ def best(
     task: Task = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many runs.")] = 10,
 ) -> None:
-    """Rank runs by a metric's best value at any step.
+    """Rank runs by a metric, as their ends reported it; runs that have not come to theirs, by its best value in training.
 
     Several seeds of one experiment are shown with their mean and standard deviation. Warns where the runs are not comparable
     by the metric: several tasks, data sets, or, for a figure a token, tokenizers.
@@ -152,12 +152,19 @@ def best(
             records.require_metric(metric)
         way = goal.value if goal else _goal(metric, tasks) if tasks else None
         found = records.best(metric, way, limit, name=name, status=status, tag=tag, task=task) if way else []
-        over_seeds = records.over_seeds(metric, way, [row.experiment for row, _ in found]) if way else {}
-        cautions = records.cautions(metric, [row.run_id for row, _ in found])
+        over_seeds = records.over_seeds(metric, way, [ranked.run.experiment for ranked in found]) if way else {}
+        cautions = records.cautions(metric, [ranked.run.run_id for ranked in found])
     for caution in cautions:
         print(f"warning: {caution.code}: {caution.message}", file=sys.stderr)
     if json_:
-        runs = [{**_summary(row), "value": value, "over_seeds": _spread(over_seeds.get(row.experiment))} for row, value in found]
+        runs = [
+            {
+                **_summary(ranked.run),
+                **{name: getattr(ranked, name) for name in ("value", "in_training", "batches")},
+                "over_seeds": _spread(over_seeds.get(ranked.run.experiment)),
+            }
+            for ranked in found
+        ]
         warnings = [asdict(caution) for caution in cautions]
         _print_json({"format_version": 1, "metric": metric, "goal": way, "runs": runs, "warnings": warnings})
     elif found:

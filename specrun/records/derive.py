@@ -59,10 +59,13 @@ tagging AS (
 tagged AS (
     SELECT run_id, list(tag ORDER BY tag) FILTER (has) AS tags
     FROM (SELECT run_id, tag, arg_max(has, (number, time, n, has)) AS has FROM tagging GROUP BY run_id, tag) GROUP BY run_id),
+outcome AS (
+    SELECT run_id, attempt, max(time) AS time FROM statuses WHERE {touched} AND status <> 'running' GROUP BY run_id, attempt),
 clock AS (
-    SELECT run_id, max(attempt) AS attempts, min(first_time) AS began, max(last_time) AS ended,
-        sum(epoch(last_time) - epoch(first_time)) AS seconds
-    FROM journals WHERE {touched} AND attempt > 0 GROUP BY run_id)
+    SELECT j.run_id, max(j.attempt) AS attempts, min(first_time) AS began, max(last_time) AS ended,
+        sum(epoch(least(last_time, outcome.time)) - epoch(first_time)) AS seconds
+    FROM journals AS j LEFT JOIN outcome ON outcome.run_id = j.run_id AND outcome.attempt = j.attempt
+    WHERE j.run_id IN (SELECT run_id FROM touched) AND j.attempt > 0 GROUP BY j.run_id)
 SELECT d.run_id, coalesce(label.name, d.name), coalesce(d.final_status, state.status, 'running'),
     coalesce(d.final_reason, state.reason, ''), d.task, d.seed, coalesce(clock.attempts, 0),
     coalesce(d.started_at, clock.began),
@@ -73,7 +76,8 @@ FROM described AS d
 LEFT JOIN state ON state.run_id = d.run_id LEFT JOIN label ON label.run_id = d.run_id LEFT JOIN tagged ON tagged.run_id = d.run_id
 LEFT JOIN clock ON clock.run_id = d.run_id
 """
-"""The end knows what the steps took; the journals span all of it, the report and starting too, unless a copy lacks some of them."""
+"""The end knows what the steps took; the journals span all of it, starting too, unless a copy lacks some of them. An attempt is over
+with its outcome: the report that then tells how long the run took cannot be part of that."""
 
 SUPERSEDED = tuple(_SUPERSEDED.format(table=table, touched=_TOUCHED) for table in ("metrics", "examples", "spans"))
 """Needed where a touched run was resumed."""

@@ -178,7 +178,7 @@ class Records:
         direction = "ASC" if goal == "minimize" else "DESC"
         where, values = _conditions(name=name, status=status, tag=tag, task=task, smoke=False)
         rows = self._rows(
-            f"SELECT s.run_id, {value} AS value, {ranking.in_training()} FROM run_summary AS s"  # noqa: S608 - no text from outside
+            f"SELECT s.run_id, {value} AS value, {ranking.in_training(goal)} FROM run_summary AS s"  # noqa: S608 - no text from outside
             f" JOIN (SELECT run_id, status FROM runs WHERE {where}) AS r USING (run_id)"
             f" WHERE s.metric = ? AND isfinite({value}) ORDER BY value {direction}, s.run_id LIMIT ?",
             [*values, metric, limit],
@@ -186,7 +186,9 @@ class Records:
         if not rows:
             self.require_metric(metric)
         found = {run.run_id: run for run in self._runs("WHERE run_id IN (SELECT unnest(?))", [[run_id for run_id, *_ in rows]])}
-        return [Ranked(found[run_id], figure, of_training) for run_id, figure, of_training in rows]
+        in_part = [run_id for run_id, _, of_training in rows if of_training and metric.startswith("validation/")]
+        batches = self._evaluated_batches(in_part)
+        return [Ranked(found[run_id], figure, of_training, batches.get(run_id)) for run_id, figure, of_training in rows]
 
     def tasks(
         self, metric: str, *, name: str | None = None, status: str | None = None, tag: str | None = None, task: str | None = None
@@ -229,6 +231,14 @@ class Records:
     def require_metric(self, metric: str) -> None:
         """Raise UsageError `unknown-metric`, naming the nearest, when no run has recorded a metric."""
         require_known(metric, self.metrics())
+
+    def _evaluated_batches(self, run_ids: Sequence[str]) -> dict[str, int]:
+        """The most batches that an evaluation of training sees, of the runs that bound it."""
+        query = (
+            "SELECT run_id, try_cast(value AS BIGINT) AS batches FROM params"
+            " WHERE path = 'schedule.evaluate.max_batches' AND batches IS NOT NULL AND run_id IN (SELECT unnest(?))"
+        )
+        return dict(self._rows(query, [list(run_ids)]))
 
     def _description(self, run_id: str) -> dict[str, Any]:
         """The fields of run.json that can be used: none of a damaged one, whose run still has its journals."""

@@ -9,8 +9,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run as lists show it. duration_s: wall time of all its attempts; metrics: the last value of each metric, or what the
-    run's end reported for it; experiment: the same for runs that differ by seed alone."""
+    """A run as lists show it. duration_s: wall time of all its attempts, each up to its outcome (without the report); metrics:
+    what the run's end reported of each metric, else its last value; experiment: the same for runs that differ by seed alone."""
 
     run_id: str
     name: str
@@ -27,6 +27,17 @@ class RunRow:
     metrics: Mapping[str, float]
     experiment: str = ""
     smoke: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """A run in a ranking. value: what its end reported, or, in_training, the best figure recorded in training so far, of at most
+    so many batches of the split (None: of all)."""
+
+    run: RunRow
+    value: float
+    in_training: bool
+    batches: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,8 @@ class ArtifactRow:
 
 @dataclass(frozen=True, slots=True)
 class SummaryRow:
-    """A metric of a run in one line. argmin: optimizer step of the smallest value; tail_mean: mean of the last 5 %."""
+    """A metric of a run in one line. argmin: optimizer step of the smallest value; tail_mean: mean of the last 5 %; final: what
+    the run's end reported, which is not on the curve."""
 
     metric: str
     first: float
@@ -114,3 +126,4 @@ class SummaryRow:
     argmax: int
     tail_mean: float
     count: int
+    final: float | None = None

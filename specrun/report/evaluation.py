@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from specrun.report.facts import Facts, mapping
-from specrun.report.numbers import count, number, percent
+from specrun.report.numbers import count, number, percent, plural
 from specrun.report.views import Column, Evaluation, Row, Table
 
 _COLUMNS = (("loss", "loss, nats per token"), ("perplexity", "perplexity per token"), ("word_perplexity", "perplexity per word"),
@@ -107,7 +107,8 @@ def _sentence(facts: Facts, splits: list[str]) -> str:
     step = facts.best_step
     if not facts.evaluated:
         at = f" at step {count(step)}, the best so far" if step is not None else ""
-        return f"The run did not come to its evaluation; the figures are those of training's own{at}."
+        part = f", on at most {plural(facts.most_batches, 'batch')}" if facts.most_batches else ""
+        return f"The run did not come to its evaluation; the figures are those of training's own{at}{part}."
     where = f"The checkpoint of step {count(step)}" if step is not None else "The best checkpoint"
     parts = [f"{where}, chosen by {facts.best_metric}, on {' and '.join(f'the {split} split' for split in splits)}."]
     below = gain(facts, splits[-1])

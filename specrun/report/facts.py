@@ -6,6 +6,7 @@ opens a database.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +14,9 @@ from typing import Any, Protocol
 
 from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, RunRow, StepRow
 from specrun.spec.metrics import goal_of
+
+_SAME = 1e-5
+"""Relative difference of two evaluations of the same weights on the same text: sums in another order."""
 
 
 class RunRecords(Protocol):
@@ -87,6 +91,14 @@ class Facts:
             return None
         best = min if goal == "minimize" else max
         return best(points, key=lambda point: point.value).step
+
+    @property
+    def most_batches(self) -> int | None:
+        """The most batches of the validation split that an evaluation of training saw; None where it saw them all."""
+        batches = self.option("schedule", "evaluate", "max_batches")
+        seen, whole = self.value_at(self.best_metric, self.best_step), self.metrics.get(self.best_metric)
+        same = self.evaluated and seen is not None and whole is not None and math.isclose(seen, whole, rel_tol=_SAME)
+        return batches if isinstance(batches, int) and not same else None
 
     def result(self, kind: str) -> Mapping[str, Any]:
         """What the step of a kind left; empty where it has not run."""

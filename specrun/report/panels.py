@@ -86,7 +86,7 @@ def _panel(facts: Facts, design: _Design, *, last: int) -> Panel:
         steps=(0, last),
         axes=tuple(Axis(*bounds(shown, log=scale == "log"), log=scale == "log", style=style) for scale in scales),
         summary=_summary(design, curves, best, style),
-        note=_note(curves),
+        note=" ".join(filter(None, (_note(curves), _part_note(facts, design) if best else ""))),
         values=_values(facts, design, sources, style),
         best=best,
         level=level,
@@ -114,7 +114,11 @@ def _best(facts: Facts, design: _Design) -> Mark | None:
     value = facts.value_at(design.best, step) if design.best else None
     if step is None or value is None or not math.isfinite(value):
         return None
-    return Mark(f"best: {_WRITE[design.style](value)} at step {count(step)}", value, step)
+    written = _WRITE[design.style](value)
+    part = facts.most_batches
+    # A legend has no room for both; the step can be read off the axis, and what the figure is of cannot.
+    label = f"best on ≤{plural(part, 'batch')}: {written}" if part else f"best: {written} at step {count(step)}"
+    return Mark(label, value, step)
 
 
 def _level(facts: Facts, design: _Design) -> Mark | None:
@@ -161,6 +165,15 @@ def _note(curves: tuple[Curve, ...]) -> str:
     return " ".join(notes)
 
 
+def _part_note(facts: Facts, design: _Design) -> str:
+    """Why the best value here is not the one that the report gives elsewhere."""
+    part, whole = facts.most_batches, facts.metrics.get(design.best)
+    if not part:
+        return ""
+    known = f"; on the whole split the best checkpoint has {_WRITE[design.style](whole)}" if facts.evaluated and whole is not None else ""
+    return f"validation: through training, each value is of at most {plural(part, 'batch')}{known}."
+
+
 def _summary(design: _Design, curves: tuple[Curve, ...], best: Mark | None, style: Style) -> str:
     write = _WRITE[style]
     parts = []
@@ -172,8 +185,8 @@ def _summary(design: _Design, curves: tuple[Curve, ...], best: Mark | None, styl
                 f"{each.label} from {write(first)} at step {count(first_step)} to {write(last)} at step {count(last_step)}, "
                 f"between {write(low)} and {write(high)}"
             )
-    if best:
-        parts.append(best.label)
+    if best and best.step is not None:
+        parts.append(f"best: {write(best.value)} at step {count(best.step)}")
     return f"{design.title}: {'; '.join(parts)}." if parts else f"{design.title}: nothing to draw."
 
 

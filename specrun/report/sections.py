@@ -57,8 +57,9 @@ def samples(facts: Facts) -> tuple[tuple[Sample, ...], str]:
     known = [example.data for example in best]
     found = [e for e in facts.examples if e.name == "sample" and not (e.step == facts.best_step and e.data in known)]
     chosen = [found[i] for i in spread(range(len(found)), limit=SHOWN_SAMPLES)]
-    shown = [_sample(facts, example, f"best checkpoint, step {count(example.step)}") for example in best]
-    shown += [_sample(facts, example, f"step {count(example.step)}") for example in chosen]
+    whole = facts.metrics.get("validation/loss")
+    shown = [_sample(example, f"best checkpoint, step {count(example.step)}", loss=whole) for example in best]
+    shown += [_sample(e, f"step {count(e.step)}", loss=facts.value_at("validation/loss", e.step)) for e in chosen]
     left_out = len(chosen) < len(found)
     note = f"{count(len(chosen))} of {plural(len(found), 'sample')} through training, evenly chosen." if left_out else ""
     return tuple(shown), note
@@ -72,11 +73,10 @@ def final_examples(facts: Facts) -> list[ExampleRow]:
     return recorded[newest:][: asked if isinstance(asked, int) else None]
 
 
-def _sample(facts: Facts, example: ExampleRow, title: str) -> Sample:
+def _sample(example: ExampleRow, title: str, *, loss: float | None) -> Sample:
     text, prompt = str(example.data.get("text", "")), str(example.data.get("prompt") or "")
     if prompt and text.startswith(prompt):
         text = text[len(prompt) :]
-    loss = facts.value_at("validation/loss", example.step)
     cut = plural(len(text) - SHOWN_CHARACTERS, "more character") if len(text) > SHOWN_CHARACTERS else ""
     return Sample(title, "" if loss is None else f"validation loss {number(loss)}", prompt, text[:SHOWN_CHARACTERS], cut)
 
@@ -213,7 +213,7 @@ def _ratio(actual: float | None, predicted: float | None) -> str:
 
 def _size(name: str, value: Any) -> str:
     """8 layers, width 256."""
-    return f"{value} {name.removeprefix('num_')}" if name.startswith("num_") else f"{name} {value}"
+    return plural(value, name.removeprefix("num_").removesuffix("s")) if name.startswith("num_") else f"{name} {value}"
 
 
 def _kind(section: Any) -> str:
@@ -235,17 +235,17 @@ def _is_name(text: str) -> bool:
 def _flat(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What is recorded under each label, in words; nothing of what is empty."""
     for label, value in values.items():
-        if isinstance(value, Mapping):
-            text = ", ".join(f"{name} {_words(item)}" for name, item in value.items())
-        elif isinstance(value, list | tuple):
-            text = ", ".join(_words(item) for item in value)
-        else:
-            text = "" if value is None else _words(value)
-        if text:
+        if text := _words(value):
             yield label, text
 
 
 def _words(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {text}" for name, item in value.items() if (text := _words(item)))
+    if isinstance(value, list | tuple):
+        return ", ".join(filter(None, map(_words, value)))
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float):

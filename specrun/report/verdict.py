@@ -54,9 +54,9 @@ def headline(facts: Facts) -> tuple[str, ...]:
 
 
 def seconds_taken(facts: Facts) -> float | None:
-    """Seconds the run took, as recorded."""
-    value = facts.final.get("duration_s", facts.run.duration_s)
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) and value > 0 else None
+    """Wall time of all attempts, as every list of runs has it."""
+    value = facts.run.duration_s
+    return value if math.isfinite(value) and value > 0 else None
 
 
 def gates(facts: Facts) -> tuple[GateRow, ...]:
@@ -80,6 +80,8 @@ def notices(facts: Facts) -> tuple[Notice, ...]:
 
 def _own_notices(facts: Facts) -> Iterator[Notice]:
     reason = str(facts.final.get("reason") or facts.run.reason or "")
+    remedy = str(facts.final.get("hint") or "")
+    reason = f"{reason}; {remedy}" if reason and remedy else reason
     if facts.status in ("failed", "crashed", "interrupted"):
         level: Literal["error", "warning"] = "warning" if facts.status == "interrupted" else "error"
         yield Notice(level, f"run-{facts.status}", reason or "The run did not reach its end; the figures are those recorded until then.")
@@ -111,7 +113,7 @@ def tiles(facts: Facts) -> tuple[Fact, ...]:
     parameters = train.get("parameters")
     tokens = train.get("tokens") or max((p.tokens or 0 for p in facts.series.get("train/loss", ())), default=0)
     speed = train.get("tokens_per_second", metrics.get("throughput/tokens_per_second"))
-    memory = train.get("peak_memory_bytes")
+    memory, attempts = train.get("peak_memory_bytes"), facts.run.attempts
     wanted = (
         (
             "validation loss",
@@ -124,7 +126,7 @@ def tiles(facts: Facts) -> tuple[Fact, ...]:
         (f"{split} bits per byte", metrics.get(f"{split}/bits_per_byte"), number, "whatever the tokenizer"),
         (f"{split} accuracy", metrics.get(f"{split}/accuracy"), percent, "of tokens predicted right"),
         ("training speed", speed, short_count, "tokens per second"),
-        ("duration", seconds_taken(facts), duration, "steps of this run"),
+        ("duration", seconds_taken(facts), duration, "wall time" + (f" of {attempts} attempts" if attempts > 1 else "")),
         ("trained on", tokens or None, short_count, f"tokens in {plural(train['steps'], 'step')}" if train.get("steps") else "tokens"),
         ("parameters", parameters, short_count, "trainable"),
         ("peak memory", memory, size, "of the training process"),

@@ -320,6 +320,15 @@ def test_the_best_runs_are_in_order(tmp_path: Path, call: Call) -> None:
     assert call("runs", "best", "validation/los")[0] == 2
 
 
+def test_a_figure_of_training_is_told_from_the_one_a_run_ended_with(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "a-0001", loss=1.5)
+    make_run(tmp_path, "b-0002", loss=1.25, alive=True)
+    assert "FIGURE" not in call("runs", "best", "test/loss")[1]
+    assert [line.count("best in training ") for line in call("runs", "best", "validation/loss")[1].splitlines()] == [0, 1, 1]
+    document = json.loads(call("runs", "best", "validation/loss", "--json")[1])
+    assert [(run["value"], run["in_training"], run["batches"]) for run in document["runs"]] == [(1.25, True, None), (1.5, True, None)]
+
+
 def test_tags_are_added_and_taken_away(tmp_path: Path, call: Call) -> None:
     make_run(tmp_path, "gpt-0001", loss=1.5, tags=["a"])
     assert call("runs", "tag", "gpt", "b", "c")[1] == "gpt-0001: a, b, c\n"

@@ -11,6 +11,7 @@ from specrun.engine.workspace import Workspace
 from specrun.errors import LockedError, SpecError, StoreError, UsageError
 from specrun.events import Metrics, Progress
 from specrun.records.queries import open_records
+from specrun.report.numbers import duration
 
 
 def actions(outcome) -> dict[str, str]:
@@ -36,6 +37,12 @@ def test_a_first_apply_runs_everything_and_leaves_a_report_and_records(applied_s
         assert steps["train"].actual["seconds"] > 0
         assert [point.step for point in records.series(run.run_id)["validation/loss"]] == [4, 8, 12]
     assert (applied_store / "runs" / run.run_id / "report" / "report.md").is_file()
+
+
+def test_the_report_and_the_list_of_runs_tell_one_duration(applied_store):
+    with open_records(applied_store) as records:
+        (run,) = records.runs()
+    assert f"completed in {duration(run.duration_s)} ·" in (applied_store / "runs" / run.run_id / "report" / "report.md").read_text()
 
 
 def test_the_same_apply_again_runs_nothing(spec_file, store):

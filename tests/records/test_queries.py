@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from specrun.errors import StoreError, UsageError
-from specrun.events import Alert, Artifact, Example, Label, Metrics, StepRecord
+from specrun.events import Alert, Artifact, Example, Label, Metrics, Status, StepRecord
+from specrun.records.journal import Journal
 from specrun.records.queries import open_records
-from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, StepRow, SummaryRow
+from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, Ranked, StepRow, SummaryRow
 from specrun.records.run_files import mark_active
 
 NewRun = Callable[..., Any]
@@ -39,7 +40,7 @@ def test_a_finished_run_says_everything_it_recorded(store: Path, new_run: NewRun
         [first, second] = records.series("r")["train/loss"]
         assert first == Point(1, 3.0, 0.5, 64, first.time)
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]{8}\.\d{3}Z", second.time)
-        assert records.summary("r") == [SummaryRow("train/loss", 3.0, 2.0, 2.0, 3.0, 2, 1, 2.0, 2)]
+        assert records.summary("r") == [SummaryRow("train/loss", 3.0, 2.0, 2.0, 3.0, 2, 1, 2.0, 2, 1.75)]
         [alert] = records.alerts("r")
         assert alert == AlertRow(alert.time, "warning", "slow-disk", "slow", 2)
         assert records.examples("r") == [ExampleRow(2, "sample", {"text": "to be"})]
@@ -117,7 +118,7 @@ def test_non_finite_values_are_in_the_curve_and_not_in_the_extremes(store: Path,
         only_nan, loss = records.summary("r")
         assert (loss.minimum, loss.maximum, loss.argmin, loss.count) == (2.0, 2.0, 1, 3)
         assert math.isnan(only_nan.minimum)
-        assert records.best("train/loss", "minimize")[0][1] == 2.0
+        assert records.best("train/loss", "minimize")[0].value == 2.0
         assert records.best("a", "minimize") == []
 
 
@@ -161,17 +162,48 @@ def test_runs_are_found_by_what_they_are(store: Path, new_run: NewRun) -> None:
             records.runs(order="run_id; DROP TABLE runs")
 
 
-def test_the_best_run_is_by_its_best_step_and_smoke_runs_are_apart(store: Path, new_run: NewRun) -> None:
+def test_without_a_final_figure_the_best_run_is_by_its_best_step_and_smoke_runs_are_apart(store: Path, new_run: NewRun) -> None:
     new_run("a").log(1, validation_loss=3.0).log(2, validation_loss=1.0).log(3, validation_loss=2.0).end()
     new_run("b").log(1, validation_loss=1.5).end(metrics={"test/loss": 4.0})
     new_run("smoke", smoke=True).log(1, validation_loss=0.1).end()
     with open_records(store) as records:
-        assert [(run.run_id, value) for run, value in records.best("validation/loss", "minimize")] == [("a", 1.0), ("b", 1.5)]
-        assert [(run.run_id, value) for run, value in records.best("validation/loss", "maximize", 1)] == [("a", 3.0)]
-        assert [(run.run_id, value) for run, value in records.best("test/loss", "minimize")] == [("b", 4.0)]
+        assert ranking(records.best("validation/loss", "minimize")) == [("a", 1.0), ("b", 1.5)]
+        assert ranking(records.best("validation/loss", "maximize", 1)) == [("a", 3.0)]
+        assert ranking(records.best("test/loss", "minimize")) == [("b", 4.0)]
         with pytest.raises(UsageError, match="unknown-metric") as caught:
             records.best("validation/los", "minimize")
         assert "validation/loss" in str(caught.value)
+
+
+def ranking(found: list[Ranked]) -> list[tuple[str, float]]:
+    return [(ranked.run.run_id, ranked.value) for ranked in found]
+
+
+def test_the_figure_that_a_run_ended_with_outranks_those_of_parts_of_the_split(store: Path, new_run: NewRun) -> None:
+    in_part = {"schedule": {"evaluate": {"max_batches": 20}}}
+    new_run("ended", spec=in_part, experiment="e").log(1, validation_loss=1.0).end(metrics={"validation/loss": 3.0})
+    new_run("failed", spec=in_part).log(1, validation_loss=2.0).log(2, validation_loss=2.5).end("failed", {"validation/loss": 2.5})
+    new_run("running").log(1, validation_loss=2.75)
+    new_run("diverged").log(1, validation_loss=0.5).end(metrics={"validation/loss": math.nan})
+    with open_records(store) as records:
+        found = records.best("validation/loss", "minimize")
+        assert ranking(found) == [("failed", 2.0), ("running", 2.75), ("ended", 3.0)]
+        assert [(ranked.in_training, ranked.batches) for ranked in found] == [(True, 20), (True, None), (False, None)]
+        assert ranking(records.best("validation/loss", "maximize", 1)) == [("ended", 3.0)]
+        assert records.over_seeds("validation/loss", "minimize", ["e"])["e"].mean == 3.0 == records.run("ended").metrics["validation/loss"]
+        assert [line.final for run_id in ("ended", "running") for line in records.summary(run_id)] == [3.0, None]
+
+
+def test_a_run_lasts_until_the_outcomes_of_its_attempts_whatever_is_recorded_after_them(store: Path, new_run: NewRun) -> None:
+    run = new_run("r").end(duration_s=0.0)
+    times = iter(range(1_800_000_000, 1_900_000_000, 10))
+    for attempt in (2, 3):
+        with Journal.open(run.folder, run_id="r", attempt=attempt, clock=lambda: next(times), heartbeat_seconds=1e6) as journal:
+            for event in (Status("running"), Metrics(attempt, {"a": 1.0}), Status("completed"), Metrics(attempt, {"b": 1.0})):
+                journal.emit(event)
+    with open_records(store) as records:
+        first = records.sql("SELECT epoch(last_time) - epoch(first_time) FROM journals WHERE attempt = 1")[1][0][0]
+        assert records.run("r").duration_s == pytest.approx(first + 30 + 30, abs=0.01)
 
 
 def test_a_run_is_named_by_a_beginning_that_no_other_has(store: Path, new_run: NewRun) -> None:

@@ -10,7 +10,7 @@ import pytest
 from specrun.report.facts import read
 from specrun.report.panels import panels
 from specrun.report.views import Panel
-from tests.report.report_fakes import RUN_ID, FakeRecords, a_run, points
+from tests.report.report_fakes import RUN_ID, SPEC, FakeRecords, a_run, points
 
 Good = tuple[FakeRecords, dict[str, dict[str, Any]]]
 
@@ -64,6 +64,20 @@ def test_the_best_step_is_marked_where_its_metric_was_evaluated(good: Good) -> N
     assert found["loss"].best is not None
     assert found["loss"].best.label == "best: 4.038 at step 900"
     assert [found[name].best is None for name in ("learning-rate", "gradient-norm", "time")] == [True] * 3
+
+
+def test_a_best_value_of_a_part_of_the_split_says_so_beside_the_whole_splits(good: Good) -> None:
+    records, results = good
+    records.run_document["spec"] = {**SPEC, "schedule": {**SPEC["schedule"], "evaluate": {"max_batches": 20}}}
+    panel = panels_of(records, results)["loss"]
+    assert panel.best is not None
+    assert panel.best.label == "best: 4.038 at step 900"
+    results["evaluate"]["metrics"]["validation/loss"] = 3.9
+    panel = panels_of(records, results)["loss"]
+    assert panel.best is not None
+    assert (panel.best.label, panel.best.value) == ("best on ≤20 batches: 4.038", pytest.approx(4.038, abs=1e-3))
+    assert panel.note.endswith("each value is of at most 20 batches; on the whole split the best checkpoint has 3.900.")
+    assert "best: 4.038 at step 900" in panel.summary
 
 
 def test_the_loss_is_seen_against_the_unigram_baseline_and_the_gradient_against_its_clip(good: Good) -> None:

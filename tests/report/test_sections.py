@@ -30,6 +30,14 @@ def test_what_ran_fits_in_a_line_each(good: Good) -> None:
     assert "attempts" not in found
 
 
+def test_one_layer_is_no_layers(good: Good) -> None:
+    records, results = good
+    model = {**records.run_document["spec"]["model"], "num_layers": 1, "num_heads": 1}
+    records.run_document["spec"] = {**records.run_document["spec"], "model": model}
+    found = {fact.label: fact.value for fact in sections.what_ran(facts_of((records, results)))}
+    assert found["model"] == "gpt, gpt2 · 1 layer · width 256 · 1 head"
+
+
 def test_the_splits_carry_documents_words_bytes_and_tokens(good: Good) -> None:
     table = sections.splits_table(facts_of(good))
     assert table is not None
@@ -47,10 +55,16 @@ def test_duplicates_across_splits_are_named(good: Good) -> None:
 def test_what_a_source_says_is_told_in_words_and_nothing_of_what_is_empty(good: Good) -> None:
     records, results = good
     source = {"rows": {"train": 3760, "test": 2199}, "commits": [], "files": ["a.txt", "b.txt"], "config": None, "joined": True}
+    source |= {"parts": {"whole": ["a.txt", "b.txt"], "none": [], "of": {"by": "name"}}}
     records.run_document["data"]["source"] = source
     facts = facts_of((records, {name: result for name, result in results.items() if name != "data"}))
-    found = [(fact.label, fact.value) for fact in sections.data_facts(facts)][:3]
-    assert found == [("rows", "train 3,760, test 2,199"), ("files", "a.txt, b.txt"), ("joined", "yes")]
+    found = [(fact.label, fact.value) for fact in sections.data_facts(facts)][:4]
+    assert found == [
+        ("rows", "train 3,760, test 2,199"),
+        ("files", "a.txt, b.txt"),
+        ("joined", "yes"),
+        ("parts", "whole a.txt, b.txt, of by name"),
+    ]
 
 
 def test_few_of_many_samples_are_shown_and_the_rest_is_counted(good: Good) -> None:
@@ -114,6 +128,14 @@ def test_samples_of_the_best_checkpoint_take_no_place_from_those_of_training(goo
     shown, note = sections.samples(facts_of((records, results)))
     assert len(shown) == sections.SHOWN_SAMPLES + 2
     assert note == "8 of 40 samples through training, evenly chosen."
+
+
+def test_the_best_checkpoints_sample_has_the_loss_of_the_whole_split(good: Good) -> None:
+    records, results = best_of(good)
+    records.texts = [ExampleRow(900, "sample", {"prompt": "A", "text": "A then"}), *finals("best")]
+    results["evaluate"]["metrics"]["validation/loss"] = 3.9
+    shown = sections.samples(facts_of((records, results)))[0]
+    assert [sample.figure for sample in shown] == ["validation loss 3.900", "validation loss 4.038"]
 
 
 def test_a_prompt_is_told_from_what_the_model_wrote(good: Good) -> None:
