@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,12 @@ class LoadedSpec:
 
     def __repr__(self) -> str:
         return f"<LoadedSpec {self.spec.name} from {self.file}>"
+
+    def _repr_html_(self) -> str:
+        """The resolved spec with where each value came from, for notebooks."""
+        from specrun.spec.explain import explain_all
+
+        return f"<pre>{html.escape(explain_all(self))}</pre>"
 
 
 class Draft(NamedTuple):

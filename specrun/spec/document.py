@@ -5,6 +5,7 @@ Owns the sections' composition. How a file becomes one is `spec.assembly`; where
 
 from __future__ import annotations
 
+import html
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
@@ -63,3 +64,9 @@ class Spec(Section):
     )
     tracking: Annotated[None, NotYet("tracking")] = option(None, impact="runtime", description="Trackers that follow the run.")
     report: Report = option(Report(), impact="report", description="What is written about the run.")
+
+    def _repr_html_(self) -> str:
+        """Every value as YAML, for notebooks."""
+        from specrun.spec.explain import yaml_values
+
+        return f"<pre>{html.escape(yaml_values(self))}</pre>"

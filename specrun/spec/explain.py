@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -20,7 +20,7 @@ from specrun.spec.yaml_text import yaml_value
 
 MEANINGS: dict[Impact, str] = {
     "weights": "a change trains again, where it can change the result",
-    "extend": "a change carries the same training further",
+    "extend": "a change trains again from the first step; carrying a finished training further is not available yet",
     "eval": "a change evaluates again, with the same weights",
     "export": "a change exports again, with the same weights",
     "report": "a change writes the report again",
@@ -48,21 +48,30 @@ class Found:
 
 def explain_all(loaded: LoadedSpec) -> str:
     """The whole resolved spec as YAML, with where each value came from."""
-    return "\n".join(_lines(loaded, loaded.spec, ()))
+
+    def origin(path: tuple[str, ...]) -> str:
+        return f"{visible_line(loaded.provenance.describe('.'.join(path)))}{_aside(_derived(loaded, path))}"
+
+    return "\n".join(_lines(loaded.spec, (), origin))
 
 
-def _lines(loaded: LoadedSpec, section: Section, path: tuple[str, ...]) -> Iterator[str]:
+def yaml_values(spec: Section) -> str:
+    """Every value of a spec as YAML, with nothing of where they came from."""
+    return "\n".join(_lines(spec, (), lambda _: ""))
+
+
+def _lines(section: Section, path: tuple[str, ...], comment: Callable[[tuple[str, ...]], str]) -> Iterator[str]:
     indent = "  " * len(path)
     for name in fields(type(section)):
         value = getattr(section, name)
         where = (*path, name)
         if isinstance(value, Section):
             yield f"{indent}{name}:"
-            yield from _lines(loaded, value, where)
+            yield from _lines(value, where, comment)
         else:
             text = f"{indent}{name}: {yaml_value(canonical(value))}"
-            origin = visible_line(loaded.provenance.describe(".".join(where)))
-            yield f"{text:<{_COMMENT_COLUMN}}  # {origin}{_aside(_derived(loaded, where))}"
+            said = comment(where)
+            yield f"{text:<{_COMMENT_COLUMN}}  # {said}" if said else text
 
 
 def find_key(loaded: LoadedSpec, key: str) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Callable
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from specrun.errors import UsageError
 from specrun.spec.dump import dump, walk_fields
-from specrun.spec.explain import MEANINGS, document, explain_all, explain_key
+from specrun.spec.explain import MEANINGS, document, explain_all, explain_key, yaml_values
 from specrun.spec.findings import Findings
 from specrun.spec.impact import IMPACTS
 from specrun.spec.loader import load_node
@@ -170,3 +171,13 @@ def test_every_field_said_to_come_to_something_is_one_that_may_be_left_out() -> 
     for path, _, value in walk_fields(loaded.spec):
         if document(loaded, ".".join(path))["values"][".".join(path)]["comes_to"] is not None:
             assert value is None
+
+
+def test_a_notebook_shows_a_spec_as_explain_does_and_runs_nothing_that_is_written_in_it() -> None:
+    loaded = load(f"{TEXT}\ndescription: <script>alert(1)</script>\n")
+    for shown in (loaded._repr_html_(), loaded.spec._repr_html_()):
+        assert shown.startswith("<pre>version: 1")
+        assert "&lt;script&gt;" in shown
+        assert "<script" not in shown
+    assert html.unescape(loaded._repr_html_()) == f"<pre>{explain_all(loaded)}</pre>"
+    assert lists(read(yaml_values(loaded.spec))) == dump(loaded.spec)
