@@ -33,6 +33,19 @@ def nearest(name: str, known: Iterable[str], *, reach: float = 0.4) -> str | Non
     return shortened[0] if shortened else None
 
 
+def nearest_metric(name: str, known: Iterable[str]) -> str | None:
+    """The known metric most like `name`: first as a whole, then part by part, each of which may be cut short: `valid/los`."""
+    metrics = list(known)
+
+    def begins(metric: str) -> bool:
+        parts, wanted = _plain(metric).split("/"), _plain(name).split("/")
+        return len(parts) == len(wanted) and all(
+            len(w) >= 2 and (p.startswith(w) or nearest(w, [p]) is not None) for p, w in zip(parts, wanted, strict=True)
+        )
+
+    return nearest(name, metrics) or next((metric for metric in metrics if begins(metric)), None)
+
+
 def _plain(name: str) -> str:
     return name.lower().replace("-", "_")
 

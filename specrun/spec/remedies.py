@@ -11,7 +11,7 @@ from specrun.spec.amounts import meant_quantity, with_point
 from specrun.spec.bounds import limits, shown
 from specrun.spec.scalars import resolve
 from specrun.spec.shape import members
-from specrun.spec.units import ByteSize, Quantity, Units
+from specrun.spec.units import SCALES, ByteSize, Quantity, Units
 
 _WORDS = {"yes": "true", "on": "true", "y": "true", "1": "true", "no": "false", "off": "false", "n": "false", "0": "false"}
 """What YAML 1.1 and other tools call true and false."""
@@ -36,13 +36,23 @@ def _as(annotation: Any, metadata: tuple[Any, ...], value: Any) -> str | None:
 
 
 def _read(value: Any) -> float | int | None:
-    """The number that a value is, or that stands in its quotes."""
+    """The number that a value is, that stands in its quotes, or that a word is written behind: `3e-3s`, `10k`."""
     with_quotes = isinstance(value, str) and value.strip()
     try:
-        number = resolve(value.strip()) if with_quotes else value
+        number = _behind(value.strip()) if with_quotes else value
     except ValueError:
         return None
     return number if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number) else None
+
+
+def _behind(text: str) -> Any:
+    """The value of a text, or of what is left of it without a word at its end; a scale (k, M, B) counts."""
+    match = re.match(r"(.*[\d.])\s*([A-Za-z]+)\Z", text)
+    whole = resolve(text)
+    if not isinstance(whole, str) or match is None:
+        return whole
+    number = resolve(match[1])
+    return number * SCALES.get(match[2], 1) if isinstance(number, int | float) else whole
 
 
 def _integer(value: Any, metadata: tuple[Any, ...]) -> str | None:

@@ -150,3 +150,16 @@ def test_every_number_of_the_language_has_a_bound_on_both_sides() -> None:
 def test_what_is_kept_of_an_amount_is_one_of_an_allowed_unit(value: object, allowed: frozenset[str]) -> None:
     text = meant_quantity(value, sorted(allowed))  # type: ignore[arg-type]
     assert text is None or parse_quantity(text).unit in allowed
+
+
+@pytest.mark.parametrize(
+    ("line", "use"),
+    [
+        ("schedule: {optimizer: {kind: adamw, learning_rate: 3e-3s}}", "use 0.003"),
+        ("schedule: {optimizer: {kind: adamw, learning_rate: fast}}", "use 0.0003"),
+        ("schedule: {batch_size: 1k}", "use 1000"),
+        ("schedule: {batch_size: 16x}", "use 16"),
+    ],
+)
+def test_a_number_that_a_word_is_written_behind_is_kept(line: str, use: str) -> None:
+    assert [found.hint for found in check(MINIMAL + line + "\n").diagnostics] == [use]

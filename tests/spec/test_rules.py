@@ -22,6 +22,31 @@ from tests.spec.specs import MINIMAL, check, codes, load, only
 MODULES = [importlib.import_module(f"{rules.__name__}.{m.name}") for m in pkgutil.iter_modules(rules.__path__)]
 
 
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("validation/loss << 4.5", "validation/loss < 4.5"),
+        ("validation/perplexity =< 4,5", "validation/perplexity <= 4.5"),
+        ("validation/loss => 2e1", "validation/loss >= 2e1"),
+        ("validation/loss = 3", "validation/loss == 3"),
+        ("validation/loss below 3", "validation/loss < 3"),
+        ("loss under 3", "validation/loss < 4"),
+        ("validation/loss", "validation/loss < 4"),
+        ("nonsense", "validation/loss < 4"),
+    ],
+)
+def test_the_remedy_of_an_unreadable_gate_keeps_what_was_written_and_can_be_read(text: str, meant: str) -> None:
+    (found,) = check(MINIMAL + f'expect: ["{text}"]\n').diagnostics
+    assert (found.code, found.hint) == ("unreadable-gate", f"write {meant}")
+    parse_gate(meant)
+
+
+@pytest.mark.parametrize(("metric", "meant"), [("valid/los", "validation/loss"), ("val/perplexity", "validation/perplexity")])
+def test_a_metric_cut_short_is_known(metric: str, meant: str) -> None:
+    (found,) = check(MINIMAL + f'expect: ["{metric} < 4"]\n').diagnostics
+    assert found.hint == f"did you mean {meant}?"
+
+
 @pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__.rpartition(".")[2])
 def test_every_rule_says_what_why_example_and_remedy(module: object) -> None:
     text = module.__doc__ or ""
