@@ -78,6 +78,13 @@ def test_a_failed_run_says_why_before_anything_else(good: Good) -> None:
     assert (second.code, second.where) == ("slow", "step 10")
 
 
+def test_a_failed_run_tells_the_remedy_that_the_command_told(good: Good) -> None:
+    records, results = good
+    failed = ended(records, status="failed", reason="out-of-memory: the memory did not suffice", hint="lower schedule.micro_batch_size")
+    first = verdict.notices(facts_of((failed, results)))[0]
+    assert first.message == "out-of-memory: the memory did not suffice; lower schedule.micro_batch_size"
+
+
 def test_a_crashed_run_without_an_ending_still_has_a_report(good: Good) -> None:
     records, _ = good
     crashed = ended(records, status="crashed")
