@@ -17,6 +17,7 @@ from specrun.plan.compiler import compile_steps
 from specrun.plan.graph import StepGraph
 from specrun.plan.memory import memory_problems
 from specrun.plan.predict import forecast, training_signature
+from specrun.plan.proportions import proportion_problems
 from specrun.plan.step import WEIGHTS
 from specrun.runtime.hardware import ResolvedHardware, probe, resolve
 from specrun.sources.existence import file_problems
@@ -45,17 +46,20 @@ def prepare(request: Request) -> Plan:
 
 
 def fitting(prepared: Plan) -> Plan:
-    """The plan, with a warning where its training may not fit the memory and none was given. Raises SpecError where it cannot.
+    """The plan, with warnings where its training may not fit the memory or is out of proportion, each given once. Raises SpecError
+    where it cannot fit.
 
     What the data is not yet known to hold is not judged: to be asked again once it is there.
     """
     loaded, memory = prepared.loaded, prepared.forecast.memory
     trains = any(d.step.kind == "train" and d.action in ("run", "resume") for d in prepared.decisions)
-    if memory is None or not trains:
+    if not trains:
         return prepared
     limited = loaded.spec.hardware.memory is not None
     given = {warning.code for warning in loaded.warnings}
-    found = memory_problems(memory, memory_bytes=prepared.hardware.memory_bytes, limited=limited)
+    found = list(proportion_problems(loaded.spec, prepared.forecast))
+    if memory is not None:
+        found += memory_problems(memory, memory_bytes=prepared.hardware.memory_bytes, limited=limited)
     problems = tuple(problem for problem in found if problem.code not in given)
     checked = Checked(loaded, loaded.warnings, loaded.draft)
     return replace(prepared, loaded=valid(further(checked, lambda _: problems)))
