@@ -9,6 +9,13 @@ from specrun.records.labels import give, given
 from specrun.records.run_files import read_run
 
 
+def new_name(store: Path, run_id: str, name: str) -> bool:
+    """Whether a recorded run goes by another name so far. Raises DamagedRecord."""
+    folder = store / "runs" / run_id
+    document = read_run(folder)
+    return document is not None and (given(folder).name or document["name"]) != name
+
+
 def relabel_run(store: Path, run_id: str, name: str, tags: Sequence[str]) -> bool:
     """Give a recorded run the spec's name and add the spec's tags. Returns whether anything was new.
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from specrun.engine.labels import new_name
 from specrun.engine.workspace import Workspace
 from specrun.plan import figures
 from specrun.plan.explain import WIDTH, plan_document, step_lines, summary
 from specrun.plan.graph import StepGraph
 from specrun.plan.predict import Forecast
 from specrun.plan.step import Decision, StepKind
+from specrun.records.documents import DamagedRecord
 from specrun.runtime.hardware import ResolvedHardware
 from specrun.spec.assembly import LoadedSpec
 from specrun.steps.registry import step_kinds
@@ -71,6 +74,18 @@ class Plan:
         """Whether apply would do work."""
         return any(decision.action in ("run", "resume") for decision in self.decisions)
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What apply would do to finished runs without running anything: give them the spec's name. Read from the store."""
+        found = []
+        for step in (d.step for d in self.decisions if d.step.kind == "train" and d.action == "cached"):
+            run_id = self.workspace.run_of_key(step.key)
+            own = all(d.action == "cached" for d in self.decisions if d.step.seed == step.seed)
+            with contextlib.suppress(DamagedRecord):
+                if own and run_id is not None and new_name(self.workspace.store, run_id, self.name):
+                    found.append(f"The finished run {run_id} will go by the name {self.name}.")
+        return tuple(found)
+
     def lines(self, *, columns: int = WIDTH) -> list[str]:
         """What would be done, step by step; without the sentence that closes a plan."""
         machine = self.hardware
@@ -88,11 +103,12 @@ class Plan:
         machine = self.hardware
         device = {"kind": machine.kind, "name": machine.name, "precision": machine.precision.value, "reasons": list(machine.reasons),
                   "memory_bytes": machine.memory_bytes, "threads": machine.threads}  # fmt: skip
-        return plan_document(spec_digest=self.loaded.digest, decisions=self.decisions, forecast=self.forecast, device=device)
+        document = plan_document(spec_digest=self.loaded.digest, decisions=self.decisions, forecast=self.forecast, device=device)
+        return {**document, "remarks": list(self.remarks)}
 
     def text(self, *, columns: int = WIDTH) -> str:
         """The whole plan, as `specrun plan` prints it."""
-        return "\n".join([*self.lines(columns=columns), summary(self.decisions)])
+        return "\n".join([*self.lines(columns=columns), summary(self.decisions), *self.remarks])
 
     def __str__(self) -> str:
         return self.text()

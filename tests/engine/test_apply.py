@@ -234,7 +234,13 @@ def test_a_report_made_again_shows_what_was_asked_now_and_what_the_training_took
 
 
 def test_a_renamed_experiment_runs_nothing_and_is_listed_under_its_new_name(spec_file, store):
+    (run,) = (store / "runs").iterdir()
+    assert compile_plan(spec_file, store=store).remarks == ()
     for name in ("other", "third", "tiny"):
+        plan = compile_plan(spec_file, store=store, sets=[f"name={name}"])
+        said = f"The finished run {run.name} will go by the name {name}."
+        assert plan.text().splitlines()[-1] == said
+        assert plan.as_document()["remarks"] == [said]
         outcome = apply(spec_file, store=store, sets=[f"name={name}"])
         assert set(actions(outcome).values()) == {"cached"}
         with open_records(store) as records:
