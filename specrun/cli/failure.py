@@ -90,11 +90,20 @@ def _wrong_command_line(failure: Any) -> UsageError:
         case "MissingParameter":
             return UsageError(_sentence(failure), code="missing-argument", hint=help_hint)
         case "BadParameter":
-            return UsageError(_sentence(failure), code="bad-value", hint=help_hint)
+            return UsageError(_sentence(failure), code="bad-value", hint=_range(failure) or help_hint)
     if "No such command" in failure.message and context is not None:
         name = failure.message.split("'")[1]
         return _unknown("command", name, command, context.command.list_commands(context), help_hint)
     return UsageError(_sentence(failure), code="wrong-command-line", hint=help_hint)
+
+
+def _range(failure: Any) -> str | None:
+    """The numbers that an option takes, where it has bounds."""
+    parameter = getattr(failure, "param", None)
+    least, most = getattr(parameter, "min", None), getattr(parameter, "max", None)
+    if least is None:
+        return None
+    return f"use {least:g} or more" if most is None else f"use a number from {least:g} to {most:g}"
 
 
 def _unknown(noun: str, name: str, command: str, known: list[str], help_hint: str) -> UsageError:

@@ -32,6 +32,8 @@ _RUN_COLUMNS = (
 _ISO = "strftime(time, '%Y-%m-%dT%H:%M:%S.%gZ')"
 """As `_iso` writes it; for many rows DuckDB is faster at it than Python."""
 
+_ALIKE = 0.6
+"""A recorded metric is offered for another from this share of common letters on."""
 ORDERS = {"started_at": ("started_at", True), "name": ("name", False), "duration": ("duration_s", True), "status": ("status", False)}
 """How runs may be ordered: the column, which is a field of RunRow too, and whether the greatest comes first."""
 
@@ -269,10 +271,11 @@ class Records:
 
 
 def require_known(metric: str, known: Sequence[str]) -> None:
-    """Raise UsageError `unknown-metric`, naming the nearest, for a metric that is not among those known."""
+    """Raise UsageError `unknown-metric`, naming the nearest, or all where none is near, for a metric that is not among those known."""
     if metric not in known:
-        near = difflib.get_close_matches(metric, known, n=3, cutoff=0.4) or known[:5]
-        hint = f"nearest: {_some(near)}" if near else "no run has recorded a metric yet"
+        near = difflib.get_close_matches(metric, known, n=3, cutoff=_ALIKE)
+        there = f"recorded are: {', '.join(known)}" if known else "no run has recorded a metric yet"
+        hint = f"nearest: {_some(near)}" if near else there
         raise UsageError(f"no run has recorded {metric!r}", code="unknown-metric", hint=hint)
 
 

@@ -235,3 +235,15 @@ def test_no_name_and_no_text_of_a_spec_steers_the_terminal(folder, capsys, argum
     out, err = capsys.readouterr()
     assert out or err
     assert not {"\x1b", "\x9b", "\u202e"} & {*out, *err}
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["generate", "tiny", "--temperature", "nan"], "use a number from 0 to 100"),
+        (["generate", "tiny", "--top-k", "0"], "use 1 or more"),
+    ],
+)
+def test_a_number_out_of_bounds_is_told_both_bounds(words, remedy, capsys):
+    assert run(words) == 2
+    assert capsys.readouterr().err.splitlines()[-1].strip() == remedy

@@ -172,7 +172,10 @@ def test_without_a_final_figure_the_best_run_is_by_its_best_step_and_smoke_runs_
         assert ranking(records.best("test/loss", "minimize")) == [("b", 4.0)]
         with pytest.raises(UsageError, match="unknown-metric") as caught:
             records.best("validation/los", "minimize")
-        assert "validation/loss" in str(caught.value)
+        assert caught.value.hint == "nearest: validation/loss"
+        with pytest.raises(UsageError) as caught:
+            records.best("nonsense", "minimize")
+        assert caught.value.hint == "recorded are: test/loss, validation/loss"
 
 
 def ranking(found: list[Ranked]) -> list[tuple[str, float]]:
