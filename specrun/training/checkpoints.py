@@ -28,7 +28,7 @@ def save_step(
     files = {
         "model.safetensors": safetensors_chunks(state.model.state_dict(), state.device),
         "optimizer.safetensors": safetensors_chunks(optimizer_tensors(state.model, state.optimizer), state.device),
-        "state.json": _json_chunks({"step": state.step, **facts}),
+        "state.json": _json_chunks({"step": state.step, "position": state.position, "rate_factor": state.rate_factor, **facts}),
     }
     return checkpoint_files.save(folder, step=state.step, key=key, files=files, metrics=metrics, best_step=best_step)
 
@@ -51,7 +51,7 @@ def load_step(info: CheckpointInfo, state: TrainState) -> dict[str, Any]:
         if kept:
             state.optimizer.state[parameter] = kept
     facts: dict[str, Any] = json.loads((info.path / "state.json").read_bytes())
-    state.step = facts["step"]
+    state.step, state.position, state.rate_factor = facts["step"], facts["position"], facts["rate_factor"]
     return facts
 
 

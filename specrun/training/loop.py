@@ -22,7 +22,9 @@ from specrun.runtime.seeds import derive, seed_torch
 class TrainState:
     """What an optimizer step changes, and what it needs. step: optimizer steps done. learning_rate: of step n, from 0.
 
-    gradient_clip: largest global L2 norm, or None. micro_batch_size: samples computed at once.
+    gradient_clip: largest global L2 norm, or None. micro_batch_size: samples computed at once. position: batches taken from the
+    data, those that were passed over included. rate_factor: what the course of the learning rate is scaled by.
+    compute_loss: the loss sum of a micro-batch, where something stands between the task and the model; the task's own otherwise.
     """
 
     model: nn.Module
@@ -34,6 +36,9 @@ class TrainState:
     micro_batch_size: int
     seed: int
     step: int = 0
+    position: int = 0
+    rate_factor: float = 1.0
+    compute_loss: Callable[[Batch], Tensor] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +55,12 @@ def train_step(state: TrainState, batch: Batch) -> StepStats:
 
     torch is seeded anew for each micro-batch from (seed, step, micro-batch), so that dropout resumes bit for bit.
     """
-    learning_rate = state.learning_rate(state.step)
+    learning_rate = state.learning_rate(state.step) * state.rate_factor
     losses = []
     for number, part in enumerate(batch.split(state.micro_batch_size)):
         seed_torch(derive(state.seed, "step", state.step, number))
         with state.device.autocast():
-            loss = state.task.loss_sum(state.model, part) / batch.weight
+            loss = _loss_sum(state, part) / batch.weight
         loss.backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach())
     gradient_norm = _clip(state)
@@ -64,7 +69,12 @@ def train_step(state: TrainState, batch: Batch) -> StepStats:
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
+    state.position += 1
     return StepStats(losses[0] if len(losses) == 1 else torch.stack(losses).sum(), gradient_norm, learning_rate)
+
+
+def _loss_sum(state: TrainState, part: Batch) -> Tensor:
+    return state.task.loss_sum(state.model, part) if state.compute_loss is None else state.compute_loss(part)
 
 
 def _clip(state: TrainState) -> Tensor:

@@ -37,7 +37,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     session.resume()
     while not session.finished:
         state = session.state
-        batch = task.train_batch(state.step * schedule.batch_size, count=schedule.batch_size)
+        batch = task.train_batch(state.position * schedule.batch_size, count=schedule.batch_size)
         session.after_step(train_step(state, batch))
         if (number := context.stop_requested()) is not None and not session.finished:
             session.save()

@@ -18,7 +18,7 @@ def _what_shapes_masks(spec: Spec) -> Mapping[str, Any]:
 
 STEP = StepKind(
     kind="train",
-    version=2,
+    version=3,
     runner="specrun.steps.train.run:run",
     reads=(Read("task"), Read("data.sequence_length"), Read("model"), Read("schedule", resolved=_what_shapes_masks)),
     needs=("tokenizer", "tokens"),
