@@ -30,7 +30,7 @@ __all__ = ["FORMAT_VERSION", "Journal", "Record", "journal_files", "next_attempt
 
 FORMAT_VERSION = 1
 HEARTBEAT_SECONDS = 5.0
-SYNCED_SPANS = {"evaluation", "checkpoint"}
+SYNCED_SPANS = {"evaluation", "checkpoint-write"}
 
 
 class Journal:
@@ -47,6 +47,7 @@ class Journal:
         self._failure: StoreError | None = None
         self._lock = threading.RLock()
         self._closing = threading.Event()
+        self._owner = threading.current_thread()
         self._beat = threading.Thread(target=self._keep_alive, args=(heartbeat_seconds,), name="specrun-heartbeat", daemon=True)
 
     @classmethod
@@ -78,8 +79,9 @@ class Journal:
     def emit(self, event: Event) -> None:
         """Append a record; what this returned from survives a kill. `Progress` and `Message` are not stored.
 
-        Raises StoreError once when the disk refuses; after that, records that cannot be written are counted in `lost`, and
-        an alert says how many as soon as a write succeeds again, so that a run can still end cleanly.
+        Raises StoreError once when the disk refuses, on the thread that opened the journal: others cannot end a run. After that,
+        records that cannot be written are counted in `lost`, and an alert says how many as soon as a write succeeds again, so that
+        a run can still end cleanly.
         """
         kind = KIND_OF.get(type(event))
         if kind is None:
@@ -149,10 +151,10 @@ class Journal:
             self.lost = 0
 
     def _refused(self, error: OSError) -> None:
-        """Raise the first failure, on the thread that emits; the heartbeat's own failure waits for the next emit."""
+        """Raise the first failure, on the owner's thread; one of another thread waits for the owner's next emit."""
         if self._failure is None:
             self._failure = storage_failure(self.path, error)
-        if not self._told and threading.current_thread() is not self._beat:
+        if not self._told and threading.current_thread() is self._owner:
             self._told = True
             raise self._failure from error
 

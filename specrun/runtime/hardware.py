@@ -37,11 +37,12 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A CUDA device as its driver describes it."""
+    """A CUDA device as its driver describes it. uuid: the name under which the driver gives readings of it, and of no other."""
 
     name: str
     memory_bytes: int
     compute_capability: tuple[int, int]
+    uuid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,9 @@ def _gpus() -> tuple[Gpu, ...]:
     # A broken driver prints a sentence instead. "[N/A]" is the memory of a device that shares the machine's.
     matches = map(_GPU_LINE.match, _nvidia_smi("--query-gpu=index,uuid,name,memory.total,compute_cap", "--format=csv,noheader,nounits"))
     lines = [m for m in matches if m]
-    found = {m[2].strip(): Gpu(m[3].strip(), int(m[4]) * 2**20 if m[4] else _memory_bytes(), (int(m[5]), int(m[6]))) for m in lines}
+    found = {
+        m[2].strip(): Gpu(m[3].strip(), int(m[4]) * 2**20 if m[4] else _memory_bytes(), (int(m[5]), int(m[6])), m[2].strip()) for m in lines
+    }
     if visible is None or not found:
         return tuple(found.values())
     if visible.lstrip().startswith("MIG-"):
@@ -208,7 +211,7 @@ def _slices(gpus: Mapping[str, Gpu]) -> dict[str, Gpu]:
         if whole := _WHOLE_LINE.match(line):
             parent = gpus.get(whole[1])
         elif (part := _SLICE_LINE.match(line)) and parent is not None:
-            found[part[3]] = replace(parent, name=f"{parent.name} MIG {part[1]}", memory_bytes=int(part[2]) * 2**30)
+            found[part[3]] = replace(parent, name=f"{parent.name} MIG {part[1]}", memory_bytes=int(part[2]) * 2**30, uuid=part[3])
     return found
 
 

@@ -158,7 +158,8 @@ def test_the_heartbeat_is_written_while_training_is_silent(tmp_path: Path) -> No
         (Metrics(1, {"a": 1.0}), False),
         (Span("data_wait", "train", 1.0), False),
         (Span("evaluation", "train", 1.0), True),
-        (Span("checkpoint", "train", 1.0), True),
+        (Span("checkpoint", "train", 1.0), False),
+        (Span("checkpoint-write", "train", 1.0), True),
         (Status("completed"), True),
     ],
 )
@@ -170,6 +171,33 @@ def test_evaluations_checkpoints_and_status_reach_the_disk_at_once(
         monkeypatch.setattr("specrun.records.journal.os.fsync", calls.append)
         journal.emit(event)
         assert bool(calls) is synced
+
+
+def test_a_full_disk_met_on_another_thread_is_told_to_the_one_that_opened_the_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    raised: list[BaseException] = []
+
+    def elsewhere() -> None:
+        try:
+            journal.emit(System({"system/cpu_percent": 1.0}))
+        except StoreError as error:
+            raised.append(error)
+
+    with begin(tmp_path) as journal:
+        with monkeypatch.context() as patched:
+            patched.setattr("specrun.records.journal.os.write", full)
+            thread = threading.Thread(target=elsewhere)
+            thread.start()
+            thread.join()
+            assert (raised, journal.lost) == ([], 1)
+            with pytest.raises(StoreError):
+                journal.emit(Metrics(1, {"a": 1.0}))
+        journal.emit(Metrics(2, {"a": 1.0}))
+    assert [record.kind for record in read_journal(journal.path)] == ["journal", "alert", "metrics"]
 
 
 def test_writers_on_several_threads_lose_and_mix_nothing(tmp_path: Path) -> None:

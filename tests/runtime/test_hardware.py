@@ -163,7 +163,9 @@ def test_a_slice_of_a_device_is_seen_with_its_own_memory(
     whole = listing("0, GPU-aaaaaaaa-1111, P, 144384, 9.0", "1, GPU-bbbbbbbb-1111, Q, 144384, 9.0")
     driver(f'if [ "$1" = -L ]; then {listing(*MIG.splitlines())}\nelse {whole}\nfi')
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    assert [(gpu.name, gpu.memory_bytes // 2**30) for gpu in hardware._gpus()] == expected
+    found = hardware._gpus()
+    assert [(gpu.name, gpu.memory_bytes // 2**30) for gpu in found] == expected
+    assert all(gpu.uuid.startswith(visible.removeprefix("MIG-").partition("/")[0] if "/" in visible else visible) for gpu in found)
 
 
 @pytest.mark.parametrize(
