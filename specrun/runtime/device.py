@@ -5,7 +5,7 @@ Training code never names CUDA or the CPU: it receives a Device. Which device an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +44,11 @@ class Device:
         """Most memory used so far: device memory on CUDA, memory of the process on a CPU."""
         return peak_memory_bytes(self.kind)
 
+    def free_cached_memory(self) -> None:
+        """Give back what torch holds of the device's memory for tensors that are gone; the host's allocator holds nothing."""
+        if self.kind == "cuda":
+            torch.cuda.empty_cache()
+
     def autocast(self) -> AbstractContextManager[Any]:
         """Matrix products in the compute precision; master weights stay float32."""
         if self.compute_dtype is torch.float32:
@@ -71,6 +76,32 @@ class Device:
         flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
         array: np.ndarray[Any, Any] = flat.to("cpu").numpy()
         return array
+
+    def host_buffer(self, tensor: Tensor) -> Tensor:
+        """Room on the host for a tensor's bytes, touched once, so that filling it later meets no page that is not there yet."""
+        return torch.zeros(tensor.numel() * tensor.element_size(), dtype=torch.uint8, pin_memory=self.kind == "cuda")
+
+    def copy_to_host(self, tensors: Sequence[Tensor], buffers: Sequence[Tensor]) -> Callable[[], None]:
+        """Start to copy the tensors' bytes into buffers of `host_buffer`. What the device does to the tensors later does not show in
+        them. Returns what waits, in any thread, until they are there.
+
+        On a CPU one thread copies: a parallel copy of many small tensors waits each time for whichever core is busy elsewhere.
+        """
+        for tensor, buffer in zip(tensors, buffers, strict=True):
+            flat = tensor.detach().contiguous().reshape(-1).view(torch.uint8)
+            if flat.device.type == "cpu":
+                np.copyto(buffer.numpy(), flat.numpy())
+            else:
+                buffer.copy_(flat, non_blocking=True)
+        if self.kind == "cpu":
+            return _nothing
+        copied = torch.Event(self.place)
+        copied.record()
+        return copied.synchronize
+
+
+def _nothing() -> None:
+    """All is there."""
 
 
 def open_device(hardware: ResolvedHardware) -> Device:

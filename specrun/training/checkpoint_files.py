@@ -20,12 +20,13 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from specrun.errors import StorageFailure
 
 FORMAT_VERSION = 1
 Role = Literal["step", "best"]
+_ROLES: tuple[Role, ...] = get_args(Role)
 Chunk = bytes | memoryview
 _NAME = re.compile(r"^(step|best)-(\d{8,})$")
 _BLOCK_BYTES = 2**20
@@ -152,13 +153,17 @@ def recover(
     found = _before_the_loss(whole, kept_step=kept_step)
     if found.lost_best_step is not None:
         on_lost_best(found.lost_best_step)
-    start = found.checkpoint.step if found.checkpoint else 0
-    later = [info for info in [*whole, *checkpoints(folder, key=key, role="best")] if info.step > start]
+    set_aside_after(folder, found.checkpoint.step if found.checkpoint else 0, key=key)
+    return found.checkpoint
+
+
+def set_aside_after(folder: Path, step: int, *, key: str) -> None:
+    """Move checkpoints of later steps to quarantine: they belong to a future that is trained again."""
+    later = [info for role in _ROLES for info in checkpoints(folder, key=key, role=role) if info.step > step]
     for info in later:
         set_aside(info.path)
     if later:
         (folder / "latest.json").unlink(missing_ok=True)
-    return found.checkpoint
 
 
 def _before_the_loss(infos: Sequence[CheckpointInfo], *, kept_step: int) -> Resumption:
@@ -189,17 +194,22 @@ def _verified(folder: Path, role: Role, *, key: str, on_damage: Callable[[Path, 
             on_damage(set_aside(path), reason)
 
 
-def rotate(folder: Path, *, key: str, keep_last: int, keep_best: int) -> None:
-    """Remove what is beyond the newest `keep_last` and the best `keep_best`. Two verified newest ones stay in any case."""
+def rotate(folder: Path, *, key: str, keep_last: int, keep_best: int, verified: set[Path] | None = None) -> None:
+    """Remove what is beyond the newest `keep_last` and the best `keep_best`. Two verified newest ones stay in any case.
+
+    verified: those of which every byte has been read back already; it is added to, so that each is read once.
+    """
     assert keep_last >= 2
-    kept, verified = 0, 0
+    kept, sound = 0, 0
+    known = set() if verified is None else verified
     for info in checkpoints(folder, key=key):
-        if kept >= keep_last and verified >= 2:
+        if kept >= keep_last and sound >= 2:
             _remove(info.path)
             continue
         kept += 1
-        if verified < 2 and damage(info.path) is None:
-            verified += 1
+        if sound < 2 and damage(info.path, thorough=info.path not in known) is None:
+            known.add(info.path)
+            sound += 1
     ranked = sorted(checkpoints(folder, key=key, role="best"), key=lambda info: (info.score is None, info.score, info.step))
     for info in ranked[keep_best:]:
         _remove(info.path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +14,25 @@ from torch import Tensor, nn
 
 from specrun.errors import SpecrunError
 from specrun.runtime.device import Device
-from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo, Chunk
 from specrun.training.loop import TrainState
 
 _DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.bool: "BOOL"}
 
 
-def save_step(
-    folder: Path, state: TrainState, facts: Mapping[str, Any], *, key: str, metrics: Mapping[str, float], best_step: int | None
-) -> CheckpointInfo:
-    """Save everything that training goes on from. facts: plain JSON of whoever drives the loop; best_step: of the best weights so far."""
-    files = {
-        "model.safetensors": safetensors_chunks(state.model.state_dict(), state.device),
-        "optimizer.safetensors": safetensors_chunks(optimizer_tensors(state.model, state.optimizer), state.device),
-        "state.json": _json_chunks({"step": state.step, "position": state.position, "rate_factor": state.rate_factor, **facts}),
-    }
-    return checkpoint_files.save(folder, step=state.step, key=key, files=files, metrics=metrics, best_step=best_step)
+def step_tensors(state: TrainState) -> dict[str, Mapping[str, Tensor]]:
+    """All tensors that training goes on from, by file."""
+    return {"model.safetensors": state.model.state_dict(), "optimizer.safetensors": optimizer_tensors(state.model, state.optimizer)}
 
 
-def save_best(folder: Path, state: TrainState, *, key: str, metrics: Mapping[str, float], score: float) -> CheckpointInfo:
-    """Save the weights alone, apart from the newest checkpoints. score: lower is better."""
-    files = {
-        "model.safetensors": safetensors_chunks(state.model.state_dict(), state.device),
-        "state.json": _json_chunks({"step": state.step}),
-    }
-    return checkpoint_files.save(folder, step=state.step, key=key, files=files, role="best", metrics=metrics, score=score)
+def best_tensors(state: TrainState) -> dict[str, Mapping[str, Tensor]]:
+    """The tensors of weights that are kept as best, by file."""
+    return {"model.safetensors": state.model.state_dict()}
+
+
+def place_of(state: TrainState) -> dict[str, Any]:
+    """Where training stands, as a checkpoint's facts have it."""
+    return {"step": state.step, "position": state.position, "rate_factor": state.rate_factor}
 
 
 def load_step(info: CheckpointInfo, state: TrainState) -> dict[str, Any]:
@@ -76,8 +69,8 @@ def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dic
     }
 
 
-def safetensors_chunks(tensors: Mapping[str, Tensor], device: Device) -> Iterator[Chunk]:
-    """The bytes of a safetensors file, tensor by tensor, so that no second copy of all of them is held.
+def safetensors_head(tensors: Mapping[str, Tensor]) -> bytes:
+    """What a safetensors file begins with; the bytes of the tensors follow, sorted by name.
 
     Layout: 8 bytes length of the header, the header as JSON, the tensors (https://github.com/huggingface/safetensors#format).
     """
@@ -89,13 +82,11 @@ def safetensors_chunks(tensors: Mapping[str, Tensor], device: Device) -> Iterato
         offset = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    yield len(text).to_bytes(8, "little")
-    yield text
-    for _, tensor in sorted(tensors.items()):
-        yield device.to_host(tensor).data
+    return len(text).to_bytes(8, "little") + text
 
 
-def _json_chunks(document: Mapping[str, Any]) -> list[Chunk]:
+def json_chunks(document: Mapping[str, Any]) -> list[Chunk]:
+    """The bytes of a JSON file."""
     return [json.dumps(document, sort_keys=True, indent=1).encode()]
 
 

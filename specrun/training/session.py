@@ -1,12 +1,13 @@
 """A training run around its optimizer steps: what is logged, judged and saved, and when. Speaks to the world by events.
 
-Owns cadences and counters. The step itself is `loop`, the files are `checkpoint_files`, what is learned is the task's.
+Owns cadences and counters. The step itself is `loop`, what is saved and how is `saving`, what is learned is the task's.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from specrun.plan.resolve import ResolvedSchedule
 from specrun.spec.sections.schedule import Schedule
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo
-from specrun.training.checkpoints import load_step, save_best, save_step
+from specrun.training.checkpoints import load_step
 from specrun.training.loop import StepStats, TrainState
 from specrun.training.meters import Meter, Stopwatch, result_steps
+from specrun.training.saving import Saver
 from specrun.training.selection import Best
 
 SPLIT = "validation"
@@ -42,17 +44,25 @@ class Session:
     patience: Best | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    last: CheckpointInfo | None = None
+    saver: Saver = field(init=False)
     _meter: Meter = field(init=False)
     _watch: Stopwatch = field(default_factory=Stopwatch)
     _evaluated_step: int = 0
     _clock: Callable[[], float] = time.perf_counter
     _began: float = field(default_factory=time.perf_counter)
     _saved_at: float = field(default_factory=time.perf_counter)
+    _saved_step: int | None = None
     _earlier_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         self._meter = Meter(newest=result_steps(self.schedule.total_steps))
+        kept = self.options.checkpoint
+        self.saver = Saver(self.folder, key=self.key, device=self.state.device, keep_last=kept.keep_last, keep_best=kept.keep_best)
+
+    @property
+    def last(self) -> CheckpointInfo | None:
+        """The newest checkpoint that is durable; one that is being written is not yet."""
+        return self.saver.last
 
     @property
     def stopped_early(self) -> bool:
@@ -81,7 +91,16 @@ class Session:
 
         How often it logged changes none of them.
         """
-        return {**self._meter.result(), **self._rates(self._watch.total / self.state.step), **self.metrics}
+        return {**self._meter.result(), **self._all_rates, **self.metrics}
+
+    @property
+    def _all_rates(self) -> dict[str, float]:
+        """Throughput over all attempts."""
+        return self._rates(self._watch.total / self.state.step) | {"throughput/data_wait_share": self._watch.total_wait_share}
+
+    def waiting(self) -> AbstractContextManager[None]:
+        """To be entered while the training thread waits for a batch."""
+        return self._watch.waiting()
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint of the same key, if there is one, or from before the best weights where these are lost."""
@@ -89,20 +108,40 @@ class Session:
         if info is None:
             return
         facts = load_step(info, self.state)
+        self._restore(facts)
+        self._watch, self._earlier_seconds = Stopwatch(facts["step_seconds"], facts.get("wait_seconds", 0.0)), facts["seconds"]
+        self.saver.last, self._saved_step = info, info.step
+        self.emit(Status("running", "resumed", resumed_from=info.step))
+
+    def roll_back(self, to: CheckpointInfo) -> None:
+        """Take the weights and the optimizer back to a durable checkpoint of this run; the place in the data and the factor of the
+        learning rate stay as they are. What was recorded and saved after it no longer counts.
+        """
+        self.settle()
+        state = self.state
+        position, rate_factor = state.position, state.rate_factor
+        self._restore(load_step(to, state))
+        state.position, state.rate_factor = position, rate_factor
+        checkpoint_files.set_aside_after(self.folder, to.step, key=self.key)
+        self.saver.last, self._saved_step = to, to.step
+        self.emit(Status("running", "rolled back", resumed_from=to.step))
+
+    def _restore(self, facts: Mapping[str, Any]) -> None:
+        """Take up the figures that a checkpoint was saved with."""
         self.metrics = dict(facts["metrics"])
         self._meter = Meter.from_json(facts["meter"], newest=self._meter.newest)
-        self._watch, self._earlier_seconds = Stopwatch(facts["step_seconds"]), facts["seconds"]
-        self._evaluated_step, self.last = facts["evaluated_step"], info
+        self._evaluated_step = facts["evaluated_step"]
         self.best.restore(facts["best"])
         if self.patience is not None:
             self.patience.restore(facts["patience"])
-        self.emit(Status("running", "resumed", resumed_from=info.step))
 
     def after_step(self, stats: StepStats) -> None:
         """Everything that is due once a step has been made."""
         step, schedule = self.state.step, self.schedule
         self._meter.add(stats)
         self._watch.count_step()
+        self.saver.get_ready(self.state)
+        self._tell_written()
         last = step == schedule.total_steps
         if step % schedule.log_every_steps == 0 or last:
             self._log()
@@ -130,26 +169,27 @@ class Session:
             self.patience.update(step, self.metrics)
         if self.best.update(step, self.metrics):
             score = self.best.score(self.metrics[self.best.metric])
-            self._timed_save(lambda: save_best(self.folder, self.state, key=self.key, metrics=self.metrics, score=score), "best")
+            self._timed_save("checkpoint-best", lambda: self.saver.save_best(self.state, metrics=self.metrics, score=score))
         self._watch.start()
 
     def save(self) -> None:
-        """Save everything that training goes on from, once a step; then let go of what need not be kept."""
-        if self.last is not None and self.last.step == self.state.step:
+        """Have everything saved that training goes on from, once a step, while training goes on."""
+        if self._saved_step == self.state.step:
             return
         self._pause()
-        self.last = self._timed_save(
-            lambda: save_step(self.folder, self.state, self._facts(), key=self.key, metrics=self.metrics, best_step=self.best.step),
-            "checkpoint",
-        )
-        checkpoint = self.options.checkpoint
-        checkpoint_files.rotate(self.folder, key=self.key, keep_last=checkpoint.keep_last, keep_best=checkpoint.keep_best)
-        self._saved_at = self._clock()
+        facts = self._facts()
+        self._timed_save("checkpoint", lambda: self.saver.save_step(self.state, facts, metrics=self.metrics, best_step=self.best.step))
+        self._saved_step, self._saved_at = self.state.step, self._clock()
         self._watch.start()
+
+    def settle(self) -> None:
+        """Wait until what is being saved is durable. Raises: StorageFailure where it cannot be."""
+        self.saver.wait()
+        self._tell_written()
 
     def _log(self) -> None:
         figures = self._meter.take(self.state.device)
-        rates = self._rates(self._watch.take())
+        rates = self._rates(self._watch.take()) | {"throughput/data_wait_share": self._watch.wait_share}
         self._record(figures | rates)
         values = {
             "loss": figures["train/loss"],
@@ -184,11 +224,15 @@ class Session:
         self._meter.read(self.state.device)
         self._watch.pause()
 
-    def _timed_save(self, save: Callable[[], CheckpointInfo], name: str) -> CheckpointInfo:
+    def _timed_save(self, name: str, save: Callable[[], None]) -> None:
+        """Save, and record for how long training stood still."""
         started = self._clock()
-        info = save()
-        self.emit(Span("checkpoint" if name == "checkpoint" else "checkpoint-best", self.producer, self._clock() - started, info.step))
-        return info
+        save()
+        self.emit(Span(name, self.producer, self._clock() - started, self.state.step))
+
+    def _tell_written(self) -> None:
+        for written in self.saver.collect():
+            self.emit(Span("checkpoint-write", self.producer, written.seconds, written.info.step))
 
     def _facts(self) -> dict[str, Any]:
         return {
@@ -199,6 +243,7 @@ class Session:
             "patience": self.patience.to_json() if self.patience is not None else None,
             "seconds": self.seconds,
             "step_seconds": self._watch.total,
+            "wait_seconds": self._watch.waited,
         }
 
     def _report_damage(self, place: Path, reason: str) -> None:

@@ -26,8 +26,8 @@ from specrun.spec.assembly import load_spec
 from specrun.spec.dump import dump
 from specrun.tokenizers.char.options import Options as Char
 from specrun.tokenizers.contract import save_tokenizer, train_tokenizer
-from specrun.training.checkpoints import save_best, save_step
 from specrun.training.loop import TrainState
+from specrun.training.saving import Saver
 
 SPEC = """
 version: 1
@@ -84,10 +84,11 @@ def save_weights(folder: Path, *, vocab_size: int) -> None:
         torch.manual_seed(step)
         model = build(options, vocab_size=vocab_size, sequence_length=16)
         state = TrainState(model, torch.optim.SGD(model.parameters(), lr=0.1), nothing, device, lambda _: 0.1, None, 1, 0, step)
-        if save == "best":
-            save_best(folder, state, key="train-key", metrics={}, score=1.0)
-        else:
-            save_step(folder, state, {}, key="train-key", metrics={}, best_step=None)
+        with Saver(folder, key="train-key", device=device, keep_last=2, keep_best=1) as saver:
+            if save == "best":
+                saver.save_best(state, metrics={}, score=1.0)
+            else:
+                saver.save_step(state, {}, metrics={}, best_step=None)
 
 
 @pytest.fixture(scope="module")

@@ -77,6 +77,7 @@ def test_checkpoints_may_come_by_the_clock(tmp_path: Path) -> None:
     saved = []
     for _ in range(9):
         advance(it, 1)
+        it.settle()
         now[0] += 150.0
         saved.append(it.last.step if it.last else 0)
     assert saved == [0, 0, 0, 0, 5, 5, 5, 5, 9]

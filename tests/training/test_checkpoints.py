@@ -14,10 +14,12 @@ from specrun.errors import SpecrunError
 from specrun.models.gpt.build import GPT, build
 from specrun.models.gpt.options import Options as Gpt
 from specrun.runtime.device import Device
-from specrun.training.checkpoints import load_step, load_weights, optimizer_tensors, safetensors_chunks, save_best, save_step
+from specrun.training.checkpoint_files import CheckpointInfo
+from specrun.training.checkpoints import load_step, load_weights, optimizer_tensors, safetensors_head
 from specrun.training.loop import TrainState
 from specrun.training.optimizers.adamw.build import build as build_adamw
 from specrun.training.optimizers.adamw.options import Options as AdamW
+from specrun.training.saving import Saver
 
 DEVICE = Device("cpu", torch.device("cpu"), torch.float32)
 
@@ -40,10 +42,23 @@ def trained() -> TrainState:
     return it
 
 
+def save_step(folder: Path, it: TrainState, facts: dict[str, Any] | None = None) -> CheckpointInfo:
+    """What is durable once the saver is left."""
+    with Saver(folder, key="k", device=DEVICE, keep_last=2, keep_best=1) as saver:
+        saver.save_step(it, facts or {}, metrics={}, best_step=None)
+    return saver.collect()[0].info
+
+
+def save_best(folder: Path, it: TrainState) -> CheckpointInfo:
+    with Saver(folder, key="k", device=DEVICE, keep_last=2, keep_best=1) as saver:
+        saver.save_best(it, metrics={"validation/loss": 1.0}, score=1.0)
+    return saver.collect()[0].info
+
+
 def test_weights_and_moments_come_back_bit_for_bit(tmp_path: Path) -> None:
     before, after = trained(), state()
     before.position, before.rate_factor = 4, 0.5
-    info = save_step(tmp_path, before, {"note": [1, 2.5, None]}, key="k", metrics={}, best_step=None)
+    info = save_step(tmp_path, before, {"note": [1, 2.5, None]})
     facts = load_step(info, after)
     assert facts == {"note": [1, 2.5, None], "step": 3, "position": 4, "rate_factor": 0.5}
     assert (after.step, after.position, after.rate_factor) == (3, 4, 0.5)
@@ -55,7 +70,7 @@ def test_weights_and_moments_come_back_bit_for_bit(tmp_path: Path) -> None:
 
 def test_the_next_step_after_loading_is_the_step_that_would_have_been(tmp_path: Path) -> None:
     before, after = trained(), state()
-    load_step(save_step(tmp_path, before, {}, key="k", metrics={}, best_step=None), after)
+    load_step(save_step(tmp_path, before), after)
     ids = torch.randint(9, (2, 6))
     for it in (before, after):
         it.model(ids).square().mean().backward()
@@ -71,7 +86,10 @@ def test_the_safetensors_library_reads_every_type_and_shape(tmp_path: Path, dtyp
         "a/b.c": torch.zeros(7, dtype=dtype),
         "transposed": torch.randn(4, 2).to(dtype).t(),
     }
-    (tmp_path / "x.safetensors").write_bytes(b"".join(safetensors_chunks(tensors, DEVICE)))
+    buffers = {name: DEVICE.host_buffer(tensor) for name, tensor in tensors.items()}
+    DEVICE.copy_to_host(list(tensors.values()), list(buffers.values()))()
+    content = b"".join(buffers[name].numpy().tobytes() for name in sorted(buffers))
+    (tmp_path / "x.safetensors").write_bytes(safetensors_head(tensors) + content)
     found = load_file(tmp_path / "x.safetensors")
     assert found.keys() == tensors.keys()
     assert all(torch.equal(found[name], tensors[name]) for name in tensors)
@@ -79,7 +97,7 @@ def test_the_safetensors_library_reads_every_type_and_shape(tmp_path: Path, dtyp
 
 def test_a_best_checkpoint_holds_the_weights_alone(tmp_path: Path) -> None:
     it = trained()
-    info = save_best(tmp_path, it, key="k", metrics={"validation/loss": 1.0}, score=1.0)
+    info = save_best(tmp_path, it)
     assert sorted(path.name for path in info.path.iterdir()) == ["manifest.json", "model.safetensors", "state.json"]
     other = copy.deepcopy(state().model)
     load_weights(info.path / "model.safetensors", other, DEVICE)
@@ -87,7 +105,7 @@ def test_a_best_checkpoint_holds_the_weights_alone(tmp_path: Path) -> None:
 
 
 def test_weights_of_another_model_are_a_clear_error(tmp_path: Path) -> None:
-    info = save_best(tmp_path, trained(), key="k", metrics={}, score=1.0)
+    info = save_best(tmp_path, trained())
     with pytest.raises(SpecrunError, match="checkpoint-does-not-fit") as caught:
         load_weights(info.path / "model.safetensors", state(width=20).model, DEVICE)
     assert "spec that the checkpoint was trained with" in str(caught.value.hint)
@@ -103,7 +121,7 @@ def test_weights_that_cannot_be_read_are_a_clear_error(tmp_path: Path, content: 
 
 
 def test_no_file_of_a_checkpoint_is_a_pickle(tmp_path: Path) -> None:
-    info = save_step(tmp_path, trained(), {}, key="k", metrics={}, best_step=None)
+    info = save_step(tmp_path, trained())
     for path in info.path.iterdir():
         assert path.suffix in (".safetensors", ".json")
         assert not path.read_bytes().startswith((b"\x80", b"PK"))

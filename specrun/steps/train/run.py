@@ -9,8 +9,10 @@ from torch import nn
 
 from specrun.errors import InterruptedRun, SpecrunError, StoreError
 from specrun.plan.resolve import ResolvedSchedule, resolve_schedule
+from specrun.runtime.copying import copy_lane
 from specrun.runtime.device import Device, open_device
 from specrun.runtime.factory import load_factory
+from specrun.runtime.monitor import watch
 from specrun.runtime.protocols import Task
 from specrun.runtime.seeds import derive, seed_torch
 from specrun.spec.document import Spec
@@ -18,6 +20,7 @@ from specrun.spec.metrics import goal_of
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo
+from specrun.training.feed import Feed
 from specrun.training.loop import TrainState, train_step
 from specrun.training.selection import Best
 from specrun.training.session import Session
@@ -34,20 +37,25 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     schedule = resolve_schedule(spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=length)
     model = build_model(spec, vocab_size=inputs["tokens"].values["vocab_size"], seed=context.seed, device=device)
     session = new_session(context, spec, schedule, new_state(spec, schedule, model, task, device, seed=context.seed))
-    session.resume()
-    while not session.finished:
-        state = session.state
-        batch = task.train_batch(state.position * schedule.batch_size, count=schedule.batch_size)
-        session.after_step(train_step(state, batch))
-        if (number := context.stop_requested()) is not None and not session.finished:
-            session.save()
-            raise InterruptedRun(
-                f"signal {number} ended training after step {state.step} of {schedule.total_steps}; its state is saved",
-                signal_number=number,
-                hint="apply again to go on from there",
-            )
-    session.save()
-    return outcome(context, session)
+    feed = Feed(task, batch_size=schedule.batch_size, lane=copy_lane(device))
+    with watch(context.emit, context.hardware) as monitor, feed, session.saver:
+        session.resume()
+        while not session.finished:
+            state = session.state
+            with session.waiting():
+                batch = feed.take(state.position)
+            session.after_step(train_step(state, batch))
+            if (number := context.stop_requested()) is not None and not session.finished:
+                session.save()
+                session.settle()
+                raise InterruptedRun(
+                    f"signal {number} ended training after step {state.step} of {schedule.total_steps}; its state is saved",
+                    signal_number=number,
+                    hint="apply again to go on from there",
+                )
+        session.save()
+        session.settle()
+    return outcome(context, session, system=monitor.summary)
 
 
 def build_model(spec: Spec, *, vocab_size: int, seed: int, device: Device) -> nn.Module:
@@ -120,8 +128,8 @@ def best_checkpoint(session: Session) -> CheckpointInfo:
     return best
 
 
-def outcome(context: StepContext, session: Session) -> StepOutput:
-    """What the step hands on, once training has ended."""
+def outcome(context: StepContext, session: Session, *, system: Mapping[str, float]) -> StepOutput:
+    """What the step hands on, once training has ended. system: readings of the machine over this attempt."""
     last, state, schedule = session.last, session.state, session.schedule
     assert last is not None
     best = best_checkpoint(session)
@@ -144,6 +152,7 @@ def outcome(context: StepContext, session: Session) -> StepOutput:
         "stop_reason": reason,
         "metrics": session.result,
         "samples_per_epoch": schedule.samples_per_epoch,
+        "system": dict(system),
     }
     artifacts = {f"{paths['last']}/model.safetensors": "last_model", f"{paths['best']}/model.safetensors": "best_model"}
     return StepOutput(values, artifacts, tuple(session.warnings), "stopped_early" if session.stopped_early else "completed")
