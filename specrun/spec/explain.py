@@ -124,7 +124,7 @@ def explain_key(loaded: LoadedSpec, key: str) -> str:
     value = f"absent, as {found.absent} is" if found.absent else yaml_value(canonical(found.value))
     lines = [f"{key}: {value}", f"  {found.field.info.description}"]
     if (comes_to := _derived(loaded, found.path)) is not None:
-        lines.append(f"  comes to   {comes_to}")
+        lines.append(f"  comes to   {_plainly(comes_to)}")
     lines.append(f"  {'item of' if found.item else 'takes':<9}  {_takes(found.field)}")
     lines.append(f"  impact     {found.field.impact}: {MEANINGS[found.field.impact]}")
     chain = origin_chain(loaded, found)
@@ -141,15 +141,22 @@ def origin_chain(loaded: LoadedSpec, found: Found) -> list[Origin]:
 
 
 def _derived(loaded: LoadedSpec, path: tuple[str, ...]) -> int | str | None:
-    """What a value that was left out comes to, where its part knows; else None."""
-    part: Any = loaded.spec
-    for name in path[:-1]:
-        part = getattr(part, name, None)
-    return part.derived(loaded.spec).get(path[-1]) if isinstance(part, Part) else None
+    """What a value that was left out comes to, where the part that it is under knows; else None."""
+    holder: Any = loaded.spec
+    part, below = None, path
+    for depth, name in enumerate(path[:-1], start=1):
+        holder = getattr(holder, name, None)
+        if isinstance(holder, Part):
+            part, below = holder, path[depth:]
+    return part.derived(loaded.spec).get(".".join(below)) if part is not None else None
 
 
 def _aside(comes_to: int | str | None) -> str:
-    return "" if comes_to is None else f"; comes to {comes_to}"
+    return "" if comes_to is None else f"; comes to {_plainly(comes_to)}"
+
+
+def _plainly(comes_to: int | str) -> str:
+    return yaml_value(comes_to) if isinstance(comes_to, bool) else str(comes_to)
 
 
 def _takes(field: Field) -> str:

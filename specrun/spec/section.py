@@ -73,7 +73,8 @@ class Part(Section):
         yield from ()
 
     def derived(self, spec: Spec) -> Mapping[str, int | str]:
-        """What fields that were left out come to, by name: the value, or in words what the plan will take it from."""
+        """What fields that were left out come to, by name (dotted in a section of the part's): the value, or in words what the plan
+        will take it from."""
         return {}
 
 

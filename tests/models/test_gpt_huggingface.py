@@ -19,6 +19,10 @@ CASES: dict[str, dict[str, Any]] = {
     "gpt2-untied": {"tie_embeddings": False},
     "gpt2-without-bias": {"bias": False},
     "gpt2-narrow-mlp": {"mlp_width": 20, "max_positions": 32},
+    "gpt2-exact-gelu": {"layers": {"activation": "gelu"}},
+    "gpt2-relu": {"layers": {"activation": "relu"}},
+    "gpt2-squared-relu": {"layers": {"activation": "relu2"}},
+    "gpt2-silu": {"layers": {"activation": "silu"}},
     "llama": {"architecture": "llama", "bias": False},
     "llama-grouped": {"architecture": "llama", "bias": False, "num_kv_heads": 2, "mlp_width": 40},
     "llama-one-kv-head-untied": {"architecture": "llama", "bias": False, "num_kv_heads": 1, "tie_embeddings": False},
@@ -95,3 +99,26 @@ def test_biases_that_would_be_dropped_are_an_error() -> None:
     randomize(other)
     with pytest.raises(SpecrunError, match="bias-has-no-place"):
         from_transformers(options, other.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("values", "setting"),
+    [
+        ({"num_kv_heads": 2}, "model.num_kv_heads 2 .* GPT-2.*num_kv_heads 4"),
+        ({"layers": {"norm": "rms"}}, "model.layers.norm rms .*norm layer"),
+        ({"layers": {"positions": "rotary"}}, "model.layers.positions rotary"),
+        ({"layers": {"activation": "swiglu"}}, "model.layers.activation swiglu .* gelu_tanh or gelu or relu"),
+        ({"layers": {"qk_norm": True}}, "model.layers.qk_norm true .*qk_norm false"),
+        ({"architecture": "llama", "layers": {"qk_norm": True}}, "model.layers.qk_norm true .* Llama"),
+        ({"architecture": "llama", "layers": {"activation": "gelu"}}, "model.layers.activation gelu .*activation swiglu"),
+        ({"architecture": "llama", "layers": {"positions": "learned"}}, "model.layers.positions learned"),
+    ],
+)
+def test_layers_that_transformers_does_not_have_are_refused_by_name(values: dict[str, Any], setting: str) -> None:
+    options = Options(kind="gpt", **({"num_layers": 1, "width": 32, "num_heads": 4} | values))
+    state = build(options, vocab_size=VOCAB, sequence_length=LENGTH).state_dict()
+    for convert in (to_transformers, from_transformers):
+        with pytest.raises(SpecrunError, match=f"(?s)no-transformers-counterpart.*{setting}"):
+            convert(options, state)
+    with pytest.raises(SpecrunError, match="no-transformers-counterpart"):
+        transformers_config(options, vocab_size=VOCAB, max_positions=LENGTH)

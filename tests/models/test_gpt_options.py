@@ -11,6 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from specrun.models.gpt.build import build
+from specrun.models.gpt.layers import Layers
 from specrun.models.gpt.options import Options
 from specrun.spec.section import Problem
 
@@ -25,7 +26,8 @@ def problems(sequence_length: int = 64, **values: Any) -> list[Problem]:
     [
         ({"width": 250, "num_heads": 8}, "heads-do-not-divide-width", "model.num_heads", "use width 248 or 256"),
         ({"width": 24, "num_heads": 8, "architecture": "llama"}, "odd-head-size", "model.num_heads", "use width 16"),
-        ({"width": 64, "num_heads": 4, "num_kv_heads": 2}, "option-without-effect", "model.num_kv_heads", "set architecture: llama"),
+        ({"width": 24, "num_heads": 8, "layers": {"positions": "rotary"}}, "odd-head-size", "model.num_heads", "use width 16"),
+        ({"width": 64, "num_heads": 4, "num_kv_heads": 3}, "kv-heads-do-not-divide-heads", "model.num_kv_heads", "use one of 1, 2, 4"),
         (
             {"width": 64, "num_heads": 4, "num_kv_heads": 3, "architecture": "llama"},
             "kv-heads-do-not-divide-heads", "model.num_kv_heads", "use one of 1, 2, 4",
@@ -52,10 +54,24 @@ def test_sizes_without_a_problem_build_and_run(architecture: Any, width: int, he
     assert model(torch.zeros(1, 4, dtype=torch.long)).shape == (1, 4, 7)
 
 
+def test_learned_positions_take_any_head_size() -> None:
+    assert problems(width=24, num_heads=8, architecture="llama", layers={"positions": "learned"}) == []
+
+
 def test_the_default_mlp_is_four_times_the_width_or_eight_thirds_rounded_up() -> None:
     assert Options(kind="gpt", width=256).mlp_size == 1024
     assert Options(kind="gpt", width=256, architecture="llama").mlp_size == 704
     assert Options(kind="gpt", width=256, mlp_width=5).mlp_size == 5
+    assert Options(kind="gpt", width=256, layers=Layers(activation="swiglu")).mlp_size == 704
+    assert Options(kind="gpt", width=256, architecture="llama", layers=Layers(activation="relu2")).mlp_size == 1024
+
+
+def test_what_is_left_out_comes_to_what_the_architecture_gives() -> None:
+    spec: Any = SimpleNamespace(data=SimpleNamespace(sequence_length=64))
+    found = Options(kind="gpt", architecture="llama", layers=Layers(norm="layer")).derived(spec)
+    assert {name: value for name, value in found.items() if name.startswith("layers.")} == {
+        "layers.positions": "rotary", "layers.activation": "swiglu", "layers.qk_norm": False,
+    }  # fmt: skip
 
 
 def test_the_models_own_vocabulary_comes_before_the_tokenizers() -> None:
@@ -70,12 +86,17 @@ def test_ten_million_parameters_cost_what_they_should() -> None:
     assert cost.activation_bytes_per_token > 0
 
 
-@pytest.mark.parametrize("architecture", ["gpt2", "llama"])
+@pytest.mark.parametrize("norm", ["layer", "rms"])
+@pytest.mark.parametrize("positions", ["learned", "rotary"])
+@pytest.mark.parametrize("activation", ["gelu", "gelu_tanh", "relu", "relu2", "silu", "swiglu"])
+@pytest.mark.parametrize("qk_norm", [False, True])
 @pytest.mark.parametrize(("dropout", "kv_heads"), [(0.0, None), (0.0, 1), (0.1, None)])
-def test_predicted_activations_are_what_autograd_keeps(architecture: Any, dropout: float, kv_heads: int | None) -> None:
+def test_predicted_activations_are_what_autograd_keeps(
+    norm: Any, positions: Any, activation: Any, qk_norm: bool, dropout: float, kv_heads: int | None
+) -> None:
     length, batch = 64, 2
-    options = Options(kind="gpt", architecture=architecture, num_layers=3, width=64, num_heads=4, dropout=dropout,
-                      num_kv_heads=kv_heads if architecture == "llama" else None)  # fmt: skip
+    layers: Any = {"norm": norm, "positions": positions, "activation": activation, "qk_norm": qk_norm}
+    options = Options(kind="gpt", num_layers=3, width=64, num_heads=4, dropout=dropout, num_kv_heads=kv_heads, layers=layers)
     model = build(options, vocab_size=50, sequence_length=length).train()
     own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     kept: dict[int, torch.Tensor] = {}

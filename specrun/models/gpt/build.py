@@ -1,16 +1,18 @@
-"""A decoder-only transformer in two forms: gpt2 (Radford et al. 2019) and llama (Touvron et al. 2023).
+"""A decoder-only transformer in the form of gpt2 (Radford et al. 2019) or llama (Touvron et al. 2023), or of choices in between.
 
 Shapes: B sequences, T new positions, S positions attended to, C width, H query heads, K key-value heads, D size of a head,
-M hidden size of the MLP, V vocabulary. Weights map one to one onto transformers' models: see `huggingface`.
+M hidden size of the MLP, V vocabulary. The two named forms map one to one onto transformers' models: see `huggingface`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
+from torch.utils.checkpoint import checkpoint
 
 from specrun.models.gpt.options import NORM_EPSILON, ROPE_THETA, Options
 
@@ -51,25 +53,32 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(width))
 
     def forward(self, x_BTC: Tensor) -> Tensor:
-        return F.rms_norm(x_BTC, self.weight.shape, self.weight, NORM_EPSILON)
+        # Fused kernels want weights of the input's type.
+        return F.rms_norm(x_BTC, self.weight.shape, self.weight.type_as(x_BTC), NORM_EPSILON)
 
 
 class Attention(nn.Module):
     """Causal self-attention; keys and values may have fewer heads than queries (Ainslie et al. 2023)."""
 
-    def __init__(self, options: Options, layer: int, *, bias: bool) -> None:
+    def __init__(self, options: Options, layer: int) -> None:
         super().__init__()
+        bias = options.uses_bias
         self.layer = layer
         self.heads, self.kv_heads = options.num_heads, options.kv_heads
         self.head_size = options.width // options.num_heads
         self.dropout = options.dropout
         self.qkv = nn.Linear(options.width, (self.heads + 2 * self.kv_heads) * self.head_size, bias=bias)
         self.out = nn.Linear(options.width, options.width, bias=bias)
+        self.q_norm = RMSNorm(self.head_size) if options.form.qk_norm else None
+        self.k_norm = RMSNorm(self.head_size) if options.form.qk_norm else None
 
     def forward(self, x_BTC: Tensor, rotation: tuple[Tensor, Tensor] | None, cache: Cache | None) -> Tensor:
         B, T, C = x_BTC.shape
-        qkv = self.qkv(x_BTC).view(B, T, self.heads + 2 * self.kv_heads, self.head_size).transpose(1, 2)
-        q_BHTD, k_BKSD, v_BKSD = qkv.split([self.heads, self.kv_heads, self.kv_heads], dim=1)
+        qkv = self.qkv(x_BTC).view(B, T, self.heads + 2 * self.kv_heads, self.head_size)
+        q_BTHD, k_BTKD, v_BTKD = qkv.split([self.heads, self.kv_heads, self.kv_heads], dim=2)
+        if self.q_norm is not None and self.k_norm is not None:
+            q_BTHD, k_BTKD = self.q_norm(q_BTHD), self.k_norm(k_BTKD)
+        q_BHTD, k_BKSD, v_BKSD = q_BTHD.transpose(1, 2), k_BTKD.transpose(1, 2), v_BTKD.transpose(1, 2)
         if rotation is not None:
             q_BHTD, k_BKSD = rotate(q_BHTD, *rotation), rotate(k_BKSD, *rotation)
         if cache is not None:
@@ -85,16 +94,32 @@ class Attention(nn.Module):
         return self.out(y_BHTD.transpose(1, 2).reshape(B, T, C))  # type: ignore[no-any-return]
 
 
-class GeluMlp(nn.Module):
-    """Two layers with the tanh form of GELU, as GPT-2 has it."""
+def gelu_tanh(x: Tensor) -> Tensor:
+    """GELU in its tanh form (Hendrycks & Gimpel 2016), as GPT-2 has it."""
+    return F.gelu(x, approximate="tanh")
 
-    def __init__(self, options: Options, *, bias: bool) -> None:
+
+def relu2(x: Tensor) -> Tensor:
+    """Squared ReLU (So et al. 2021)."""
+    return F.relu(x).square()
+
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu, "gelu_tanh": gelu_tanh, "relu": F.relu, "relu2": relu2, "silu": F.silu,
+}  # fmt: skip
+
+
+class Mlp(nn.Module):
+    """Two layers with an activation between them."""
+
+    def __init__(self, options: Options) -> None:
         super().__init__()
-        self.up = nn.Linear(options.width, options.mlp_size, bias=bias)
-        self.out = nn.Linear(options.mlp_size, options.width, bias=bias)
+        self.up = nn.Linear(options.width, options.mlp_size, bias=options.uses_bias)
+        self.out = nn.Linear(options.mlp_size, options.width, bias=options.uses_bias)
+        self.activation = ACTIVATIONS[options.form.activation]
 
     def forward(self, x_BTC: Tensor) -> Tensor:
-        return self.out(F.gelu(self.up(x_BTC), approximate="tanh"))  # type: ignore[no-any-return]
+        return self.out(self.activation(self.up(x_BTC)))  # type: ignore[no-any-return]
 
 
 class SwigluMlp(nn.Module):
@@ -102,8 +127,8 @@ class SwigluMlp(nn.Module):
 
     def __init__(self, options: Options) -> None:
         super().__init__()
-        self.gate_up = nn.Linear(options.width, 2 * options.mlp_size, bias=False)
-        self.out = nn.Linear(options.mlp_size, options.width, bias=False)
+        self.gate_up = nn.Linear(options.width, 2 * options.mlp_size, bias=options.uses_bias)
+        self.out = nn.Linear(options.mlp_size, options.width, bias=options.uses_bias)
 
     def forward(self, x_BTC: Tensor) -> Tensor:
         gate_BTM, up_BTM = self.gate_up(x_BTC).chunk(2, dim=-1)
@@ -115,11 +140,10 @@ class Block(nn.Module):
 
     def __init__(self, options: Options, layer: int) -> None:
         super().__init__()
-        bias = options.uses_bias
         self.attention_norm = _norm(options)
-        self.attention = Attention(options, layer, bias=bias)
+        self.attention = Attention(options, layer)
         self.mlp_norm = _norm(options)
-        self.mlp = GeluMlp(options, bias=bias) if options.architecture == "gpt2" else SwigluMlp(options)
+        self.mlp = SwigluMlp(options) if options.gated else Mlp(options)
         self.dropout = nn.Dropout(options.dropout) if options.dropout else nn.Identity()
 
     def forward(self, x_BTC: Tensor, rotation: tuple[Tensor, Tensor] | None, cache: Cache | None) -> Tensor:
@@ -133,13 +157,14 @@ class GPT(nn.Module):
     def __init__(self, options: Options, *, vocab_size: int, max_positions: int) -> None:
         super().__init__()
         self.max_positions = max_positions
+        self._checkpoints_activations = False
         self.token_embedding = nn.Embedding(vocab_size, options.width)
-        self.position_embedding = nn.Embedding(max_positions, options.width) if options.architecture == "gpt2" else None
+        self.position_embedding = nn.Embedding(max_positions, options.width) if options.form.positions == "learned" else None
         self.dropout = nn.Dropout(options.dropout) if options.dropout else nn.Identity()
         self.blocks = nn.ModuleList(Block(options, layer) for layer in range(options.num_layers))
         self.final_norm = _norm(options)
         self.head = None if options.tie_embeddings else nn.Linear(options.width, vocab_size, bias=False)
-        if options.architecture == "llama":
+        if options.form.positions == "rotary":
             cos_SD, sin_SD = rotation_tables(max_positions, options.width // options.num_heads)
             self.register_buffer("cos_SD", cos_SD, persistent=False)
             self.register_buffer("sin_SD", sin_SD, persistent=False)
@@ -150,9 +175,25 @@ class GPT(nn.Module):
         """Weights of the output layer; the embedding's own where they are tied."""
         return self.token_embedding.weight if self.head is None else self.head.weight
 
+    @property
+    def fused_rows(self) -> dict[str, tuple[int, ...]]:
+        """Weights that hold several projections, one below the other, with the rows of each: for optimizers that take matrices one by one."""
+        rows: dict[str, tuple[int, ...]] = {}
+        for name, module in self.named_modules():
+            if isinstance(module, Attention):
+                keys = module.kv_heads * module.head_size
+                rows[f"{name}.qkv.weight"] = (module.heads * module.head_size, keys, keys)
+            elif isinstance(module, SwigluMlp):
+                rows[f"{name}.gate_up.weight"] = (module.out.in_features,) * 2
+        return rows
+
     def new_cache(self) -> Cache:
         """An empty cache for one batch of sequences."""
         return Cache(len(self.blocks), self.max_positions)
+
+    def checkpoint_activations(self, *, enabled: bool = True) -> None:
+        """Keep only each block's input for the backward pass, and compute the rest a second time there (Chen et al. 2016)."""
+        self._checkpoints_activations = enabled
 
     def hidden(self, ids_BT: Tensor, cache: Cache | None = None) -> Tensor:
         """Final hidden states (B, T, C). With a cache the ids go on from the positions it holds, and it takes them in."""
@@ -167,8 +208,10 @@ class GPT(nn.Module):
             cos_SD, sin_SD = self.get_buffer("cos_SD"), self.get_buffer("sin_SD")
             rotation = cos_SD[start:end], sin_SD[start:end]
         x_BTC = self.dropout(x_BTC)
+        recompute = self._checkpoints_activations and self.training and torch.is_grad_enabled()
         for block in self.blocks:
-            x_BTC = block(x_BTC, rotation, cache)
+            # The random state goes with each block, so that dropout draws the same masks again.
+            x_BTC = checkpoint(block, x_BTC, rotation, cache, use_reentrant=False) if recompute else block(x_BTC, rotation, cache)
         if cache is not None:
             cache.length = end
         return self.final_norm(x_BTC)  # type: ignore[no-any-return]
@@ -203,6 +246,6 @@ def rotate(x_BHTD: Tensor, cos_TD: Tensor, sin_TD: Tensor) -> Tensor:
 
 
 def _norm(options: Options) -> nn.Module:
-    if options.architecture == "llama":
+    if options.form.norm == "rms":
         return RMSNorm(options.width)
-    return nn.LayerNorm(options.width, eps=NORM_EPSILON, bias=options.bias)
+    return nn.LayerNorm(options.width, eps=NORM_EPSILON, bias=options.uses_bias)

@@ -1,12 +1,13 @@
 """The same weights under transformers' names: GPT2LMHeadModel for gpt2, LlamaForCausalLM for llama.
 
 One to one in both directions. Two notes: transformers' GPT-2 always has biases, so a gpt2 model without them gets zeros
-(and only zeros can be taken back); its linear layers are stored transposed. No torch import: tensors come as arguments.
+(and only zeros can be taken back); its linear layers are stored transposed. Layers that no such model has are refused, by the
+setting. No torch import: tensors come as arguments.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from specrun.errors import SpecrunError
@@ -19,7 +20,11 @@ State = dict[str, "Tensor"]
 
 
 def transformers_config(options: Options, *, vocab_size: int, max_positions: int, end_of_text_id: int | None = None) -> dict[str, Any]:
-    """What `config.json` holds. vocab_size: rows of the embedding; max_positions: longest sequence in tokens."""
+    """What `config.json` holds. vocab_size: rows of the embedding; max_positions: longest sequence in tokens.
+
+    Raises: SpecrunError for a model that transformers does not have.
+    """
+    _check_counterpart(options)
     shared = {
         "vocab_size": vocab_size,
         "tie_word_embeddings": options.tie_embeddings,
@@ -36,7 +41,7 @@ def transformers_config(options: Options, *, vocab_size: int, max_positions: int
             "n_head": options.num_heads,
             "n_inner": options.mlp_size,
             "n_positions": max_positions,
-            "activation_function": "gelu_new",
+            "activation_function": _GPT2_ACTIVATIONS[options.form.activation],
             "layer_norm_epsilon": NORM_EPSILON,
             "embd_pdrop": options.dropout,
             "attn_pdrop": options.dropout,
@@ -61,13 +66,44 @@ def transformers_config(options: Options, *, vocab_size: int, max_positions: int
 
 
 def to_transformers(options: Options, state: Mapping[str, Tensor]) -> State:
-    """Our state dict under transformers' names. A tied output layer is left out: transformers ties it itself."""
+    """Our state dict under transformers' names. A tied output layer is left out: transformers ties it itself.
+
+    Raises: SpecrunError for a model that transformers does not have.
+    """
+    _check_counterpart(options)
     return _gpt2_out(options, state) if options.architecture == "gpt2" else _llama_out(options, state)
 
 
 def from_transformers(options: Options, state: Mapping[str, Tensor]) -> State:
-    """transformers' state dict under our names. Raises: SpecrunError for biases that the model has no place for."""
+    """transformers' state dict under our names.
+
+    Raises: SpecrunError for a model that transformers does not have, and for biases that ours has no place for.
+    """
+    _check_counterpart(options)
     return _gpt2_in(options, state) if options.architecture == "gpt2" else _llama_in(options, state)
+
+
+_GPT2_ACTIVATIONS = {"gelu_tanh": "gelu_new", "gelu": "gelu", "relu": "relu", "relu2": "relu2", "silu": "silu"}
+_COUNTERPARTS: dict[str, tuple[str, dict[str, Collection[Any]]]] = {
+    "gpt2": ("GPT-2", {"norm": ("layer",), "positions": ("learned",), "activation": tuple(_GPT2_ACTIVATIONS), "qk_norm": (False,)}),
+    "llama": ("Llama", {"norm": ("rms",), "positions": ("rotary",), "activation": ("swiglu",), "qk_norm": (False,)}),
+}
+"""What transformers calls each architecture, and what its layers can be."""
+
+
+def _check_counterpart(options: Options) -> None:
+    """Raises: SpecrunError that names the first setting which the model of that name does not have in transformers."""
+    theirs, possible = _COUNTERPARTS[options.architecture]
+    kv_heads = options.num_heads if options.architecture == "gpt2" else options.kv_heads
+    settings: dict[str, tuple[Any, Collection[Any]]] = {"num_kv_heads": (options.kv_heads, (kv_heads,))}
+    settings |= {f"layers.{name}": (value, possible[name]) for name, value in options.form._asdict().items()}
+    for name, (value, allowed) in settings.items():
+        if value not in allowed:
+            raise SpecrunError(
+                f"model.{name} {str(value).lower()} has no counterpart in transformers' {theirs}",
+                code="no-transformers-counterpart",
+                hint=f"train with model.{name} {' or '.join(str(one).lower() for one in allowed)}, or export to another format",
+            )
 
 
 _GPT2_BLOCK = {"attention_norm": "ln_1", "attention.qkv": "attn.c_attn", "attention.out": "attn.c_proj",

@@ -1,10 +1,12 @@
-"""Options of the `gpt` model: a decoder-only transformer, in the form of GPT-2 or of Llama."""
+"""Options of the `gpt` model: a decoder-only transformer, in the form of GPT-2, of Llama, or of choices in between."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from specrun.models.gpt.cost import model_cost
+from specrun.models.gpt.layers import FORMS, Form, Layers
 from specrun.plan.cost import ModelCost
 from specrun.spec.section import Part, Problem, apart, option
 
@@ -25,18 +27,23 @@ class Options(Part):
     kind: Literal["gpt"] = option(impact="weights", description="A decoder-only transformer.")
     architecture: Literal["gpt2", "llama"] = option(
         "gpt2", impact="weights",
-        description="gpt2: learned positions, LayerNorm, GELU. llama: rotary positions, RMSNorm, SwiGLU, grouped-query attention.",
+        description="gpt2: learned positions, LayerNorm, GELU. llama: rotary positions, RMSNorm, SwiGLU, no biases. `layers` overrides.",
     )  # fmt: skip
+    layers: Layers = option(Layers(), impact="weights", description="What the layers are made of, where not as `architecture` says.")
     num_layers: int = option(6, impact="weights", description="Transformer blocks.", ge=1, le=512)
     width: int = option(256, impact="weights", description="Size of the residual stream.", ge=4, le=65_536)
     num_heads: int = option(8, impact="weights", description="Attention heads of the queries.", ge=1, le=1024)
     num_kv_heads: int | None = option(
-        None, impact="weights", description="Heads of keys and values (llama only); absent means as many as num_heads.", ge=1, le=1024
+        None,
+        impact="weights",
+        description="Heads of keys and values, each shared by a group of queries' heads; absent means as many as num_heads.",
+        ge=1,
+        le=1024,
     )
     mlp_width: int | None = option(
         None,
         impact="weights",
-        description="Hidden size of the MLP; absent means 4 x width (gpt2) or 8/3 x width rounded up to 64 (llama).",
+        description="Hidden size of the MLP; absent means 4 x width, or 8/3 x width rounded up to 64 for swiglu.",
         ge=4,
         le=1_048_576,
     )
@@ -59,7 +66,17 @@ class Options(Part):
         """Hidden size of the MLP, default filled in."""
         if self.mlp_width is not None:
             return self.mlp_width
-        return 4 * self.width if self.architecture == "gpt2" else -(-8 * self.width // (3 * 64)) * 64
+        return -(-8 * self.width // (3 * 64)) * 64 if self.gated else 4 * self.width
+
+    @property
+    def form(self) -> Form:
+        """What the layers are made of, defaults filled in."""
+        return self.layers.over(FORMS[self.architecture])
+
+    @property
+    def gated(self) -> bool:
+        """Whether the MLP has a gate."""
+        return self.form.activation == "swiglu"
 
     @property
     def kv_heads(self) -> int:
@@ -72,7 +89,7 @@ class Options(Part):
 
     @property
     def uses_bias(self) -> bool:
-        """Whether linear layers have biases: llama's never do."""
+        """Whether linear layers and LayerNorms have biases: llama's never do."""
         return self.bias and self.architecture == "gpt2"
 
     @property
@@ -86,12 +103,13 @@ class Options(Part):
 
     def derived(self, spec: Spec) -> Mapping[str, int | str]:
         come_to: dict[str, int | str] = {
+            **{f"layers.{name}": value for name, value in self.form._asdict().items() if getattr(self.layers, name) is None},
             "num_kv_heads": self.kv_heads,
             "mlp_width": self.mlp_size,
             "max_positions": self.positions(spec.data.sequence_length),
             "vocab_size": "the size of the tokenizer's vocabulary",
         }
-        return {name: value for name, value in come_to.items() if getattr(self, name) is None}
+        return {name: value for name, value in come_to.items() if "." in name or getattr(self, name) is None}
 
     def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
         yield from apart(self._head_problems(path), self._kv_head_problems(path), self._bias_problems(path), self._length_problems(spec))
@@ -104,17 +122,14 @@ class Options(Part):
             choices = " or ".join(str(w) for w in (low, high) if w)
             yield Problem(at, "heads-do-not-divide-width",
                           f"width {width} is not a multiple of num_heads {heads}", f"use width {choices}")  # fmt: skip
-        elif self.architecture == "llama" and width // heads % 2:
+        elif self.form.positions == "rotary" and width // heads % 2:
             yield Problem(at, "odd-head-size",
                           f"rotary positions need an even head size; {width} / {heads} is {width // heads}",
                           f"use width {2 * heads * max(1, width // (2 * heads))}")  # fmt: skip
 
     def _kv_head_problems(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
         heads = self.num_heads
-        if self.num_kv_heads and self.architecture != "llama":
-            yield Problem((*path, "num_kv_heads"), "option-without-effect", "gpt2 has no grouped-query attention",
-                          "remove num_kv_heads, or set architecture: llama")  # fmt: skip
-        elif heads % self.kv_heads:
+        if heads % self.kv_heads:
             yield Problem((*path, "num_kv_heads"), "kv-heads-do-not-divide-heads",
                           f"num_heads {heads} is not a multiple of num_kv_heads {self.kv_heads}",
                           f"use one of {', '.join(str(k) for k in range(1, heads + 1) if heads % k == 0)}")  # fmt: skip
@@ -135,28 +150,4 @@ class Options(Part):
 
         vocab_size: of the tokenizer; the model's own, where it is set, comes first.
         """
-        width, mlp, layers = self.width, self.mlp_size, self.num_layers
-        kv_width = self.kv_heads * width // self.num_heads
-        if self.architecture == "gpt2":
-            matrices = 4 * width * width + 2 * width * mlp
-            biases = (4 * width + mlp + width) if self.bias else 0
-            norms = 2 * width * (2 if self.bias else 1)
-            outer = self.positions(sequence_length) * width + width * (2 if self.bias else 1)
-        else:
-            matrices = 2 * width * width + 2 * width * kv_width + 3 * width * mlp
-            biases, norms, outer = 0, 2 * width, width
-        rows = self.embedding_rows(vocab_size)
-        embedding = rows * width
-        parameters = layers * (matrices + biases + norms) + outer + embedding * (1 if self.tie_embeddings else 2)
-        # Kaplan et al. 2020, appendix B: 6 FLOPs a token for each weight of a matrix, 12 x layers x width x length for attention.
-        flops = 6 * (layers * matrices + embedding) + 12 * layers * width * sequence_length
-        layer = 8 * width + 2 * mlp if self.architecture == "gpt2" else 9 * width + 3 * kv_width + 4 * mlp
-        # With dropout, attention keeps its probabilities and their mask.
-        kept = layer + (7 * self.num_heads * sequence_length // 2 if self.dropout else 0)
-        return ModelCost(
-            parameters=parameters,
-            flops_per_token=flops,
-            activation_bytes_per_token=4 * (layers * kept + 2 * width),
-            layer_bytes_per_token=4 * layer,
-            vocabulary_rows=rows,
-        )
+        return model_cost(self, vocab_size=vocab_size, sequence_length=sequence_length)
