@@ -1,36 +1,28 @@
-"""Runs one step, here or in a child process, and seals what it left behind into a StepResult."""
+"""Runs one step, wherever it belongs, and seals what it left behind into a StepResult."""
 
 from __future__ import annotations
 
-import importlib
-import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from specrun.engine.executors.local import load_runner, run_in_child
+from specrun.engine.executors.torchrun import run_on_workers
 from specrun.engine.plan import Plan
 from specrun.engine.secrecy import process_mask
 from specrun.engine.workspace import file_digest
-from specrun.errors import SpecrunError, StorageFailure
 from specrun.events import Alert, Artifact, Emit, Event
 from specrun.plan.step import Step, StepKind, StepResult
-from specrun.runtime.threads import let_waiting_threads_sleep
 from specrun.spec.document import Spec
-from specrun.spec.dump import dump
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 
-RunStep = Callable[[StepContext, Spec, Mapping[str, StepInput]], StepOutput]
-
-
 def run_step(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
-    """Execute a step. Raises whatever it raises; an isolated step's failure arrives as a SpecrunError of the same code."""
+    """Execute a step where it belongs. Raises whatever it raises; the failure of another process arrives as a SpecrunError of the
+    same code."""
     if kind.isolated:
-        return _run_in_child(kind, context, spec, inputs)
+        return run_in_child(kind, context, spec, inputs)
+    if kind.parallel and spec.hardware.engine == "torchrun":
+        return run_on_workers(kind, context, spec, inputs)
     return load_runner(kind)(context, spec, inputs)
 
 
@@ -56,14 +48,6 @@ def make_context(
         run_id=run_id,
         smoke=prepared.request.smoke,
     )
-
-
-def load_runner(kind: StepKind) -> RunStep:
-    """Import a kind's `run`. This is where torch and the like are imported."""
-    let_waiting_threads_sleep(os.environ)
-    module, _, name = kind.runner.partition(":")
-    runner: RunStep = getattr(importlib.import_module(module), name)
-    return runner
 
 
 class AlertCodes:
@@ -128,41 +112,3 @@ def actual_costs(result: StepResult, folder: Path) -> dict[str, float]:
     if memory := result.values.get("peak_memory_bytes"):
         actual["memory_bytes"] = float(memory)
     return actual
-
-
-def _run_in_child(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
-    request = {
-        "kind": kind.kind,
-        "step": asdict(context.step),
-        "spec": dump(spec),
-        "folder": str(context.folder),
-        "store": str(context.store),
-        "run_id": context.run_id,
-        "smoke": context.smoke,
-        "data_root": str(context.data_root) if context.data_root else None,
-        "inputs": {name: {"folder": str(item.folder), "result": asdict(item.result)} for name, item in inputs.items()},
-    }
-    # Altair, which draws the report's charts, builds its classes from docstrings, which PYTHONOPTIMIZE=2 takes away.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
-    command = [sys.executable, "-P", "-m", "specrun.engine.child"]
-    done = subprocess.run(command, input=json.dumps(request), capture_output=True, text=True, check=False, env=environment)  # noqa: S603 - our own module
-    if done.returncode:
-        raise _child_error(kind, done.stdout, done.stderr, done.returncode)
-    answer: dict[str, Any] = json.loads(done.stdout)
-    for alert in answer["alerts"]:
-        context.emit(Alert(**alert))
-    return StepOutput(answer["values"], answer["artifacts"], tuple(answer["warnings"]), answer["status"])
-
-
-def _child_error(kind: StepKind, stdout: str, stderr: str, code: int) -> SpecrunError:
-    try:
-        problem = json.loads(stdout)["error"]
-        kind_of_error = StorageFailure if problem["storage"] else SpecrunError
-        error = kind_of_error(problem["message"], code=problem["code"], hint=problem["hint"])
-        error.exit_code = int(problem["exit_code"])
-        return error
-    except (ValueError, KeyError, TypeError):
-        lines = stderr.strip().splitlines()
-        how = f"signal {-code}" if code < 0 else f"exit {code}"
-        return SpecrunError(f"the {kind.kind} step ended with {how}: {lines[-1] if lines else 'it said nothing'}", code="step-crashed",
-                            hint="what was trained before it is kept; apply again repeats this step alone")  # fmt: skip

@@ -41,9 +41,15 @@ class StepKind:
 
     per_seed: a step a seed. scope: `shared` results live in the store under their key and serve every run; `run` results
     live in a run's folder. isolated: runs in a child process, so that a crash or an import cannot hurt the run.
+    parallel: is done by several processes together where `hardware.engine` says so.
     uses_device: the resolved device and precision enter the key. resumable: leaves checkpoints in the run's folder and
     continues from them; asked politely, it stops early. describes_run: reads the run's records, so it runs after the run's
     outcome has been written. runner: "module:function", imported only to execute.
+
+    finds: dotted path of a value that this kind finds where the spec says `auto`; else the plan has no such step. What it found, its
+    result's `found`, stands in the spec for every step after it. follows: kinds that find what this one reads: it waits for them,
+    and their keys do not enter its own, for what they found does. settings: what decides the result beside the spec.
+    uses_machine: name and memory of the device enter the key.
     """
 
     kind: str
@@ -54,9 +60,14 @@ class StepKind:
     scope: Literal["shared", "run"] = "shared"
     per_seed: bool = False
     isolated: bool = False
+    parallel: bool = False
     uses_device: bool = False
     resumable: bool = False
     describes_run: bool = False
+    finds: str | None = None
+    follows: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    uses_machine: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Training code never names CUDA or the CPU: it receives a Device. Which device an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -81,7 +81,7 @@ class Device:
         """Room on the host for a tensor's bytes, touched once, so that filling it later meets no page that is not there yet."""
         return torch.zeros(tensor.numel() * tensor.element_size(), dtype=torch.uint8, pin_memory=self.kind == "cuda")
 
-    def copy_to_host(self, tensors: Sequence[Tensor], buffers: Sequence[Tensor]) -> Callable[[], None]:
+    def copy_to_host(self, tensors: Iterable[Tensor], buffers: Sequence[Tensor]) -> Callable[[], None]:
         """Start to copy the tensors' bytes into buffers of `host_buffer`. What the device does to the tensors later does not show in
         them. Returns what waits, in any thread, until they are there.
 
@@ -104,8 +104,8 @@ def _nothing() -> None:
     """All is there."""
 
 
-def open_device(hardware: ResolvedHardware) -> Device:
-    """Make the device ready. Raises: SpecrunError where torch cannot use the device that was found."""
+def open_device(hardware: ResolvedHardware, *, number: int = 0) -> Device:
+    """Make the device ready. number: which of the visible ones. Raises: SpecrunError where torch cannot use the device that was found."""
     torch.set_num_threads(hardware.threads)
     if hardware.kind == "cuda":
         if not torch.cuda.is_available():
@@ -115,5 +115,5 @@ def open_device(hardware: ResolvedHardware) -> Device:
                 hint="install a CUDA build of torch, or set hardware.profile: cpu",
             )
         torch.cuda.reset_peak_memory_stats()
-    place = torch.device("cuda", 0) if hardware.kind == "cuda" else torch.device("cpu")
+    place = torch.device("cuda", number) if hardware.kind == "cuda" else torch.device("cpu")
     return Device(hardware.kind, place, _DTYPES[hardware.precision.value], hardware.reasons)

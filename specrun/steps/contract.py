@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specrun.events import Emit
 from specrun.plan.step import Step, StepResult
 from specrun.runtime.hardware import ResolvedHardware
+
+if TYPE_CHECKING:
+    from specrun.runtime.distributed import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class StepContext:
     folder, or the current one for values of `--set`).
 
     stop_requested: the number of the signal that asks the run to end, or None; to be asked between optimizer steps.
+    workers: the processes that do the step together, each with a context of its own; None where this one is alone.
     """
 
     step: Step
@@ -49,6 +53,7 @@ class StepContext:
     data_root: Path | None = None
     run_id: str | None = None
     smoke: bool = False
+    workers: Workers | None = None
 
     @property
     def seed(self) -> int:

@@ -21,6 +21,7 @@ from typing import Any, Self
 from torch import Tensor
 
 from specrun.runtime.device import Device
+from specrun.runtime.distributed import whole
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo, Chunk
 from specrun.training.checkpoints import best_tensors, json_chunks, place_of, safetensors_head, step_tensors
@@ -141,7 +142,7 @@ class Saver:
             self._make_room(stale)
         for name, tensors in stale.items():
             snapshot = self._snapshots[name]
-            snapshot.arrived = self._device.copy_to_host([tensors[key] for key in sorted(tensors)], snapshot.buffers)
+            snapshot.arrived = self._device.copy_to_host((whole(tensors[key]) for key in sorted(tensors)), snapshot.buffers)
             snapshot.place = place
         return {name: self._snapshots[name] for name in files}
 

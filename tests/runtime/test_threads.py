@@ -12,7 +12,7 @@ from specrun.runtime.threads import SPIN_COUNT, let_waiting_threads_sleep
 
 REPORTING = """
 import os
-from specrun.engine.running import load_runner
+from specrun.engine.executors.local import load_runner
 from specrun.steps.registry import step_kinds
 load_runner(step_kinds()[0])
 print(os.environ["GOMP_SPINCOUNT"])

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from specrun.plan.cost import EVALUATION_TOKENS
 from specrun.runtime.device import Device
+from specrun.runtime.distributed import ALONE, Workers
 from specrun.runtime.protocols import LanguageModel
 from specrun.runtime.seeds import derive
 from specrun.tasks.causal_lm.options import Options
@@ -79,7 +80,7 @@ class CausalLM:
         hidden_BTC = network.hidden(batch.ids[:, :-1])
         return linear_cross_entropy_sum(hidden_BTC.flatten(0, 1), network.head_VC, batch.ids[:, 1:].flatten())
 
-    def evaluate(self, model: nn.Module, split: str, *, max_samples: int | None = None) -> dict[str, float]:
+    def evaluate(self, model: nn.Module, split: str, *, max_samples: int | None = None, workers: Workers = ALONE) -> dict[str, float]:
         """Sums over a split, in windows that do not overlap, the last one shorter: each token but the first is predicted once.
 
         Returns: nll in nats, tokens, correct, bytes, words. max_samples: only the first windows; bytes and words are then the
@@ -92,12 +93,13 @@ class CausalLM:
         tokens = predicted if max_samples is None else min(predicted, max_samples * self._length)
         totals: list[Tensor] = []
         with torch.no_grad(), self._device.autocast():
-            for inputs, labels in self._evaluation_batches(file, tokens):
+            for inputs, labels, counts in self._evaluation_batches(file, tokens, workers):
                 hidden_BTC = network.hidden(self._device.transfer(inputs))
                 nll, correct = linear_scores(hidden_BTC.flatten(0, 1), network.head_VC, self._device.transfer(labels).flatten())
-                totals = [nll, correct] if not totals else [totals[0] + nll, totals[1] + correct]
+                if counts:
+                    totals = [nll, correct] if not totals else [totals[0] + nll, totals[1] + correct]
         model.train(training)
-        nll_sum, correct_sum = self._device.read(totals) or (0.0, 0.0)
+        nll_sum, correct_sum = workers.total(self._device.read(totals) or (0.0, 0.0))
         share = tokens / predicted if predicted else 0.0
         return {
             "nll": nll_sum, "tokens": tokens, "correct": correct_sum,
@@ -144,15 +146,20 @@ class CausalLM:
         prompt = words[0] if words else text
         return prompt, encode_prompt(self._tokenizer, prompt)
 
-    def _evaluation_batches(self, file: TokenFile, tokens: int) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]]:
-        """(inputs, labels), each (B, T): whole windows many at a time, then the one shorter window that is left."""
+    def _evaluation_batches(
+        self, file: TokenFile, tokens: int, workers: Workers
+    ) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], bool]]:
+        """(inputs, labels), each (B, T), and whether they count: whole windows many at a time, then the one shorter window that is left;
+        of these, a worker's share."""
         ids, length = np.asarray(file.ids), self._length
         step = max(1, EVALUATION_TOKENS // length) * length
         whole = tokens // length * length
-        for start, end, width in [(s, min(s + step, whole), length) for s in range(0, whole, step)] + [(whole, tokens, tokens - whole)]:
-            if end > start:
-                stretch = ids[start : end + 1].astype(np.int64)
-                yield stretch[:-1].reshape(-1, width), stretch[1:].reshape(-1, width)
+        stretches = [(s, min(s + step, whole), length) for s in range(0, whole, step)]
+        if tokens > whole:
+            stretches.append((whole, tokens, tokens - whole))
+        for (start, end, width), counts in workers.share(stretches):
+            stretch = ids[start : end + 1].astype(np.int64)
+            yield stretch[:-1].reshape(-1, width), stretch[1:].reshape(-1, width), counts
 
 
 def build(options: Options, *, folders: Mapping[str, Path], sequence_length: int, seed: int, device: Device) -> CausalLM:

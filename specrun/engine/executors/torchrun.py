@@ -1,0 +1,166 @@
+"""Runs a step in several processes that torchrun starts, watches and starts again; listens to them, and passes signals on.
+
+torchrun is a process of its own, so that this one neither imports torch nor shares its handling of signals. When this process ends,
+however it ends, the pipe that all of them inherit as standard input ends too, and they with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from specrun.engine.executors.nodes import Node, this_node
+from specrun.engine.executors.request import as_error, as_output, step_request
+from specrun.engine.executors.wire import Lines, as_event
+from specrun.errors import SpecrunError
+from specrun.events import Alert, Emit
+from specrun.plan.step import StepKind
+from specrun.runtime.hardware import ResolvedHardware
+from specrun.runtime.threads import let_waiting_threads_sleep
+from specrun.spec.document import Spec
+from specrun.steps.contract import StepContext, StepInput, StepOutput
+
+MAX_RESTARTS = 3
+FOLDER = "workers"
+"""Below the run's folder: the request, and what each worker and torchrun said."""
+_LOOK_SECONDS = 0.1
+_END_SECONDS = 15.0
+
+
+def run_on_workers(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
+    """Execute a step in as many processes as the hardware says. Raises whatever one of them raised, its rank named."""
+    folder = context.folder / FOLDER
+    folder.mkdir(exist_ok=True)
+    request = folder / f"{kind.kind}.json"
+    request.write_text(json.dumps(step_request(kind, context, spec, inputs)))
+    with Workers(request, context.hardware, this_node(context.hardware.nodes), log=folder / "torchrun.log") as workers:
+        return _follow(workers, context, folder)
+
+
+def _follow(workers: Workers, context: StepContext, folder: Path) -> StepOutput:
+    answer: dict[str, Any] | None = None
+    heard, said = _Hearing(context.emit, folder), None
+    for document in workers.documents():
+        if (number := context.stop_requested()) is not None:
+            workers.ask_to_stop(number)
+        if "hello" in document:
+            workers.first_pid = int(document["hello"]["pid"])
+            heard.started(int(document["hello"]["restarts"]))
+        elif "event" in document:
+            context.emit(as_event(document["event"]))
+        elif "lost" in document:
+            said = heard.lost = document["lost"]
+        elif "error" in document:
+            raise as_error(document["error"])
+        elif "answer" in document:
+            answer = document["answer"]
+    if answer is None:
+        raise SpecrunError(
+            f"the workers ended {heard.restarts + 1} times without coming to an end{f'; {said}' if said else ''}",
+            code="workers-lost",
+            hint=f"what they said is in {folder}; apply again goes on from the last checkpoint",
+        )
+    return as_output(answer, more_warnings=tuple(heard.warnings))
+
+
+class _Hearing:
+    """Tells of each new start."""
+
+    def __init__(self, emit: Emit, folder: Path) -> None:
+        self.restarts = 0
+        self.lost: str | None = None
+        self.warnings: list[str] = []
+        self._emit, self._folder = emit, folder
+
+    def started(self, restarts: int) -> None:
+        """All workers have been started, so many times again."""
+        if restarts > self.restarts:
+            why = f" ({self.lost})" if self.lost else ""
+            message = f"a worker was lost{why}; all were started again, {restarts} of at most {MAX_RESTARTS} times: {self._folder} has their logs"
+            self.warnings.append(message)
+            self._emit(Alert("warning", "worker-restarted", message))
+        self.restarts, self.lost = restarts, None
+
+
+class Workers:
+    """The processes of one step on this machine, under torchrun. A context manager: whoever is left when it ends is ended.
+
+    first_pid: of the first worker, once it is known: the one that is told of signals.
+    """
+
+    def __init__(self, request: Path, hardware: ResolvedHardware, node: Node, *, log: Path) -> None:
+        self.first_pid: int | None = None
+        self._asked: tuple[int, int] | None = None
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(  # noqa: S603 - torch's own module and ours
+                command(request, hardware, node), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file,
+                env=environment(hardware), start_new_session=True,
+            )  # fmt: skip
+
+    def documents(self) -> Iterator[dict[str, Any]]:
+        """What the workers tell, as they tell it, and an empty document now and then, until all have ended."""
+        assert self._process.stdout is not None
+        pipe, lines = self._process.stdout.fileno(), Lines()
+        while True:
+            ready, _, _ = select.select([pipe], [], [], _LOOK_SECONDS)
+            if ready:
+                if not (data := os.read(pipe, 1 << 16)):
+                    return
+                yield from lines.feed(data)
+            yield {}
+
+    def ask_to_stop(self, number: int) -> None:
+        """Pass a signal on, once to each start of the first worker."""
+        if self.first_pid is not None and self._asked != (number, self.first_pid):
+            self._asked = (number, self.first_pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.first_pid, number)
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()  # the workers end by it
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._process.stdout.close()
+
+
+def command(request: Path, hardware: ResolvedHardware, node: Node) -> list[str]:
+    """The call of torchrun for this machine's part."""
+    if node.count == 1:
+        meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1", "--rdzv-id", uuid.uuid4().hex]
+    else:
+        meeting = ["--node-rank", str(node.rank), "--master-addr", node.address, "--master-port", str(node.port)]
+    return [
+        sys.executable, "-P", "-m", "torch.distributed.run", *meeting,
+        "--nnodes", str(node.count), "--nproc-per-node", str(hardware.devices), "--max-restarts", str(MAX_RESTARTS),
+        "--monitor-interval", "0.2", "--shutdown-timeout", "10", "-m", "specrun.engine.executors.worker", str(request),
+    ]  # fmt: skip
+
+
+def environment(hardware: ResolvedHardware) -> dict[str, str]:
+    """What the workers inherit: this process's environment, with each one's share of the threads."""
+    inherited = dict(os.environ)
+    let_waiting_threads_sleep(inherited)
+    # -P for the workers too, which torchrun starts by a command of its own.
+    inherited |= {"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": str(hardware.threads)}
+    if hardware.nodes == 1 and sys.platform == "linux":
+        inherited.setdefault("GLOO_SOCKET_IFNAME", "lo")  # a machine's own name need not lead anywhere
+    return inherited

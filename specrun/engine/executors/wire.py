@@ -1,0 +1,82 @@
+"""What the workers of a step tell the process that started them: one JSON document a line, through the pipe they all inherit.
+
+The pipe that they inherit as standard input says one thing: it ends with the process at its other end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from specrun import events
+from specrun.events import Event
+
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+ORPHANED = 3
+"""Exit code of a worker whose parent has gone."""
+
+
+class Wire:
+    """The worker's end. Whatever else the process prints goes to `log`."""
+
+    def __init__(self, log: Path) -> None:
+        self._out = os.dup(_STDOUT)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with log.open("ab") as file:
+            os.dup2(file.fileno(), _STDOUT)
+            os.dup2(file.fileno(), _STDERR)
+        self._lock = threading.Lock()
+
+    def send(self, **document: Any) -> None:
+        """Tell one thing. What a worker that was killed had half told ends with the line before it."""
+        line = f"\n{json.dumps(document)}\n".encode()
+        with self._lock:
+            while line:
+                line = line[os.write(self._out, line) :]
+
+    def emit(self, event: Event) -> None:
+        """Pass an event on."""
+        self.send(event={"type": type(event).__name__, **asdict(event)})
+
+
+def as_event(document: Mapping[str, Any]) -> Event:
+    """What `Wire.emit` passed on."""
+    fields = {name: tuple(value) if isinstance(value, list) else value for name, value in document.items() if name != "type"}
+    event: Event = getattr(events, document["type"])(**fields)
+    return event
+
+
+def end_with_parent() -> None:
+    """End this process at once when the one that started it and its like has ended, or says so by closing the pipe."""
+
+    def watch() -> None:
+        while os.read(_STDIN, 64):
+            pass
+        os._exit(ORPHANED)
+
+    threading.Thread(target=watch, name="specrun-parent", daemon=True).start()
+
+
+class Lines:
+    """The other end: whole documents out of pieces of the pipe."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
+        """The documents that end in a piece. A line that is none was cut off."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            try:
+                document = json.loads(line) if line else None
+            except ValueError:
+                continue
+            if isinstance(document, dict):
+                yield document

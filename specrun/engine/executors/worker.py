@@ -1,0 +1,112 @@
+"""One of the processes that do a step together. torchrun starts it, with the step's request as its only argument.
+
+The first on each machine listens to signals and tells of the start; the first of all passes events on and answers. What a worker
+cannot mend is told, and the parent ends all of them; what may be mended by starting again (another worker was lost) ends this one,
+and torchrun starts all anew. Standard output and error go to a file of the worker's own.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from specrun.engine.ending import as_error
+from specrun.engine.executors.local import load_runner
+from specrun.engine.executors.request import error_document, output_document, requested_call
+from specrun.engine.executors.wire import Wire, end_with_parent
+from specrun.engine.secrecy import process_mask
+from specrun.errors import InterruptedRun, SpecrunError
+from specrun.events import Event
+
+_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_FIRST_SPEAKS_SECONDS = 1.0
+"""What all workers fail by is told by the first of them; the others wait so long."""
+_END_SECONDS = 60.0
+"""Longest wait for the parent to end a worker that has told why it cannot go on."""
+
+
+def main() -> int:
+    """Do this worker's part of the step; 0, or 1 where all are to be started again."""
+    end_with_parent()
+    rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+    request: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
+    wire = Wire(Path(sys.argv[1]).with_name(f"rank-{rank}.log"))
+    faulthandler.enable()
+    asked = _Asked()
+    if local_rank == 0:
+        asked.listen()
+        wire.send(hello={"pid": os.getpid(), "restarts": int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))})
+    try:
+        _work(request, wire, asked)
+    except BaseException as failure:  # noqa: BLE001 - whatever it is, someone has to hear of it
+        return _tell(failure, wire, rank=rank, folder=Path(request["folder"]))
+    return 0
+
+
+class _Asked:
+    """The number of the signal that asks the run to end, once there has been one."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+
+    def listen(self) -> None:
+        for number in _FORWARDED:
+            signal.signal(number, self._note)
+
+    def requested(self) -> int | None:
+        return self._number
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._number = self._number or number
+
+
+def _work(request: dict[str, Any], wire: Wire, asked: _Asked) -> None:
+    from specrun.runtime.distributed import join_workers, leave_workers
+
+    workers = join_workers(request["hardware"]["kind"])
+    kind, context, spec, inputs = requested_call(
+        request, emit=wire.emit if workers.first else _unheard, stop_requested=asked.requested, workers=workers
+    )
+    output = load_runner(kind)(context, spec, inputs)
+    workers.wait()
+    leave_workers()
+    if workers.first:
+        wire.send(answer=output_document(output))
+
+
+def _unheard(event: Event) -> None:
+    """Every worker comes to the same events; the first one's are enough."""
+
+
+def _tell(failure: BaseException, wire: Wire, *, rank: int, folder: Path) -> int:
+    from specrun.runtime.distributed import lost_worker
+
+    sys.stderr.write(process_mask().text(traceback.format_exc()))
+    sys.stderr.flush()
+    if not isinstance(failure, SpecrunError) and lost_worker(failure):
+        wire.send(lost=f"rank {rank}: {process_mask().text(str(failure).splitlines()[0][:300])}")
+        return 1
+    error = as_error(failure, folder)
+    if rank and not isinstance(failure, InterruptedRun):
+        time.sleep(_FIRST_SPEAKS_SECONDS)
+        error.message = f"rank {rank}: {error.message}"
+    if rank == 0 or not isinstance(failure, InterruptedRun):
+        wire.send(error=error_document(error))
+    time.sleep(_END_SECONDS)
+    return 1
+
+
+if __name__ == "__main__":
+    # Threads of collectives and of writers may be waiting for others: what had to be said has been said.
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

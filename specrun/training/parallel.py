@@ -1,0 +1,78 @@
+"""How one process's training takes part in that of several: its share of a batch, and sums over all.
+
+The law: however many processes there are, the sums are those of one process with the same micro-batches; only their order may differ.
+A process on its own does nothing here. How a model is spread over processes is `spreading`'s, what they say `runtime.distributed`'s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from specrun.runtime.distributed import ALONE, Workers
+from specrun.runtime.protocols import Batch
+
+if TYPE_CHECKING:
+    from torch.distributed.fsdp import FSDPModule
+    from torch.nn.parallel import DistributedDataParallel
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """This process's part. batch_size: samples of a whole batch, a multiple of the workers. root: what calls a function of the model
+    where gradients are watched and parameters are whole; ddp or fsdp is the same, as what it is. None: on its own."""
+
+    workers: Workers = ALONE
+    batch_size: int = 0
+    root: nn.Module | None = None
+    ddp: DistributedDataParallel | None = None
+    fsdp: FSDPModule | None = None
+
+    @property
+    def first(self) -> bool:
+        """Whether this process records and saves."""
+        return self.workers.first
+
+    def parts(self, batch: Batch, size: int) -> Iterator[tuple[int, Batch, AbstractContextManager[Any]]]:
+        """This worker's micro-batches of at most `size` samples, in order: each with its number among those of the whole batch, which
+        random numbers are drawn by, and what forward and backward are done in: gradients are summed over workers with the last alone.
+        """
+        if self.root is None:
+            for number, part in enumerate(batch.split(size)):
+                yield number, part, nullcontext()
+            return
+        share = self.batch_size // self.workers.size
+        own = list(batch.split(share))[self.workers.rank]
+        parts = list(own.split(size))
+        before = self.workers.rank * math.ceil(share / size)
+        for number, part in enumerate(parts, start=1):
+            yield before + number - 1, part, self._summing(last=number == len(parts))
+
+    def loss_sum(self, model: nn.Module, call: Callable[[nn.Module], Tensor]) -> Tensor:
+        """A loss of the model, to go backward from."""
+        return call(model) if self.root is None else cast("Tensor", self.root(call))
+
+    def judge(self, model: nn.Module, call: Callable[[nn.Module], Result]) -> Result:
+        """What a function of the model gives, no backward pass to follow. All workers call the model equally often in it."""
+        if self.root is None or self.fsdp is None:
+            return call(model)
+        with torch.no_grad():
+            result = cast("Result", self.root(call))
+        self.fsdp.reshard()
+        return result
+
+    def _summing(self, *, last: bool) -> AbstractContextManager[Any]:
+        if self.fsdp is not None:
+            self.fsdp.set_requires_gradient_sync(last)
+        return self.ddp.no_sync() if self.ddp is not None and not last else nullcontext()
+
+
+ON_ITS_OWN = Parallel()
