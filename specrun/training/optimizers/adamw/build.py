@@ -6,16 +6,10 @@ import torch
 from torch import nn
 
 from specrun.training.optimizers.adamw.options import Options
+from specrun.training.optimizers.groups import by_decay, groups
 
 
-def build(options: Options, *, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer over all trainable parameters. Norms, biases and position embeddings do not decay."""
-    decayed: list[nn.Parameter] = []
-    rest: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            (decayed if parameter.dim() >= 2 and "position_embedding" not in name else rest).append(parameter)
-    groups = [{"params": decayed, "weight_decay": options.weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=options.learning_rate, betas=options.betas, eps=options.epsilon, fused=True
-    )
+def build(options: Options, *, model: nn.Module, compute_dtype: torch.dtype = torch.float32) -> torch.optim.Optimizer:  # noqa: ARG001
+    """The optimizer over all trainable parameters. compute_dtype: of the device's matrix products, of which there are none here."""
+    parts = groups(by_decay(model), options.weight_decay)
+    return torch.optim.AdamW(parts, lr=options.learning_rate, betas=options.betas, eps=options.epsilon, fused=True)

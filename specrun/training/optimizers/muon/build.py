@@ -1,0 +1,111 @@
+"""Muon from its options: one optimizer of two rules, every matrix of one shape in one batched iteration."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.adamw import adamw
+
+from specrun.training.optimizers.groups import by_decay, groups, hidden_matrices, without
+from specrun.training.optimizers.muon.newton_schulz import orthogonalize
+from specrun.training.optimizers.muon.options import Options
+from specrun.training.optimizers.skipping import found_inf, silence, unless
+
+
+def build(options: Options, *, model: nn.Module, compute_dtype: torch.dtype = torch.float32) -> torch.optim.Optimizer:
+    """The optimizer over all trainable parameters. compute_dtype: of the device's matrix products; bfloat16 iterates in bfloat16."""
+    matrices = hidden_matrices(model)
+    rest = without(by_decay(model), matrices)
+    ours = {"params": list(matrices), "weight_decay": options.weight_decay, "orthogonal": True}
+    scale = options.rest_learning_rate / options.learning_rate
+    theirs = groups(rest, options.weight_decay, orthogonal=False, lr_scale=scale, lr=options.rest_learning_rate)
+    return Muon([*([ours] if matrices else []), *theirs], options, rows=matrices,
+                iterate_in=torch.bfloat16 if compute_dtype is torch.bfloat16 else torch.float32)  # fmt: skip
+
+
+class Muon(torch.optim.Optimizer):
+    """Groups marked `orthogonal` by Muon, the others by AdamW. rows: of the projections that a matrix holds, one below the other."""
+
+    def __init__(
+        self, parameter_groups: Iterable[dict[str, Any]], options: Options, *, rows: Mapping[Tensor, tuple[int, ...]],
+        iterate_in: torch.dtype,
+    ) -> None:  # fmt: skip
+        super().__init__(parameter_groups, {"lr": options.learning_rate})
+        self._options = options
+        self._rows = rows
+        self._iterate_in = iterate_in
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                self.state[parameter] = _initial_state(parameter, orthogonal=group["orthogonal"])
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Move every weight that has a gradient once, and use the gradients up."""
+        assert closure is None
+        for group in self.param_groups:
+            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if parameters:
+                (self._step_matrices if group["orthogonal"] else self._step_rest)(parameters, group)
+
+    def _step_matrices(self, parameters: list[Tensor], group: Mapping[str, Any]) -> None:
+        options, skip, rate = self._options, found_inf(self), group["lr"]
+        gradients = _gradients(parameters)
+        silence(gradients, skip)
+        buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
+        torch._foreach_mul_(buffers, unless(skip, options.momentum, skipped=1.0))
+        torch._foreach_add_(buffers, gradients, alpha=1 - options.momentum)
+        if options.nesterov:
+            torch._foreach_lerp_(gradients, buffers, options.momentum)
+        momenta = gradients if options.nesterov else buffers
+        torch._foreach_mul_(parameters, unless(skip, 1 - rate * group["weight_decay"], skipped=1.0))
+        for (rows, columns), (weights, updates) in self._by_shape(parameters, momenta).items():
+            stacked_NRC = torch.stack(updates).to(self._iterate_in)
+            moves_NRC = orthogonalize(stacked_NRC, options.newton_schulz_steps).to(weights[0].dtype)
+            if skip is not None:
+                moves_NRC *= unless(skip, 1.0, skipped=0.0)
+            torch._foreach_add_(weights, list(moves_NRC), alpha=-rate * _SCALES[options.adjust](rows, columns))
+
+    def _by_shape(
+        self, parameters: Sequence[Tensor], momenta: Sequence[Tensor]
+    ) -> dict[tuple[int, int], tuple[list[Tensor], list[Tensor]]]:
+        """Projections by their rows and columns: views of the weights and of what is to be made orthogonal, both lying on their side."""
+        found: dict[tuple[int, int], tuple[list[Tensor], list[Tensor]]] = defaultdict(lambda: ([], []))
+        for parameter, momentum in zip(parameters, momenta, strict=True):
+            parts = list(self._rows[parameter])
+            for weight, update in zip(torch.split(parameter, parts), torch.split(momentum, parts), strict=True):
+                tall = weight.shape[0] > weight.shape[1]
+                weights, updates = found[weight.shape[0], weight.shape[1]]
+                weights.append(weight.mT if tall else weight)
+                updates.append(update.mT if tall else update)
+        return found
+
+    def _step_rest(self, parameters: list[Tensor], group: Mapping[str, Any]) -> None:
+        options, states = self._options, [self.state[parameter] for parameter in parameters]
+        first, second, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+        adamw(
+            list(parameters), _gradients(parameters), first, second, [], steps, fused=True, found_inf=found_inf(self), amsgrad=False,
+            beta1=options.betas[0], beta2=options.betas[1], lr=group["lr"], weight_decay=group["weight_decay"], eps=options.epsilon,
+            maximize=False,
+        )  # fmt: skip
+
+
+_SCALES: dict[str, Callable[[int, int], float]] = {
+    "original": lambda rows, columns: math.sqrt(max(1.0, rows / columns)),
+    "match_rms_adamw": lambda rows, columns: 0.2 * math.sqrt(max(rows, columns)),
+}
+
+
+def _initial_state(parameter: Tensor, *, orthogonal: bool) -> dict[str, Tensor]:
+    if orthogonal:
+        return {"momentum_buffer": torch.zeros_like(parameter)}
+    step = torch.zeros((), dtype=torch.float32, device=parameter.device)
+    return {"step": step, "exp_avg": torch.zeros_like(parameter), "exp_avg_sq": torch.zeros_like(parameter)}
+
+
+def _gradients(parameters: Iterable[Tensor]) -> list[Tensor]:
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
