@@ -17,7 +17,7 @@ from specrun.records import ranking
 from specrun.records.cautions import cautions
 from specrun.records.fields import RUN_FIELDS, sound
 from specrun.records.place import command_on, store_of
-from specrun.records.rows import AlertRow, ArtifactRow, Caution, ExampleRow, Point, Ranked, RunRow, Spread, StepRow, SummaryRow
+from specrun.records.rows import AlertRow, ArtifactRow, Caution, ExampleRow, Point, Ranked, Reading, RunRow, Spread, StepRow, SummaryRow
 from specrun.records.run_files import read_final, read_run, run_folder
 from specrun.records.seeds import ENDED_WELL, one_a_seed, spread
 
@@ -124,6 +124,14 @@ class Records:
         for metric, *point in rows:
             curves.setdefault(metric, []).append(Point(*point))
         return curves
+
+    def system(self, run_id: str) -> dict[str, list[Reading]]:
+        """Readings of the machine, by metric, each in order of time; one that the machine did not give is absent."""
+        found: dict[str, list[Reading]] = {}
+        query = "SELECT metric, attempt, epoch(time), value FROM system WHERE run_id = ? ORDER BY metric, attempt, n"
+        for metric, *reading in self._rows(query, [run_id]):
+            found.setdefault(metric, []).append(Reading(*reading))
+        return found
 
     def summary(self, run_id: str) -> list[SummaryRow]:
         """Each metric of a run that has a curve, in one line; extremes are over finite values, and NaN where there are none."""

@@ -69,6 +69,15 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """One reading of the machine. time_s: seconds since 1970, UTC; attempt: which of the run's it was made in."""
+
+    attempt: int
+    time_s: float
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class StepRow:
     """A plan step of a run, predicted against actual."""
 

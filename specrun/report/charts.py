@@ -35,8 +35,9 @@ def draw(panel: Panel, axis: Axis, *, prefix: str, standalone: bool = False) -> 
 def _chart(panel: Panel, axis: Axis) -> dict[str, Any]:
     """The panel as a Vega-Lite document."""
     steps = _written("~s" if panel.steps[1] >= 10_000 else ",d")
-    x = alt.X("step:Q", title="optimizer step", scale=alt.Scale(domain=list(panel.steps), nice=False),
-              axis=alt.Axis(values=step_ticks(panel.steps[1]), labelExpr=steps, labelFlush=False))  # fmt: skip
+    title = "optimizer step" if panel.across == "step" else f"{panel.across} of training"
+    x = alt.X("step:Q", title=title, scale=alt.Scale(domain=list(panel.steps), nice=False),
+              axis=alt.Axis(values=step_ticks(int(panel.steps[1])), labelExpr=steps, labelFlush=False))  # fmt: skip
     scale = alt.Scale(domain=[axis.low, axis.high], nice=False, type="log" if axis.log else "linear")
     y = alt.Y("value:Q", title=None, scale=scale, axis=_value_axis(axis))
     layers: list[alt.Chart] = []
@@ -77,7 +78,7 @@ def _written(style: str) -> str:
 
 
 def step_ticks(last: int) -> list[int]:
-    """Whole steps from 0 on, three to seven of them, at distances of 1, 2 or 5 times a power of ten."""
+    """Whole numbers from 0 on, three to seven of them, at distances of 1, 2 or 5 times a power of ten."""
     power = 10 ** max(0, len(str(last)) - 2)
     distance = next(each * power for each in (1, 2, 5, 10, 20, 50) if last <= each * power * 6)
     return list(range(0, last + 1, distance))

@@ -1,4 +1,4 @@
-"""Curves: one metric over optimizer steps, thinned for drawing without hiding its spikes.
+"""Curves: one metric over optimizer steps, or over time, thinned for drawing without hiding its spikes.
 
 Owns plain arithmetic on points; what is drawn how is `charts`' business.
 """
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 DRAWN_POINTS = 600
 """A panel is about 400 pixels wide: more points than this cannot be told apart."""
 
-Sample = tuple[int, float | None]
-"""An optimizer step and a value; None marks a value that was not finite, where the line breaks."""
+Sample = tuple[float, float | None]
+"""An optimizer step, or a time, and a value; None marks a value that was not finite, where the line breaks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class Curve:
     samples: tuple[Sample, ...]
     recorded: int
     not_finite: int = 0
-    first_not_finite: int | None = None
+    first_not_finite: float | None = None
     dots: bool = False
 
     @property
-    def finite(self) -> tuple[tuple[int, float], ...]:
+    def finite(self) -> tuple[tuple[float, float], ...]:
         """The drawn values that are numbers."""
         return tuple((step, value) for step, value in self.samples if value is not None)
 
@@ -44,7 +44,7 @@ class Curve:
         return len(self.samples) < self.recorded
 
 
-def curve(points: Iterable[tuple[int, float]], *, metric: str, label: str, role: str, limit: int = DRAWN_POINTS) -> Curve:
+def curve(points: Iterable[tuple[float, float]], *, metric: str, label: str, role: str, limit: int = DRAWN_POINTS) -> Curve:
     """Sort by step, mark what is not finite and thin to at most `limit` values."""
     ordered = sorted(points, key=lambda point: point[0])
     samples: list[Sample] = [(step, value if math.isfinite(value) else None) for step, value in ordered]

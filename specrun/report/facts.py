@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, RunRow, StepRow
+from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, Reading, RunRow, StepRow
 from specrun.spec.metrics import goal_of
 
 _SAME = 1e-5
@@ -26,6 +26,7 @@ class RunRecords(Protocol):
     def document(self, run_id: str) -> dict[str, Any]: ...
     def final(self, run_id: str) -> dict[str, Any] | None: ...
     def series(self, run_id: str, metrics: Sequence[str] | None = None) -> dict[str, list[Point]]: ...
+    def system(self, run_id: str) -> dict[str, list[Reading]]: ...
     def steps(self, run_id: str) -> list[StepRow]: ...
     def alerts(self, run_id: str) -> list[AlertRow]: ...
     def examples(self, run_id: str) -> list[ExampleRow]: ...
@@ -34,12 +35,16 @@ class RunRecords(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One run. results: the values that finished steps left, by step kind. final: how it ended, empty while it runs."""
+    """One run. results: the values that finished steps left, by step kind. final: how it ended, empty while it runs.
+
+    system: readings of the machine, by metric.
+    """
 
     run: RunRow
     document: Mapping[str, Any]
     final: Mapping[str, Any]
     series: Mapping[str, Sequence[Point]]
+    system: Mapping[str, Sequence[Reading]]
     steps: Sequence[StepRow]
     alerts: Sequence[AlertRow]
     examples: Sequence[ExampleRow]
@@ -126,6 +131,7 @@ def read(records: RunRecords, run_id: str, *, results: Mapping[str, Mapping[str,
         document=records.document(run_id),
         final=final,
         series=records.series(run_id),
+        system=records.system(run_id),
         steps=records.steps(run_id),
         alerts=records.alerts(run_id),
         examples=records.examples(run_id),

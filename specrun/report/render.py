@@ -107,6 +107,7 @@ def chart_data(view: RunView) -> dict[str, Any]:
     panels = {
         panel.id: {
             "steps": panel.steps,
+            "across": panel.across,
             "axes": [{"low": axis.low, "high": axis.high, "log": axis.log, "style": axis.style} for axis in panel.axes],
             "curves": [
                 {"label": curve.label, "role": curve.role, "points": [[step, float(f"{value:.6g}")] for step, value in curve.finite]}
@@ -120,7 +121,7 @@ def chart_data(view: RunView) -> dict[str, Any]:
 
 
 def _drawn(view: RunView) -> list[Panel]:
-    return [panel for panel in view.panels if not panel.empty]
+    return [panel for panel in (*view.panels, *view.machine) if not panel.empty]
 
 
 def _digest(content: str) -> str:

@@ -9,6 +9,8 @@ from specrun import __version__
 from specrun.report import sections, verdict
 from specrun.report.evaluation import evaluation
 from specrun.report.facts import RunRecords, read, when
+from specrun.report.machine_facts import machine_facts
+from specrun.report.machine_panels import machine_panels
 from specrun.report.panels import panels
 from specrun.report.views import RunView
 
@@ -48,8 +50,9 @@ def run_view(
         splits=sections.splits_table(facts),
         plan=plan,
         plan_note=plan_note,
-        hardware=hardware,
+        hardware=(*hardware, *machine_facts(facts)),
         reasons=reasons,
+        machine=machine_panels(facts),
         spec=spec,
         spec_set_count=sum(not row.is_default for row in spec),
         environment=environment,

@@ -10,6 +10,7 @@ from typing import Literal
 
 from specrun.report.curves import Curve
 
+Across = Literal["step", "seconds", "minutes", "hours"]
 Tone = Literal["good", "neutral", "warning", "bad"]
 
 
@@ -91,6 +92,8 @@ class Axis:
 class Panel:
     """One chart. axes: the first is shown, a second one is offered. empty: why there is nothing to draw, else "".
 
+    steps: the domain across, in optimizer steps, or in the unit of time that `across` names.
+
     summary: the chart in a sentence, for those who cannot see it. note: what the drawing leaves out. values: the text
     alternative.
     """
@@ -99,7 +102,7 @@ class Panel:
     title: str
     unit: str
     curves: tuple[Curve, ...]
-    steps: tuple[int, int]
+    steps: tuple[float, float]
     axes: tuple[Axis, ...]
     summary: str
     note: str
@@ -107,6 +110,7 @@ class Panel:
     best: Mark | None = None
     level: Mark | None = None
     empty: str = ""
+    across: Across = "step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,7 @@ class RunView:
     plan_note: str
     hardware: tuple[Fact, ...]
     reasons: tuple[str, ...]
+    machine: tuple[Panel, ...]
     spec: tuple[SpecRow, ...]
     spec_set_count: int
     environment: tuple[Fact, ...]

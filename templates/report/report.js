@@ -140,7 +140,8 @@
       }));
       tip.replaceChildren();
       const head = document.createElement("div");
-      head.textContent = `step ${new Intl.NumberFormat("en").format(step)}`;
+      const place = new Intl.NumberFormat("en").format(step);
+      head.textContent = panel.across === "step" ? `step ${place}` : `${place} ${panel.across}`;
       tip.append(head);
       for (const curve of curves) {
         const [at, value] = nearest(curve.points, step);

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from specrun.errors import StoreError, UsageError
-from specrun.events import Alert, Artifact, Example, Label, Metrics, Status, StepRecord
+from specrun.events import Alert, Artifact, Example, Label, Metrics, Status, StepRecord, System
 from specrun.records.journal import Journal
 from specrun.records.queries import open_records
 from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, Ranked, StepRow, SummaryRow
@@ -100,6 +100,21 @@ def test_after_a_resume_each_step_counts_once_and_the_new_attempt_counts(store: 
     with open_records(store) as records:
         assert [(p.step, p.value) for p in records.series("r")["train/loss"]] == [(s, 1.0 if s <= 6 else 2.0) for s in range(1, 10)]
         assert records.examples("r") == []
+
+
+def test_readings_of_the_machine_are_kept_of_every_attempt_by_metric_and_in_order(store: Path, new_run: NewRun) -> None:
+    run = new_run("r")
+    run.emit(System({"system/cpu_percent": 40.0, "system/process_rss_bytes": 2.0}), System({"system/cpu_percent": 50.0}))
+    run.attempt(resumed_from=0).emit(System({"system/cpu_percent": 60.0}))
+    with open_records(store) as records:
+        found = records.system("r")
+    assert {name: [(it.attempt, it.value) for it in values] for name, values in found.items()} == {
+        "system/cpu_percent": [(1, 40.0), (1, 50.0), (2, 60.0)],
+        "system/process_rss_bytes": [(1, 2.0)],
+    }
+    times = [it.time_s for it in found["system/cpu_percent"]]
+    assert times == sorted(times)
+    assert times[0] > 1.7e9
 
 
 def test_a_roll_back_within_an_attempt_voids_what_came_before_it_only(store: Path, new_run: NewRun) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, RunRow, StepRow
+from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, Reading, RunRow, StepRow
 
 RUN_ID = "gpt-wikitext-7f3a"
 SPEC: dict[str, Any] = {
@@ -83,6 +83,7 @@ class FakeRecords:
     notes: list[AlertRow] = field(default_factory=list)
     texts: list[ExampleRow] = field(default_factory=list)
     files: list[ArtifactRow] = field(default_factory=list)
+    machine: dict[str, list[Reading]] = field(default_factory=dict)
 
     def run(self, run_id: str) -> RunRow:
         return self.row
@@ -95,6 +96,9 @@ class FakeRecords:
 
     def series(self, run_id: str, metrics: Sequence[str] | None = None) -> dict[str, list[Point]]:
         return self.curves
+
+    def system(self, run_id: str) -> dict[str, list[Reading]]:
+        return self.machine
 
     def steps(self, run_id: str) -> list[StepRow]:
         return self.plan
@@ -111,6 +115,37 @@ class FakeRecords:
 
 def points(values: Mapping[int, float]) -> list[Point]:
     return [Point(step, value, step / 400, step * 64 * 256, "2026-11-20T10:08:52Z") for step, value in values.items()]
+
+
+def readings(values: Mapping[float, float], *, attempt: int = 1, began: float = 1_795_169_340.0) -> list[Reading]:
+    """By seconds of training."""
+    return [Reading(attempt, began + seconds, value) for seconds, value in values.items()]
+
+
+def processor_readings() -> dict[str, list[Reading]]:
+    """Of ten minutes on a machine without a GPU."""
+    times = [0.5, *(5.0 * number for number in range(1, 126)), 628.0]
+    return {
+        "system/process_cpu_percent": readings({at: 186 + 9 * noise(round(at)) - (60 if at % 100 == 0 else 0) for at in times}),
+        "system/cpu_percent": readings({at: 95 + 4 * noise(round(at)) for at in times}),
+        "system/process_rss_bytes": readings({at: (1.19 - 0.7 * math.exp(-at / 9)) * 2**30 for at in times}),
+        "system/process_rss_peak_bytes": readings({at: (1.21 - 0.7 * math.exp(-at / 9)) * 2**30 for at in times}),
+        "system/memory_available_bytes": readings({at: (20.4 + 0.1 * noise(round(at))) * 2**30 for at in times}),
+    }
+
+
+def device_readings(device: int = 0, *, busy: float = 93.0, watts: float = 610.0) -> dict[str, list[Reading]]:
+    """Of ten minutes on a GPU."""
+    times = [0.5, *(5.0 * number for number in range(1, 126)), 628.0]
+    name = f"system/gpu{device}"
+    return {
+        f"{name}/utilization_percent": readings({at: busy + 4 * noise(round(at)) - (40 if at % 100 == 0 else 0) for at in times}),
+        f"{name}/memory_used_bytes": readings({at: (31 - 25 * math.exp(-at / 9)) * 2**30 for at in times}),
+        f"{name}/power_watts": readings({at: watts + 40 * noise(round(at)) for at in times}),
+        f"{name}/energy_joules": readings({at: watts * at for at in times}),
+        f"{name}/temperature_celsius": readings({at: 66 - 30 * math.exp(-at / 60) for at in times}),
+        f"{name}/throttled": readings({at: float(at > 500) for at in times}),
+    }
 
 
 def noise(step: int) -> float:
@@ -209,7 +244,7 @@ def a_run(*, total: int = 1200, every: int = 10, evaluate: int = 100) -> tuple[F
         "best_step": best.step,
     }
     texts = [*samples(total), ExampleRow(best.step, "final", {"prompt": "The city", "text": FINAL_TEXT})]
-    return FakeRecords(row, document(), ending, series, plan(), [], texts, files()), results
+    return FakeRecords(row, document(), ending, series, plan(), [], texts, files(), processor_readings()), results
 
 
 def document() -> dict[str, Any]:

@@ -25,7 +25,7 @@ from tests.report.test_page import CANARY, poisoned
 @pytest.fixture
 def short_view(good_view: RunView) -> RunView:
     """The same with two panels: drawing takes the most time."""
-    return replace(good_view, panels=good_view.panels[:2])
+    return replace(good_view, panels=good_view.panels[:2], machine=())
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -40,7 +40,8 @@ def test_the_same_view_gives_the_same_bytes(short_view: RunView, tmp_path: Path)
 
 def test_each_format_is_written_where_it_says(good_view: RunView, tmp_path: Path) -> None:
     assert render(good_view, ("md",), tmp_path) == {"md": tmp_path / "report.md"}
-    charts = [f"charts/{name}.svg" for name in ("accuracy", "gradient-norm", "learning-rate", "loss", "perplexity", "time")]
+    names = ("accuracy", "gradient-norm", "learning-rate", "loss", "machine-memory", "machine-processor", "perplexity", "time")
+    charts = [f"charts/{name}.svg" for name in names]
     assert list(contents(tmp_path)) == [*charts, "report.md"]
 
 
@@ -118,7 +119,7 @@ def test_what_may_not_be_removed_is_one_clear_error(short_view: RunView, tmp_pat
 def test_every_link_of_the_markdown_report_leads_to_a_drawing_beside_it(good_view: RunView, tmp_path: Path) -> None:
     path = render(good_view, ("md",), tmp_path)["md"]
     links = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", path.read_text())
-    assert len(links) == 6
+    assert len(links) == 8
     for link in links:
         drawing = ET.fromstring((tmp_path / link).read_text())
         assert drawing.tag == "{http://www.w3.org/2000/svg}svg"

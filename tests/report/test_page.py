@@ -104,7 +104,7 @@ def test_every_table_has_a_caption_and_headers_for_columns_and_rows(tree: Elemen
 
 def test_every_drawing_is_named_and_described(tree: Element) -> None:
     drawings = [e for e in tree.all("svg") if e.attributes.get("aria-hidden") != "true"]
-    assert len(drawings) == 9
+    assert len(drawings) == 11
     for drawing in drawings:
         assert drawing.attributes["role"] == "img"
         texts = {e.attributes["id"]: e.text for e in drawing.all("title", "desc")}
@@ -143,7 +143,8 @@ def test_the_page_tells_the_whole_story_without_its_script(tree: Element, good_v
 def test_the_script_gets_the_values_as_data(tree: Element) -> None:
     (data,) = [e for e in tree.all("script") if e.attributes.get("type") == "application/json"]
     panels = json.loads(data.text)["panels"]
-    assert list(panels) == sorted(["loss", "perplexity", "accuracy", "learning-rate", "gradient-norm", "time"])
+    names = ["loss", "perplexity", "accuracy", "learning-rate", "gradient-norm", "time", "machine-processor", "machine-memory"]
+    assert list(panels) == sorted(names)
     assert panels["loss"]["curves"][1]["points"][0] == [100, pytest.approx(6.74984, rel=1e-4)]
 
 
