@@ -15,7 +15,7 @@ Goal = Literal["minimize", "maximize"]
 
 EVERY_TASK: Mapping[str, Goal | None] = {
     "train/loss": "minimize", "train/learning_rate": None, "train/gradient_norm": None, "throughput/tokens_per_second": "maximize",
-    "throughput/samples_per_second": "maximize", "throughput/step_seconds": "minimize",
+    "throughput/samples_per_second": "maximize", "throughput/step_seconds": "minimize", "throughput/data_wait_share": "minimize",
 }  # fmt: skip
 """Recorded in training whatever the task; None where neither way is better."""
 

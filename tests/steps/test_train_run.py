@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_run import Listener, chain, context, early, parents, q, spec, stop_after
+from tiny_run import Beside, Listener, chain, context, early, parents, q, spec, stop_after
 
 from specrun.errors import DataError, InterruptedRun, SpecrunError
-from specrun.events import Alert, Example, Metrics, Progress, Span, Status
+from specrun.events import Alert, Example, Metrics, Progress, Span, Status, System
+from specrun.spec.sections.recovery import Recovery
 from specrun.spec.sections.schedule import Checkpoint, Evaluate
+from specrun.steps.train import run as train
 from specrun.steps.train.run import build_model, run
 from specrun.tasks.causal_lm.build import CausalLM
 from specrun.training.optimizers.adamw.options import Options as AdamW
@@ -49,7 +52,7 @@ def test_metrics_come_at_their_cadence_and_at_the_end(straight: tuple[Path, List
     names = {name for m in listener.of(Metrics) for name in m.values}
     assert names == {
         "train/loss", "train/learning_rate", "train/gradient_norm",
-        "throughput/tokens_per_second", "throughput/samples_per_second", "throughput/step_seconds",
+        "throughput/tokens_per_second", "throughput/samples_per_second", "throughput/step_seconds", "throughput/data_wait_share",
         "validation/loss", "validation/perplexity", "validation/word_perplexity", "validation/bits_per_byte", "validation/accuracy",
     }  # fmt: skip
     last = list(listener.of(Metrics))[-1]
@@ -152,7 +155,7 @@ def test_a_finished_run_that_is_run_again_only_returns_its_outcome(straight: tup
     folder, _, output = straight
     listener = Listener()
     again = run(context(folder, listener), spec(model={"dropout": 0.1}), parents(folder.parent / "again"))
-    assert [type(event) for event in listener.events] == [Status]
+    assert [type(event) for event in listener.events if not isinstance(event, System)] == [Status]
     same = ("steps", "best_step", "best_metric", "best_checkpoint", "metrics", "tokens", "tokens_per_second")
     assert all(again.values[name] == output.values[name] for name in same)
 
@@ -238,7 +241,7 @@ def test_a_loss_that_is_not_finite_is_an_error_with_its_step_and_is_never_saved(
         return model
 
     monkeypatch.setattr("specrun.steps.train.run.build_model", sick)
-    settings = spec(checkpoint=Checkpoint(every=q("1 steps")), log_every=q("3 steps"))
+    settings = spec(checkpoint=Checkpoint(every=q("1 steps")), log_every=q("3 steps"), recovery=Recovery(non_finite="fail"))
     with pytest.raises(SpecrunError, match=r"the loss of step 1 is (nan|inf)") as caught:
         run(context(tmp_path / "run", Listener()), settings, parents(tmp_path))
     assert caught.value.code == "non-finite-loss"
@@ -291,3 +294,26 @@ def test_the_loss_comes_close_to_the_known_entropy_of_its_source(tmp_path: Path)
     run(context(tmp_path / "run", listener), settings, parents(tmp_path, train=20_000, validation=8_000))
     final = listener.metric("validation/loss")[500]
     assert entropy - 0.05 < final < entropy + 0.08
+
+
+def test_a_training_hands_on_what_it_asked_of_the_machine(straight: tuple[Path, Listener, Any]) -> None:
+    _, listener, output = straight
+    assert list(listener.of(System))
+    assert output.values["system"]["process_rss_peak_bytes"] > 2**20
+    assert all(0 <= value <= 1 for value in listener.metric("throughput/data_wait_share").values())
+    assert 0 < output.values["metrics"]["throughput/data_wait_share"] < 1
+    left = {thread.name for thread in threading.enumerate()} & {"specrun-monitor", "specrun-feed_0"}
+    assert left == set()
+
+
+def test_batches_gathered_ahead_change_no_loss_through_a_resume(
+    straight: tuple[Path, Listener, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "copy_lane", lambda device: Beside())
+    again, inputs = Listener(), parents(tmp_path)
+    with pytest.raises(InterruptedRun):
+        run(context(tmp_path / "run", again, stop=stop_after(13)), spec(model={"dropout": 0.1}), inputs)
+    run(context(tmp_path / "run", again), spec(model={"dropout": 0.1}), inputs)
+    _, listener, _ = straight
+    assert again.metric("train/loss") == listener.metric("train/loss")
+    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("specrun-feed")] == []

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny_run import Listener, context, hardware, parents, q, spec
+from tiny_run import Beside, Listener, context, hardware, parents, q, spec
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from specrun.events import Event, Metrics, System
 from specrun.plan.resolve import resolve_schedule
 from specrun.runtime.device import open_device
 from specrun.runtime.factory import load_factory
+from specrun.runtime.monitor import Monitor, _readings
 from specrun.spec.sections.schedule import Checkpoint, Evaluate
+from specrun.steps.train import run as train
 from specrun.steps.train.run import build_model, new_session, new_state
 from specrun.training.loop import StepStats, train_step
 from specrun.training.session import Session
@@ -53,6 +59,34 @@ def test_training_waits_once_a_log_interval(tmp_path: Path) -> None:
         advance(it, 30)
     assert it.state.device.syncs == 5
     assert reads.count == 0
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_neither_the_feed_nor_the_monitor_waits_for_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: bool) -> None:
+    """The whole step, batches taken and machine read, up to its last interval, where it evaluates and saves."""
+    device, rare, by_feed = open_device(hardware()), q("1000 steps"), _Reads()
+    found: dict[int, tuple[int, int]] = {}
+    listener = Listener()
+
+    def note(event: Event) -> None:
+        listener.events.append(event)
+        if isinstance(event, Metrics) and "train/loss" in event.values:
+            found[event.step] = (device.syncs, reads.count + by_feed.count)
+
+    class Counted(Beside):
+        @contextmanager
+        def copying(self, after: None) -> Iterator[list[None]]:
+            with by_feed, super().copying(after) as ends:
+                yield ends
+
+    monkeypatch.setattr(train, "open_device", lambda *_, **__: device)
+    monkeypatch.setattr(train, "copy_lane", lambda _: Counted() if ahead else None)
+    monkeypatch.setattr(train, "watch", lambda emit, it: Monitor(emit, lambda: _readings(it), interval_seconds=0.001, first_seconds=0.0))
+    settings = spec(duration=q("36 steps"), log_every=q("6 steps"), evaluate=Evaluate(every=rare), checkpoint=Checkpoint(every=rare))
+    with _Reads() as reads:
+        train.run(replace(context(tmp_path / "run", listener), emit=note), settings, parents(tmp_path))
+    assert {step: waits for step, waits in found.items() if step < 36} == {6 * n: (n, 0) for n in range(1, 6)}
+    assert len(list(listener.of(System))) > 1
 
 
 def test_a_session_that_looks_at_each_loss_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

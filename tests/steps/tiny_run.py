@@ -6,6 +6,7 @@ Imported by the tests of this folder; holds no test.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,22 @@ class Listener:
 
     def metric(self, name: str) -> dict[int, float]:
         return {m.step: m.values[name] for m in self.of(Metrics) if name in m.values}
+
+
+class Beside:
+    """A lane of copies for a device that is this CPU: with it, batches are gathered ahead by a thread, as on a GPU."""
+
+    def now(self) -> None:
+        return None
+
+    @contextmanager
+    def copying(self, after: None) -> Iterator[list[None]]:
+        ends: list[None] = []
+        yield ends
+        ends.append(None)
+
+    def await_copies(self, end: None) -> None:
+        return None
 
 
 def context(

@@ -99,9 +99,13 @@ def test_a_source_that_breaks_is_told_when_its_batch_is_taken_and_not_before(lan
 
 
 def test_a_training_that_fails_leaves_no_thread() -> None:
-    with pytest.raises(KeyError), Feed(Numbers(), batch_size=2, lane=Lane()) as feed:
-        feed.take(0)
-        raise KeyError
+    def train() -> None:
+        with Feed(Numbers(), batch_size=2, lane=Lane()) as feed:
+            feed.take(0)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        train()
     assert running() == []
 
 
