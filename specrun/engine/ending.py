@@ -9,6 +9,7 @@ from specrun.engine.secrecy import process_mask
 from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import RunStatus
 from specrun.records.atomic import storage_failure
+from specrun.runtime.exhaustion import first_line, is_out_of_memory
 from specrun.runtime.signals import StopNow
 
 _FOREIGN = re.compile(r"\(os error (\d+)\)")
@@ -37,10 +38,9 @@ def _known(failure: BaseException, folder: Path) -> SpecrunError:
         return storage_failure(folder, failure)
     if number := _FOREIGN.search(str(failure)):
         return storage_failure(folder, OSError(int(number[1]), str(failure)))
-    said = str(failure).lower()
-    if isinstance(failure, MemoryError) or "out of memory" in said or ("alloc" in said and "memory" in said):
+    if is_out_of_memory(failure):
         return SpecrunError(
-            f"the memory did not suffice: {str(failure).splitlines()[0][:160] if said else 'allocation failed'}",
+            f"the memory did not suffice: {first_line(failure)}",
             code="out-of-memory",
             hint="lower schedule.micro_batch_size (without dropout the result stays the same), or the model",
         )

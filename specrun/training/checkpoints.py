@@ -14,15 +14,21 @@ from torch import Tensor, nn
 
 from specrun.errors import SpecrunError
 from specrun.runtime.device import Device
+from specrun.runtime.distributed import share_like, whole
 from specrun.training.checkpoint_files import CheckpointInfo, Chunk
 from specrun.training.loop import TrainState
 
-_DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.bool: "BOOL"}
+_DTYPES = {
+    torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.int32: "I32", torch.int64: "I64",
+    torch.bool: "BOOL",
+}  # fmt: skip
 
 
 def step_tensors(state: TrainState) -> dict[str, Mapping[str, Tensor]]:
     """All tensors that training goes on from, by file."""
-    return {"model.safetensors": state.model.state_dict(), "optimizer.safetensors": optimizer_tensors(state.model, state.optimizer)}
+    scale = {} if state.loss_scale is None else {"loss_scale.safetensors": state.loss_scale.tensors()}
+    optimizer = {"optimizer.safetensors": optimizer_tensors(state.model, state.optimizer)}
+    return {"model.safetensors": state.model.state_dict(), **optimizer, **scale}
 
 
 def best_tensors(state: TrainState) -> dict[str, Mapping[str, Tensor]]:
@@ -39,25 +45,40 @@ def load_step(info: CheckpointInfo, state: TrainState) -> dict[str, Any]:
     """Put a checkpoint's weights and optimizer into `state`; returns the facts saved with it."""
     load_weights(info.path / "model.safetensors", state.model, state.device)
     tensors = _load(info.path / "optimizer.safetensors", state.device)
+    state.optimizer.state.clear()
     for name, parameter in state.model.named_parameters():
-        kept = {key.rpartition("/")[2]: tensor for key, tensor in tensors.items() if key.rpartition("/")[0] == name}
+        kept = {key.rpartition("/")[2]: share_like(it, parameter) for key, it in tensors.items() if key.rpartition("/")[0] == name}
         if kept:
             state.optimizer.state[parameter] = kept
+    if state.loss_scale is not None:
+        state.loss_scale.load(_load(info.path / "loss_scale.safetensors", state.device))
     facts: dict[str, Any] = json.loads((info.path / "state.json").read_bytes())
     state.step, state.position, state.rate_factor = facts["step"], facts["position"], facts["rate_factor"]
     return facts
 
 
+def is_finite(state: TrainState) -> bool:
+    """Whether no number of the weights and of the optimizer is NaN or infinite."""
+    tensors = [tensor for file in step_tensors(state).values() for tensor in file.values() if tensor.is_floating_point()]
+    return all(state.device.read([whole(tensor.isfinite().all()) for tensor in tensors]))
+
+
 def load_weights(path: Path, model: nn.Module, device: Device) -> None:
     """Put saved weights into a model. Raises: SpecrunError where they are of another model."""
     try:
-        model.load_state_dict(_load(path, device))
+        put_weights(model, _load(path, device))
     except RuntimeError as error:
         raise SpecrunError(
             f"{path} holds the weights of another model: {str(error).splitlines()[-1].strip()}",
             code="checkpoint-does-not-fit",
             hint="use the spec that the checkpoint was trained with",
         ) from error
+
+
+def put_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put whole tensors into a model by their names. Raises: RuntimeError where they are of another model."""
+    own = model.state_dict()
+    model.load_state_dict({name: share_like(tensor, own[name]) if name in own else tensor for name, tensor in tensors.items()})
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -9,13 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from specrun.runtime.compilation import Compilation
 from specrun.runtime.device import Device
+from specrun.runtime.distributed import whole
 from specrun.runtime.protocols import Batch, Task
 from specrun.runtime.seeds import derive, seed_torch
+from specrun.training.loss_scaling import LossScale
+from specrun.training.parallel import ON_ITS_OWN, Parallel
 
 
 @dataclass(slots=True)
@@ -24,7 +29,9 @@ class TrainState:
 
     gradient_clip: largest global L2 norm, or None. micro_batch_size: samples computed at once. position: batches taken from the
     data, those that were passed over included. rate_factor: what the course of the learning rate is scaled by.
-    compute_loss: the loss sum of a micro-batch, where something stands between the task and the model; the task's own otherwise.
+    parallel: this process's part in a training of several.
+    skip_non_finite: leave the update out where the loss or the gradient is not finite. loss_scale: what float16 needs; it leaves such
+    an update out too. compilation: of the model's blocks, where they are compiled.
     """
 
     model: nn.Module
@@ -38,50 +45,87 @@ class TrainState:
     step: int = 0
     position: int = 0
     rate_factor: float = 1.0
-    compute_loss: Callable[[Batch], Tensor] | None = None
+    parallel: Parallel = ON_ITS_OWN
+    skip_non_finite: bool = False
+    loss_scale: LossScale | None = None
+    compilation: Compilation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StepStats:
-    """Outcome of one optimizer step; tensors are scalars that stay on the device. gradient_norm: before clipping."""
+    """Outcome of one optimizer step; tensors are scalars that stay on the device. gradient_norm: before clipping.
+
+    scaled: the gradient was that of a scaled loss: where its norm is infinite, the scale was too large and nothing is amiss.
+    """
 
     loss: Tensor
     gradient_norm: Tensor
     learning_rate: float
+    scaled: bool = False
 
 
 def train_step(state: TrainState, batch: Batch) -> StepStats:
-    """Move the weights once, by the gradient of the mean loss over `batch`, accumulated over micro-batches.
+    """Move the weights once, by the gradient of the mean loss over `batch`."""
+    return update(state, accumulate(state, batch))
 
-    torch is seeded anew for each micro-batch from (seed, step, micro-batch), so that dropout resumes bit for bit.
+
+def accumulate(state: TrainState, batch: Batch) -> Tensor:
+    """Add the gradient of the mean loss over `batch` to the parameters', a micro-batch at a time. Returns that loss, a scalar.
+
+    torch is seeded anew for each micro-batch from (seed, step, micro-batch), so that dropout resumes bit for bit, and draws the same
+    again where this is called again.
     """
-    learning_rate = state.learning_rate(state.step) * state.rate_factor
+    if state.compilation is None:
+        return _add_gradients(state, batch)
+    return state.compilation.attempt(partial(_add_gradients, state, batch), undo=state.optimizer.zero_grad)
+
+
+def _add_gradients(state: TrainState, batch: Batch) -> Tensor:
     losses = []
-    for number, part in enumerate(batch.split(state.micro_batch_size)):
+    for number, part, summing in state.parallel.parts(batch, state.micro_batch_size):
         seed_torch(derive(state.seed, "step", state.step, number))
-        with state.device.autocast():
-            loss = _loss_sum(state, part) / batch.weight
-        loss.backward()  # type: ignore[no-untyped-call]
+        with summing:
+            with state.device.autocast():
+                loss = state.parallel.loss_sum(state.model, partial(state.task.loss_sum, batch=part)) / batch.weight
+            (loss if state.loss_scale is None else state.loss_scale.scale(loss)).backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach())
+    return state.parallel.workers.add(losses[0] if len(losses) == 1 else torch.stack(losses).sum())
+
+
+def update(state: TrainState, loss: Tensor) -> StepStats:
+    """Move the weights by the gradient they have, and let go of it. A skipped update counts as a step and changes nothing else."""
+    learning_rate = state.learning_rate(state.step) * state.rate_factor
+    if state.loss_scale is not None:
+        state.loss_scale.unscale(_gradients(state))
     gradient_norm = _clip(state)
+    if state.skip_non_finite or state.loss_scale is not None:
+        # What torch's optimizers leave a whole update out for, their counts of steps included, as they do under a gradient scaler.
+        state.optimizer.found_inf = found_inf = _not_finite(loss, gradient_norm)  # type: ignore[attr-defined]
+        if state.loss_scale is not None:
+            gradient_norm = state.loss_scale.shown(gradient_norm)
+            state.loss_scale.update(found_inf)
     for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group.get("lr_scale", 1.0)
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
     state.position += 1
-    return StepStats(losses[0] if len(losses) == 1 else torch.stack(losses).sum(), gradient_norm, learning_rate)
+    return StepStats(loss, gradient_norm, learning_rate, scaled=state.loss_scale is not None)
 
 
-def _loss_sum(state: TrainState, part: Batch) -> Tensor:
-    return state.task.loss_sum(state.model, part) if state.compute_loss is None else state.compute_loss(part)
+def _not_finite(loss: Tensor, gradient_norm: Tensor) -> Tensor:
+    """1.0 where one of them is NaN or infinite, else 0.0; float32, on the device."""
+    return torch.stack((loss, gradient_norm)).isfinite().all().logical_not().float()
 
 
 def _clip(state: TrainState) -> Tensor:
     """Scale gradients to the largest allowed global norm. Returns the norm they had."""
-    gradients = [p.grad for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]
-    norm = torch.nn.utils.get_total_norm(gradients)
+    norm = whole(torch.nn.utils.get_total_norm(_gradients(state)))
     if state.gradient_clip is not None:
         parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
         torch.nn.utils.clip_grads_with_norm_(parameters, state.gradient_clip, norm)
     return norm
+
+
+def _gradients(state: TrainState) -> list[Tensor]:
+    return [p.grad for group in state.optimizer.param_groups for p in group["params"] if p.grad is not None]

@@ -9,15 +9,14 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
-
-from specrun.errors import SpecrunError
 from specrun.runtime.device import Device
 from specrun.training.loop import StepStats
+from specrun.training.recovery import Fault
 
 _RESULT_SHARE = 0.05
 _RESULT_STEPS = 1000
@@ -29,6 +28,10 @@ def result_steps(total_steps: int) -> int:
     return min(_RESULT_STEPS, max(1, math.ceil(_RESULT_SHARE * total_steps)))
 
 
+Figures = tuple[float, float]
+"""A step's loss and its gradient's norm."""
+
+
 @dataclass(slots=True)
 class Meter:
     """Losses and gradient norms since the last record, and of the newest `newest` steps. first_step: optimizer step of the first
@@ -37,87 +40,102 @@ class Meter:
     newest: int = 1
     first_step: int = 0
     learning_rate: float = 0.0
-    _read: list[tuple[float, float]] = field(default_factory=list)
-    _unread: list[Tensor] = field(default_factory=list)
-    _newest: deque[tuple[float, float]] = field(init=False)
+    _read: list[Figures | None] = field(default_factory=list)
+    _unread: list[StepStats] = field(default_factory=list)
+    _newest: deque[Figures] = field(init=False)
 
     def __post_init__(self) -> None:
         self._newest = deque(maxlen=self.newest)
 
     def add(self, stats: StepStats) -> None:
         """Keep a step's figures, without waiting for the device."""
-        self._unread += (stats.loss, stats.gradient_norm)
+        self._unread.append(stats)
         self.learning_rate = stats.learning_rate
 
-    def read(self, device: Device) -> None:
-        """Bring what is on the device to the host. Raises: SpecrunError at the first loss or gradient that is not finite."""
-        numbers = device.read(self._unread)
-        self._unread.clear()
-        for loss, norm in zip(numbers[::2], numbers[1::2], strict=True):
-            self._read.append((loss, norm))
-            self._newest.append((loss, norm))
-            _check_finite(loss, norm, self.first_step + len(self._read))
+    def read(self, device: Device) -> list[Fault]:
+        """Bring what is on the device to the host. Returns the steps among it whose loss or gradient is not finite.
 
-    def take(self, device: Device) -> dict[str, float]:
-        """Means of the interval, which ends with this call."""
-        self.read(device)
-        figures = self._means(self._read)
+        Such a step has no figures, nor has one whose scaled gradient alone overflowed, which is no fault: its norm is infinite.
+        """
+        stats, self._unread = self._unread, []
+        numbers = device.read([scalar for it in stats for scalar in (it.loss, it.gradient_norm)])
+        faults = []
+        for it, loss, norm in zip(stats, numbers[::2], numbers[1::2], strict=True):
+            finite = math.isfinite(loss) and math.isfinite(norm)
+            self._read.append((loss, norm) if finite else None)
+            if finite:
+                self._newest.append((loss, norm))
+            elif not (it.scaled and math.isfinite(loss) and norm == math.inf):
+                faults.append(Fault(self.first_step + len(self._read), loss, norm))
+        return faults
+
+    def take(self) -> dict[str, float]:
+        """Means over the steps of the interval that counted, which ends with this call; NaN where none did."""
+        assert not self._unread
+        figures = self._means([it for it in self._read if it is not None])
+        skipped = self._read.count(None)
         self.first_step += len(self._read)
         self._read.clear()
-        return figures
+        return figures | ({"recovery/skipped_steps": float(skipped)} if skipped else {})
 
     def result(self) -> dict[str, float]:
-        """Means over the newest steps of what was read: a run's own figures, whatever its log interval."""
+        """Means over the newest steps that counted: a run's own figures, whatever its log interval."""
         assert not self._unread
         return self._means(self._newest)
 
     def to_json(self) -> dict[str, Any]:
-        """What was read of the unfinished interval and of the newest steps."""
+        """What was read of the unfinished interval and of the newest steps. null: a step that did not count."""
         assert not self._unread
-        kept = {"figures": [list(pair) for pair in self._read], "newest": [list(pair) for pair in self._newest]}
+        kept = {"figures": [it and list(it) for it in self._read], "newest": [list(it) for it in self._newest]}
         return {"first_step": self.first_step, "learning_rate": self.learning_rate, **kept}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any], *, newest: int) -> Meter:
         """The meter of a checkpoint."""
-        meter = cls(newest, document["first_step"], document["learning_rate"], [(loss, norm) for loss, norm in document["figures"]])
+        read = [it and (it[0], it[1]) for it in document["figures"]]
+        meter = cls(newest, document["first_step"], document["learning_rate"], read)
         meter._newest.extend((loss, norm) for loss, norm in document["newest"])
         return meter
 
-    def _means(self, figures: Iterable[tuple[float, float]]) -> dict[str, float]:
+    def _means(self, figures: Collection[Figures]) -> dict[str, float]:
         """Every optimizer step has as many tokens as any other, so that a mean over steps is one over tokens."""
-        losses, norms = zip(*figures, strict=True)
-        return {
-            "train/loss": math.fsum(losses) / len(losses),
-            "train/learning_rate": self.learning_rate,
-            "train/gradient_norm": math.fsum(norms) / len(norms),
-        }
+        losses, norms = zip(*figures, strict=True) if figures else ((), ())
+        return {"train/loss": _mean(losses), "train/learning_rate": self.learning_rate, "train/gradient_norm": _mean(norms)}
 
 
-def _check_finite(loss: float, norm: float, step: int) -> None:
-    if math.isfinite(loss) and math.isfinite(norm):
-        return
-    what, code = ("gradient's norm", "non-finite-gradient") if math.isfinite(loss) else ("loss", "non-finite-loss")
-    raise SpecrunError(
-        f"the {what} of step {step} is {norm if math.isfinite(loss) else loss}",
-        code=code,
-        hint="lower schedule.optimizer.learning_rate (a tenth is a good try), lengthen schedule.learning_rate.warmup, "
-        "or set schedule.gradient_clip: 1.0",
-    )
+def _mean(numbers: Collection[float]) -> float:
+    return math.fsum(numbers) / len(numbers) if numbers else math.nan
 
 
 @dataclass(slots=True)
 class Stopwatch:
-    """Seconds spent on optimizer steps, apart from evaluations and checkpoints. total: over all attempts."""
+    """Seconds spent on optimizer steps, apart from evaluations and checkpoints.
+
+    total: over all attempts; waited: of these, for batches. wait_share: of the interval that ended last, the share waited for batches.
+    """
 
     total: float = 0.0
+    waited: float = 0.0
+    wait_share: float = 0.0
     _interval: float = 0.0
+    _interval_waited: float = 0.0
     _steps: int = 0
     _since: float = field(default_factory=time.perf_counter)
 
     def count_step(self) -> None:
         """One more optimizer step in the interval."""
         self._steps += 1
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """What is done inside is waiting for a batch."""
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - began
+            self._interval_waited += seconds
+            self.waited += seconds
 
     def pause(self) -> None:
         """Add the time since the last start; what follows is not counted until `start`."""
@@ -126,6 +144,10 @@ class Stopwatch:
         self.total += now - self._since
         self._since = now
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count so many of the seconds since the last start."""
+        self._since += seconds
+
     def start(self) -> None:
         """Count from now on."""
         self._since = time.perf_counter()
@@ -133,6 +155,12 @@ class Stopwatch:
     def take(self) -> float:
         """Mean seconds a step in the interval, which ends with this call."""
         self.pause()
-        seconds, self._interval = self._interval / max(1, self._steps), 0.0
-        self._steps = 0
+        seconds = self._interval / max(1, self._steps)
+        self.wait_share = self._interval_waited / self._interval if self._interval else 0.0
+        self._interval, self._interval_waited, self._steps = 0.0, 0.0, 0
         return seconds
+
+    @property
+    def total_wait_share(self) -> float:
+        """The share of all seconds that was waited for batches."""
+        return self.waited / self.total if self.total else 0.0

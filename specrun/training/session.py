@@ -12,14 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from specrun.events import Alert, Emit, Example, Metrics, Progress, Span, Status
 from specrun.plan.resolve import ResolvedSchedule
 from specrun.spec.sections.schedule import Schedule
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo
-from specrun.training.checkpoints import load_step
+from specrun.training.checkpoints import is_finite, load_step, put_weights
+from specrun.training.following import Follower
 from specrun.training.loop import StepStats, TrainState
 from specrun.training.meters import Meter, Stopwatch, result_steps
+from specrun.training.recovery import Climb, Ladder, WayBack
 from specrun.training.saving import Saver
 from specrun.training.selection import Best
 
@@ -30,7 +34,8 @@ SPLIT = "validation"
 class Session:
     """One run, over any number of attempts. folder: of its checkpoints; key: of the train step; producer: its id.
 
-    metrics: of the last evaluation; patience: the tracker of early stopping, where there is one.
+    metrics: of the last evaluation; patience: the tracker of early stopping, where there is one; initial_weights: draws those of
+    before step 0 again.
     """
 
     state: TrainState
@@ -42,8 +47,10 @@ class Session:
     producer: str
     best: Best
     patience: Best | None = None
+    initial_weights: Callable[[], Mapping[str, Tensor]] | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    ladder: Ladder = field(init=False)
     saver: Saver = field(init=False)
     _meter: Meter = field(init=False)
     _watch: Stopwatch = field(default_factory=Stopwatch)
@@ -53,11 +60,15 @@ class Session:
     _saved_at: float = field(default_factory=time.perf_counter)
     _saved_step: int | None = None
     _earlier_seconds: float = 0.0
+    _initial_facts: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         self._meter = Meter(newest=result_steps(self.schedule.total_steps))
+        self.ladder = Ladder(self.options.recovery, self._warn, self.schedule.sequence_length)
         kept = self.options.checkpoint
-        self.saver = Saver(self.folder, key=self.key, device=self.state.device, keep_last=kept.keep_last, keep_best=kept.keep_best)
+        saver = Saver if self.state.parallel.first else Follower
+        self.saver = saver(self.folder, key=self.key, device=self.state.device, keep_last=kept.keep_last, keep_best=kept.keep_best)
+        self._initial_facts = self._facts()
 
     @property
     def last(self) -> CheckpointInfo | None:
@@ -104,33 +115,61 @@ class Session:
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint of the same key, if there is one, or from before the best weights where these are lost."""
-        info = checkpoint_files.recover(self.folder, key=self.key, on_damage=self._report_damage, on_lost_best=self._report_lost_best)
+        info = self._recover()
         if info is None:
+            if self.state.parallel.workers.restarts:
+                self.emit(Status("running", "workers started again", resumed_from=0))
             return
         facts = load_step(info, self.state)
-        self._restore(facts)
-        self._watch, self._earlier_seconds = Stopwatch(facts["step_seconds"], facts.get("wait_seconds", 0.0)), facts["seconds"]
-        self.saver.last, self._saved_step = info, info.step
+        self._restore(facts, info)
+        self.ladder.restore(facts["recovery"], self.state)
+        self._earlier_seconds = facts["seconds"]
         self.emit(Status("running", "resumed", resumed_from=info.step))
 
-    def roll_back(self, to: CheckpointInfo) -> None:
-        """Take the weights and the optimizer back to a durable checkpoint of this run; the place in the data and the factor of the
-        learning rate stay as they are. What was recorded and saved after it no longer counts.
+    def roll_back(self, way: WayBack) -> None:
+        """Take the weights and all that goes with them back to the newest good checkpoint, or to the start, and go on from there with
+        the data that comes after what training failed on. What was recorded and saved later no longer counts.
+
+        The outcome is saved at once, so that no later attempt goes that way as if for the first time.
         """
         self.settle()
-        state = self.state
-        position, rate_factor = state.position, state.rate_factor
-        self._restore(load_step(to, state))
-        state.position, state.rate_factor = position, rate_factor
-        checkpoint_files.set_aside_after(self.folder, to.step, key=self.key)
-        self.saver.last, self._saved_step = to, to.step
-        self.emit(Status("running", "rolled back", resumed_from=to.step))
+        if self.state.parallel.first:
+            checkpoint_files.set_aside_after(self.folder, way.newest_step, key=self.key)
+        info = self._recover()
+        facts = load_step(info, self.state) if info is not None else self._start_again()
+        while info is not None and not is_finite(self.state):
+            if self.state.parallel.first:
+                checkpoint_files.set_aside(info.path)
+            info = self._recover()
+            facts = load_step(info, self.state) if info is not None else self._start_again()
+        self._restore(facts, info)
+        self.ladder.gone_back(self.state, way, Climb(**facts["recovery"]))
+        self.emit(Status("running", "rolled back", resumed_from=self.state.step))
+        self._saved_step = None
+        self.save()
 
-    def _restore(self, facts: Mapping[str, Any]) -> None:
-        """Take up the figures that a checkpoint was saved with."""
+    def _recover(self) -> CheckpointInfo | None:
+        with self.state.parallel.workers.first_before_others():
+            return checkpoint_files.recover(self.folder, key=self.key, on_damage=self._report_damage, on_lost_best=self._report_lost_best)
+
+    def _start_again(self) -> Mapping[str, Any]:
+        """Make the state that of before step 0. Returns the facts that a checkpoint of it would have."""
+        assert self.initial_weights is not None
+        state = self.state
+        put_weights(state.model, self.initial_weights())
+        state.optimizer.state.clear()
+        if state.loss_scale is not None:
+            state.loss_scale.reset()
+        state.step, state.position, state.rate_factor = 0, 0, 1.0
+        return self._initial_facts
+
+    def _restore(self, facts: Mapping[str, Any], info: CheckpointInfo | None) -> None:
+        """Take up the figures that a state was saved with. info: where, None for that of before step 0."""
         self.metrics = dict(facts["metrics"])
         self._meter = Meter.from_json(facts["meter"], newest=self._meter.newest)
         self._evaluated_step = facts["evaluated_step"]
+        self._watch = Stopwatch(facts["step_seconds"], facts["wait_seconds"])
+        self.saver.last, self._saved_step = info, info.step if info is not None else None
         self.best.restore(facts["best"])
         if self.patience is not None:
             self.patience.restore(facts["patience"])
@@ -142,26 +181,35 @@ class Session:
         self._watch.count_step()
         self.saver.get_ready(self.state)
         self._tell_written()
+        self._tell_compiled()
         last = step == schedule.total_steps
-        if step % schedule.log_every_steps == 0 or last:
+        log, judge = step % schedule.log_every_steps == 0 or last, step % schedule.evaluate_every_steps == 0 or last
+        save = self._checkpoint_due() or last
+        if (log or judge or save) and self._went_back():
+            return
+        if log:
             self._log()
-        if step % schedule.evaluate_every_steps == 0 or last:
+        if judge:
             self.evaluate()
-        if self._checkpoint_due() or last:
+        if save:
             self.save()
 
     def evaluate(self) -> None:
         """Judge the weights on the validation split, once a step, and keep them if they are the best so far."""
         step = self.state.step
-        if self._evaluated_step == step:
+        if self._evaluated_step == step or self._went_back():
             return
-        self._pause()
+        self._watch.pause()
         started = self._clock()
-        task, limit = self.state.task, self.options.evaluate.max_batches
-        sums = task.evaluate(self.state.model, SPLIT, max_samples=None if limit is None else limit * self.schedule.batch_size)
+        task, limit, parallel = self.state.task, self.options.evaluate.max_batches, self.state.parallel
+        most = None if limit is None else limit * self.schedule.batch_size
+        sums = parallel.judge(
+            self.state.model, lambda model: task.evaluate(model, SPLIT, max_samples=most, workers=parallel.workers)
+        )  # fmt: skip
         self.metrics = {f"{SPLIT}/{name}": value for name, value in sorted(task.metrics(sums).items())}
         self._record(self.metrics)
-        for number, data in enumerate(task.examples(self.state.model, count=self.options.evaluate.samples)):
+        examples = parallel.judge(self.state.model, lambda model: task.examples(model, count=self.options.evaluate.samples))
+        for number, data in enumerate(examples):
             self.emit(Example(step, "sample" if number == 0 else f"sample-{number + 1}", data))
         self.emit(Span("evaluation", self.producer, self._clock() - started, step))
         self._evaluated_step = step
@@ -174,9 +222,9 @@ class Session:
 
     def save(self) -> None:
         """Have everything saved that training goes on from, once a step, while training goes on."""
-        if self._saved_step == self.state.step:
+        if self._saved_step == self.state.step or self._went_back():
             return
-        self._pause()
+        self._watch.pause()
         facts = self._facts()
         self._timed_save("checkpoint", lambda: self.saver.save_step(self.state, facts, metrics=self.metrics, best_step=self.best.step))
         self._saved_step, self._saved_at = self.state.step, self._clock()
@@ -188,7 +236,7 @@ class Session:
         self._tell_written()
 
     def _log(self) -> None:
-        figures = self._meter.take(self.state.device)
+        figures = self._meter.take()
         rates = self._rates(self._watch.take()) | {"throughput/data_wait_share": self._watch.wait_share}
         self._record(figures | rates)
         values = {
@@ -217,18 +265,32 @@ class Session:
         if every is not None:
             return self.state.step % every == 0
         assert seconds is not None
-        return self._clock() - self._saved_at >= seconds
+        return bool(self.state.parallel.workers.told(self._clock() - self._saved_at >= seconds))
 
-    def _pause(self) -> None:
-        """Weights that are not finite must be neither judged nor saved: look at the losses first."""
-        self._meter.read(self.state.device)
-        self._watch.pause()
+    def _went_back(self) -> bool:
+        """Look at the losses, before weights are judged or saved that may not be finite. Whether training went back because of them."""
+        way = self.ladder.judge(self._meter.read(self.state.device), self.state)
+        if way is not None:
+            self.roll_back(way)
+        return way is not None
 
     def _timed_save(self, name: str, save: Callable[[], None]) -> None:
         """Save, and record for how long training stood still."""
         started = self._clock()
         save()
         self.emit(Span(name, self.producer, self._clock() - started, self.state.step))
+
+    def _tell_compiled(self) -> None:
+        """What compiling took in this step, apart from the time of steps, and what became of it."""
+        compilation, step = self.state.compilation, self.state.step
+        if compilation is None:
+            return
+        for note in compilation.take_notes():
+            self._warn(note.code, note.message, step)
+        if seconds := compilation.take_seconds():
+            self._watch.leave_out(seconds)
+            self.emit(Span("compile", self.producer, seconds, step))
+            self._record(compilation.figures.metrics())
 
     def _tell_written(self) -> None:
         for written in self.saver.collect():
@@ -243,6 +305,7 @@ class Session:
             "patience": self.patience.to_json() if self.patience is not None else None,
             "seconds": self.seconds,
             "step_seconds": self._watch.total,
+            "recovery": self.ladder.to_json(),
             "wait_seconds": self._watch.waited,
         }
 
@@ -253,6 +316,6 @@ class Session:
         self._warn("lost-best-checkpoint", f"the best weights, those of step {step}, are gone; training goes back to make them again, "
                    "and what was saved after them is set aside in checkpoints/quarantine")  # fmt: skip
 
-    def _warn(self, code: str, message: str) -> None:
+    def _warn(self, code: str, message: str, step: int | None = None) -> None:
         self.warnings.append(message)
-        self.emit(Alert("warning", code, message))
+        self.emit(Alert("warning", code, message, step))

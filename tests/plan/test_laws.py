@@ -82,7 +82,7 @@ def changed_kinds(before: tuple[Step, ...], after: tuple[Step, ...]) -> set[str]
 
 NOT_CHANGED = {("seeds",), ("version",)}
 """Seeds add steps (tests of their own); there is one version."""
-NOT_YET = {("search",), ("export",), ("tracking",), ("hardware", "devices"), ("schedule", "recovery")}
+NOT_YET = {("search",), ("export",), ("tracking",), ("hardware", "devices")}
 """Keys that accept no value so far."""
 
 FIELDS = [

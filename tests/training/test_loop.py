@@ -190,7 +190,8 @@ def run_intervals(state: TrainState, intervals: int, each: int) -> None:
     for _ in range(intervals):
         for _ in range(each):
             meter.add(train_step(state, next(feed)))
-        meter.take(state.device)
+        assert not meter.read(state.device)
+        meter.take()
 
 
 def test_the_host_waits_for_the_device_once_a_log_interval(monkeypatch: pytest.MonkeyPatch) -> None:

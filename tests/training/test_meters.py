@@ -1,16 +1,16 @@
-"""Figures between log intervals: means over all steps of the interval, one transfer, the first bad step named."""
+"""Figures between log intervals: means over all steps of the interval, one transfer, the bad steps named."""
 
 from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specrun.errors import SpecrunError
 from specrun.runtime.device import Device
 from specrun.training.loop import StepStats
 from specrun.training.meters import Meter, Stopwatch, result_steps
@@ -31,7 +31,8 @@ def test_an_interval_is_its_mean_in_one_transfer(losses: list[float]) -> None:
     meter, place = Meter(), device()
     for loss in losses:
         meter.add(stats(loss, norm=2 * loss))
-    figures = meter.take(place)
+    assert not meter.read(place)
+    figures = meter.take()
     assert figures["train/loss"] == pytest.approx(math.fsum(losses) / len(losses))
     assert figures["train/gradient_norm"] == pytest.approx(2 * figures["train/loss"])
     assert place.syncs == 1
@@ -49,7 +50,9 @@ def test_an_interval_cut_by_a_checkpoint_has_the_same_mean_to_the_bit(losses: li
     for loss in losses[cut:]:
         second.add(stats(loss))
     second.learning_rate = straight.learning_rate
-    assert second.take(place) == straight.take(place)
+    second.read(place)
+    straight.read(place)
+    assert second.take() == straight.take()
 
 
 @given(
@@ -62,7 +65,8 @@ def test_the_result_is_the_mean_of_the_newest_steps_however_often_is_logged_or_s
     for number, loss in enumerate(losses, start=1):
         meter.add(stats(loss, norm=3 * loss))
         if number in logs:
-            meter.take(place)
+            meter.read(place)
+            meter.take()
         if number == cut:
             meter.read(place)
             meter = Meter.from_json(json.loads(json.dumps(meter.to_json())), newest=newest)
@@ -83,16 +87,40 @@ def test_a_result_is_of_the_last_twentieth_of_the_steps_at_most_a_thousand(total
     ("loss", "norm", "code"),
     [(math.nan, 1.0, "non-finite-loss"), (math.inf, 1.0, "non-finite-loss"), (1.0, math.inf, "non-finite-gradient")],
 )
-def test_the_first_step_that_is_not_finite_is_named(loss: float, norm: float, code: str) -> None:
-    meter, place = Meter(), device()
+def test_the_steps_that_are_not_finite_are_named_and_have_no_part_in_the_means(loss: float, norm: float, code: str) -> None:
+    meter, place = Meter(newest=2), device()
     for _ in range(3):
         meter.add(stats(1.0))
-    meter.take(place)
-    for bad in (stats(1.0), stats(loss, norm), stats(math.nan)):
-        meter.add(bad)
-    with pytest.raises(SpecrunError, match="of step 5 is") as caught:
-        meter.take(place)
-    assert caught.value.code == code
+    assert not meter.read(place)
+    meter.take()
+    for it in (stats(2.0), stats(loss, norm), stats(4.0), stats(math.nan)):
+        meter.add(it)
+    faults = meter.read(place)
+    assert [fault.step for fault in faults] == [5, 7]
+    assert faults[0].error().code == code
+    assert f"of step 5 is {loss if code == 'non-finite-loss' else norm}" in str(faults[0])
+    meter = Meter.from_json(json.loads(json.dumps(meter.to_json(), allow_nan=False)), newest=2)
+    figures = meter.take()
+    assert (figures["train/loss"], figures["recovery/skipped_steps"]) == (3.0, 2.0)
+    assert meter.result()["train/loss"] == 3.0
+    assert meter.first_step == 7
+
+
+def test_an_interval_in_which_no_step_counted_is_flagged() -> None:
+    meter, place = Meter(), device()
+    meter.add(stats(math.inf))
+    assert len(meter.read(place)) == 1
+    figures = meter.take()
+    assert math.isnan(figures["train/loss"])
+    assert figures["train/learning_rate"] == 0.1
+
+
+def test_an_overflow_of_a_scaled_gradient_does_not_count_and_is_no_fault() -> None:
+    meter, place = Meter(), device()
+    for it in (stats(1.0), stats(1.0, math.inf), stats(math.nan)):
+        meter.add(replace(it, scaled=True))
+    assert [fault.step for fault in meter.read(place)] == [3]
+    assert meter.take()["recovery/skipped_steps"] == 2.0
 
 
 def test_time_between_pause_and_start_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,3 +136,20 @@ def test_time_between_pause_and_start_is_not_counted(monkeypatch: pytest.MonkeyP
             watch.start()
     assert watch.take() == pytest.approx(3.0)
     assert watch.total == pytest.approx(11.0)
+
+
+def test_the_share_of_time_waited_for_batches_is_of_the_interval_and_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: now[0])
+    watch = Stopwatch(total=10.0, waited=1.0, _since=0.0)
+    shares = []
+    for waited, computed in ((1.0, 3.0), (0.0, 4.0), (2.0, 0.0)):
+        with watch.waiting():
+            now[0] += waited
+        now[0] += computed
+        watch.count_step()
+        watch.take()
+        shares.append(watch.wait_share)
+    assert shares == [0.25, 0.0, 1.0]
+    assert watch.total_wait_share == pytest.approx(4.0 / 20.0)
+    assert Stopwatch().total_wait_share == 0.0

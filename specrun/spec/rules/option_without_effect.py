@@ -21,7 +21,7 @@ _WITH_COLUMNS = frozenset({"huggingface"})
 
 def check(spec: Spec) -> Iterator[Problem]:
     """Look at the settings that count only beside others."""
-    yield from apart(_split_seed(spec), _column(spec), _prompt(spec))
+    yield from apart(_split_seed(spec), _column(spec), _prompt(spec), _recovery(spec))
 
 
 def _split_seed(spec: Spec) -> Iterator[Problem]:
@@ -39,6 +39,18 @@ def _column(spec: Spec) -> Iterator[Problem]:
 def _prompt(spec: Spec) -> Iterator[Problem]:
     if read(spec.task, "prompt") is not None and spec.schedule.evaluate.samples == 0:
         yield _without(("task", "prompt"), "schedule.evaluate.samples is 0, so no text is generated", "remove prompt, or use samples: 1")
+
+
+def _recovery(spec: Spec) -> Iterator[Problem]:
+    recovery = spec.schedule.recovery
+    fails = recovery.non_finite == "fail"
+    for name in ("skips", "max_rollbacks", "learning_rate_factor"):
+        path = ("schedule", "recovery", name)
+        if fails and _is_written(recovery, name):
+            yield _without(path, "non_finite is fail, so no step is skipped", f"remove {name}, or use non_finite: skip_then_roll_back")
+    if not fails and recovery.max_rollbacks < 2 and _is_written(recovery, "learning_rate_factor"):
+        yield _without(("schedule", "recovery", "learning_rate_factor"), "the learning rate is lowered when training goes back a second "
+                       f"time, and max_rollbacks is {recovery.max_rollbacks}", "remove it, or use max_rollbacks: 2 or more")  # fmt: skip
 
 
 def _is_written(section: Section, name: str) -> bool:

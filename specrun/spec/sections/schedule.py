@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from specrun.spec.section import NotYet, Part, Section, Slot, option
+from specrun.spec.section import Part, Section, Slot, option
+from specrun.spec.sections.recovery import Recovery
 from specrun.spec.units import Quantity, Units
 
 Cadence = Annotated[Quantity, Units("steps", "epochs", "tokens", "samples", "percent")]
@@ -78,6 +79,4 @@ class Schedule(Section):
         description="Steps between two records of the training metrics, each their mean. "
         "A run's own train/loss is that of the last 5 % of the planned steps, whatever this is.",
     )
-    recovery: Annotated[None, NotYet("recovery from out-of-memory and non-finite losses")] = option(
-        None, impact="runtime", description="What to do when a step fails."
-    )
+    recovery: Recovery = option(Recovery(), impact="weights", description="What to do when a step fails.")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from specrun.errors import InterruptedRun, SpecrunError, StoreError
 from specrun.plan.resolve import ResolvedSchedule, resolve_schedule
+from specrun.runtime.compilation import compile_blocks
+from specrun.runtime.compilers import EAGER
 from specrun.runtime.copying import copy_lane
 from specrun.runtime.device import Device, open_device
+from specrun.runtime.distributed import ALONE, Workers
 from specrun.runtime.factory import load_factory
+from specrun.runtime.hardware import ResolvedHardware
 from specrun.runtime.monitor import watch
 from specrun.runtime.protocols import Task
 from specrun.runtime.seeds import derive, seed_torch
@@ -21,22 +26,35 @@ from specrun.steps.contract import StepContext, StepInput, StepOutput
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo
 from specrun.training.feed import Feed
-from specrun.training.loop import TrainState, train_step
+from specrun.training.loop import TrainState
+from specrun.training.loss_scaling import LossScale
+from specrun.training.parallel import ON_ITS_OWN, Parallel
+from specrun.training.recovery import train_step_that_fits
 from specrun.training.selection import Best
 from specrun.training.session import Session
 
 
 def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
     """Train for one seed. Raises: InterruptedRun after a signal, with the state saved."""
-    device = open_device(context.hardware)
+    workers = context.workers or ALONE
+    device = open_device(context.hardware, number=workers.local_rank)
     length = spec.data.sequence_length
     folders = {kind: parent.folder for kind, parent in inputs.items()}
     task: Task = load_factory(spec.task.factory)(
         spec.task, folders=folders, sequence_length=length, seed=context.seed, device=device
     )  # fmt: skip
-    schedule = resolve_schedule(spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=length)
-    model = build_model(spec, vocab_size=inputs["tokens"].values["vocab_size"], seed=context.seed, device=device)
-    session = new_session(context, spec, schedule, new_state(spec, schedule, model, task, device, seed=context.seed))
+    schedule = resolve_schedule(
+        spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=length, workers=workers.size
+    )  # fmt: skip
+    draw = partial(build_model, spec, vocab_size=inputs["tokens"].values["vocab_size"], seed=context.seed, device=device)
+    model = draw()
+    parallel = ON_ITS_OWN if context.workers is None else spread_over(context.workers, model, context.hardware, schedule)
+    session = new_session(context, spec, schedule, new_state(spec, schedule, model, task, device, seed=context.seed, parallel=parallel))
+    session.initial_weights = lambda: draw().state_dict()
+    if context.hardware.compilation.value != EAGER:
+        session.state.compilation = compile_blocks(
+            model, mode=context.hardware.compilation.value, cache_folder=context.store / "cache" / "compile"
+        )  # fmt: skip
     feed = Feed(task, batch_size=schedule.batch_size, lane=copy_lane(device))
     with watch(context.emit, context.hardware) as monitor, feed, session.saver:
         session.resume()
@@ -44,8 +62,8 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
             state = session.state
             with session.waiting():
                 batch = feed.take(state.position)
-            session.after_step(train_step(state, batch))
-            if (number := context.stop_requested()) is not None and not session.finished:
+            session.after_step(train_step_that_fits(state, batch, session.ladder))
+            if (number := workers.largest(context.stop_requested() or 0)) and not session.finished:
                 session.save()
                 session.settle()
                 raise InterruptedRun(
@@ -55,7 +73,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
                 )
         session.save()
         session.settle()
-    return outcome(context, session, system=monitor.summary)
+    return outcome(context, session, system=monitor.summary) if workers.first else StepOutput()
 
 
 def build_model(spec: Spec, *, vocab_size: int, seed: int, device: Device) -> nn.Module:
@@ -72,7 +90,17 @@ def build_model(spec: Spec, *, vocab_size: int, seed: int, device: Device) -> nn
     return model.to(device.place).train()
 
 
-def new_state(spec: Spec, schedule: ResolvedSchedule, model: nn.Module, task: Task, device: Device, *, seed: int) -> TrainState:
+def spread_over(workers: Workers, model: nn.Module, hardware: ResolvedHardware, schedule: ResolvedSchedule) -> Parallel:
+    """Make the model part of a training by several processes, in place."""
+    from specrun.training.spreading import spread
+
+    assert hardware.strategy is not None
+    return spread(model, workers, strategy=hardware.strategy.value, batch_size=schedule.batch_size)
+
+
+def new_state(
+    spec: Spec, schedule: ResolvedSchedule, model: nn.Module, task: Task, device: Device, *, seed: int, parallel: Parallel = ON_ITS_OWN
+) -> TrainState:
     """The state before step 0."""
     options: Any = spec.schedule.optimizer
     course: Any = spec.schedule.learning_rate
@@ -83,13 +111,16 @@ def new_state(spec: Spec, schedule: ResolvedSchedule, model: nn.Module, task: Ta
 
     return TrainState(
         model=model,
-        optimizer=load_factory(options.factory)(options, model=model),
+        optimizer=load_factory(options.factory)(options, model=model, compute_dtype=device.compute_dtype),
         task=task,
         device=device,
         learning_rate=learning_rate,
         gradient_clip=spec.schedule.gradient_clip,
         micro_batch_size=schedule.micro_batch_size,
         seed=seed,
+        parallel=parallel,
+        skip_non_finite=spec.schedule.recovery.non_finite == "skip_then_roll_back",
+        loss_scale=LossScale.needed_on(device),
     )
 
 
@@ -144,6 +175,7 @@ def outcome(context: StepContext, session: Session, *, system: Mapping[str, floa
         "best_checkpoint": paths["best"],
         "last_checkpoint": paths["last"],
         "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
+        "micro_batch_size": state.micro_batch_size,
         "tokens": state.step * schedule.tokens_per_step,
         "tokens_per_second": session.tokens_per_second,
         "seconds": session.seconds,
@@ -153,6 +185,7 @@ def outcome(context: StepContext, session: Session, *, system: Mapping[str, floa
         "metrics": session.result,
         "samples_per_epoch": schedule.samples_per_epoch,
         "system": dict(system),
+        **({"compilation": state.compilation.document()} if state.compilation is not None else {}),
     }
     artifacts = {f"{paths['last']}/model.safetensors": "last_model", f"{paths['best']}/model.safetensors": "best_model"}
     return StepOutput(values, artifacts, tuple(session.warnings), "stopped_early" if session.stopped_early else "completed")

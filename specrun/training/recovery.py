@@ -1,0 +1,183 @@
+"""The ladder that a training climbs where a step fails, each rung an alert: what is done next, and how often it has been done.
+
+A step that does not fit in memory is computed again in smaller parts. One whose loss or gradient is not finite has been skipped on the
+device already; the host learns of it when it next reads the figures, and does then what it would have done at once. Owns no
+checkpoint: going back to one is `session`'s.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from specrun.errors import SpecrunError
+from specrun.runtime.exhaustion import first_line, is_out_of_memory
+from specrun.runtime.protocols import Batch
+from specrun.spec.sections.recovery import Recovery
+from specrun.training.loop import StepStats, TrainState, accumulate, update
+
+Warn = Callable[[str, str, int], None]
+"""Called with the code of an alert, its message and the optimizer step it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A step whose loss or gradient was not finite. step: counted from 1; gradient_norm: before clipping."""
+
+    step: int
+    loss: float
+    gradient_norm: float
+
+    def __str__(self) -> str:
+        if math.isfinite(self.loss):
+            return f"the gradient's norm of step {self.step} is {self.gradient_norm}"
+        return f"the loss of step {self.step} is {self.loss}"
+
+    def error(self, tried: str = "") -> SpecrunError:
+        """The failure of a run that does not recover from it. tried: what recovery has done before, in words."""
+        return SpecrunError(
+            f"{self}{tried}",
+            code="non-finite-gradient" if math.isfinite(self.loss) else "non-finite-loss",
+            hint="lower schedule.optimizer.learning_rate (a tenth is a good try), lengthen schedule.learning_rate.warmup, "
+            "or set schedule.gradient_clip: 1.0",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """Where training is to go on from. newest_step: of the newest checkpoint that counts as good, none where it is negative;
+    position: the first batch that is not passed over; fault: what brought it about."""
+
+    newest_step: int
+    position: int
+    fault: Fault
+
+
+@dataclass(slots=True)
+class Climb:
+    """How far a run has climbed, as its checkpoints keep it. rollbacks: how often it went back; lowered: how often the learning rate
+    was lowered.
+
+    bad_step: the last step that it had come to when it went back; target_step: that which it went back to last. row_start, row_end:
+    the newest row of skipped steps. micro_batch_size: the one that fits, once one did not.
+    """
+
+    rollbacks: int = 0
+    lowered: int = 0
+    bad_step: int = 0
+    target_step: int = 0
+    row_start: int = 0
+    row_end: int = -1
+    micro_batch_size: int | None = None
+
+
+@dataclass(slots=True)
+class Ladder:
+    """Decides what is done about the steps that failed, and tells of each rung. sequence_length: for the words of an error."""
+
+    options: Recovery
+    warn: Warn
+    sequence_length: int
+    climb: Climb = field(default_factory=Climb)
+
+    def judge(self, faults: Sequence[Fault], state: TrainState) -> WayBack | None:
+        """Take in the steps that were skipped since the last look. Returns the way back, where there were too many in a row.
+
+        Raises: SpecrunError where recovery is off, or has done all that it may.
+        """
+        if faults and self.options.non_finite == "fail":
+            raise faults[0].error()
+        at = self.climb
+        for number, fault in enumerate(faults, start=1):
+            at.row_start = at.row_start if fault.step == at.row_end + 1 else fault.step
+            at.row_end = fault.step
+            if at.row_end - at.row_start + 1 >= self.options.skips:
+                self._tell_skipped(faults[:number])
+                return self._way_back(fault, position=state.position - (state.step - fault.step))
+        self._tell_skipped(faults)
+        return None
+
+    def gone_back(self, state: TrainState, way: WayBack, before: Climb) -> None:
+        """Make of a state as it was saved the one to go on with. before: how far it had climbed when it was saved."""
+        at, step = self.climb, way.fault.step
+        again = at.rollbacks > 0 and state.step <= at.bad_step
+        first, state.position = state.position, way.position
+        at.rollbacks, at.lowered = at.rollbacks + 1, at.lowered + again
+        state.rate_factor *= self.options.learning_rate_factor ** (at.lowered - before.lowered)
+        row = f"{way.fault}, the last of {at.row_end - at.row_start + 1} skipped in a row"
+        self.warn("rolled-back", f"{row}; training goes back to step {state.step} and passes over "
+                  f"batches {first + 1} to {way.position}", step)  # fmt: skip
+        if again:
+            self.warn("learning-rate-lowered", f"training went back without a good checkpoint since the last time; the learning rate is "
+                      f"{state.rate_factor:g} of the schedule's from step {state.step} on", step)  # fmt: skip
+        at.bad_step, at.target_step, at.row_start, at.row_end = max(at.bad_step, step), state.step, 0, -1
+
+    def halve(self, state: TrainState, batch: Batch, reason: str) -> None:
+        """Compute half as many samples at once from now on. reason: what the allocator said. Raises: SpecrunError where that cannot be."""
+        samples = sum(1 for _ in batch.split(1))
+        size = min(state.micro_batch_size, samples)
+        what = f"a micro-batch of {size} does not fit in memory at step {state.step + 1}"
+        if size == 1:
+            hint = f"set data.sequence_length: {max(1, self.sequence_length // 2)}, or make the model smaller"
+            raise SpecrunError(f"{what}: {reason}", code="out-of-memory", hint=hint)
+        # Several processes add their gradients up while they compute them: the others are past the place where this one failed.
+        if self.options.out_of_memory == "fail" or state.parallel.workers.size > 1:
+            hint = f"set schedule.micro_batch_size: {size // 2}"
+            raise SpecrunError(f"{what}: {reason}", code="out-of-memory", hint=hint)
+        state.micro_batch_size = self.climb.micro_batch_size = size // 2
+        self.warn("out-of-memory", f"{what}; the same {samples} samples are computed {size // 2} at a time from here on", state.step + 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """What a checkpoint keeps."""
+        return asdict(self.climb)
+
+    def restore(self, document: Mapping[str, Any], state: TrainState) -> None:
+        """Take up what a checkpoint kept."""
+        self.climb = Climb(**document)
+        if self.climb.micro_batch_size is not None:
+            state.micro_batch_size = min(state.micro_batch_size, self.climb.micro_batch_size)
+
+    def _way_back(self, fault: Fault, *, position: int) -> WayBack:
+        at = self.climb
+        if at.rollbacks >= self.options.max_rollbacks:
+            times = "once" if at.rollbacks == 1 else f"{at.rollbacks} times"
+            factor = self.options.learning_rate_factor**at.lowered
+            lowered = f", at last with {factor:g} of the learning rate" if at.lowered else ""
+            raise fault.error(f", after training went back {times}{lowered}" if at.rollbacks else "")
+        # Where no step counted since it went back, what it went back to was not good.
+        no_step_counted = at.rollbacks > 0 and at.row_start == at.target_step + 1
+        return WayBack(at.target_step - 1 if no_step_counted else at.row_start - 1, position, fault)
+
+    def _tell_skipped(self, faults: Sequence[Fault]) -> None:
+        if faults:
+            more = f"; so were {len(faults) - 1} more up to step {faults[-1].step}" if len(faults) > 1 else ""
+            self.warn("step-skipped", f"{faults[0]}; its update was left out{more}", faults[0].step)
+
+
+def train_step_that_fits(state: TrainState, batch: Batch, ladder: Ladder) -> StepStats:
+    """`loop.train_step`, with the same samples computed again in smaller parts where they do not fit in memory.
+
+    Raises: SpecrunError `out-of-memory` where nothing smaller is left or asked for.
+    """
+    while isinstance(outcome := _attempt(state, batch), str):
+        state.optimizer.zero_grad(set_to_none=True)
+        state.device.free_cached_memory()
+        ladder.halve(state, batch, outcome)
+    return update(state, outcome)
+
+
+def _attempt(state: TrainState, batch: Batch) -> Tensor | str:
+    """The loss, with its gradient computed; or what was said where memory did not suffice.
+
+    Its return lets go of the frames of what failed, and of the tensors in them.
+    """
+    try:
+        return accumulate(state, batch)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        return first_line(error)

@@ -1,0 +1,306 @@
+"""A train step among faults: it recovers as the ladder says, tells of each rung, and comes to the same weights each time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny_run import Listener, context, parents, q, spec, stop_after
+
+from specrun.errors import InterruptedRun, SpecrunError
+from specrun.events import Alert, Metrics, Status
+from specrun.spec.sections.recovery import Recovery
+from specrun.spec.sections.schedule import Checkpoint, Evaluate
+from specrun.steps.train.run import run
+from specrun.tasks.causal_lm.build import CausalLM
+from specrun.training import recovery
+from specrun.training.loop import TrainState
+
+LAST = 24
+Cond = Callable[[TrainState], bool]
+
+
+class Kill(BaseException):
+    """Ends a process without a word, as far as one that goes on can."""
+
+
+def poison(patch: pytest.MonkeyPatch, bad: Cond, value: float = math.nan) -> None:
+    """Make the loss of each step that meets a condition something that is not finite."""
+    real = recovery.accumulate
+    patch.setattr(recovery, "accumulate", lambda state, batch: real(state, batch) * (value if bad(state) else 1.0))
+
+
+def batches(*positions: int) -> Cond:
+    """The bad data: batches by their number from 0."""
+    return lambda state: state.position in positions
+
+
+def final(folder: Path) -> dict[str, torch.Tensor]:
+    saved = folder / "checkpoints" / f"step-{LAST:08d}"
+    return load_file(saved / "model.safetensors") | load_file(saved / "optimizer.safetensors")
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def train(root: Path, listener: Listener | None = None, **schedule: Any) -> tuple[Path, Any]:
+    data = parents(root)
+    model = {"dropout": schedule.pop("dropout", 0.1)}
+    output = run(context(root / "run", listener or Listener()), spec(model=model, **schedule), data)
+    return root / "run", output
+
+
+def rungs(listener: Listener) -> list[tuple[str, int | None]]:
+    return [(alert.code, alert.step) for alert in listener.of(Alert)]
+
+
+@pytest.fixture
+def patch(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Undone by the test itself, between two trainings."""
+    yield monkeypatch
+    monkeypatch.undo()
+
+
+def test_a_step_that_is_skipped_leaves_the_training_as_if_it_had_not_been_made(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    listener = Listener()
+    poison(patch, batches(6))
+    folder, output = train(tmp_path / "poisoned", listener)
+    patch.undo()
+    real = recovery.update
+
+    def idle(state: TrainState, loss: torch.Tensor) -> Any:
+        if state.step != 6:
+            return real(state, loss)
+        state.optimizer.zero_grad(set_to_none=True)
+        state.step, state.position = state.step + 1, state.position + 1
+        return recovery.StepStats(loss, loss, 0.0)
+
+    patch.setattr(recovery, "update", idle)
+    assert same(final(folder), final(train(tmp_path / "idle")[0]))
+    assert rungs(listener) == [("step-skipped", 7)]
+    assert listener.metric("recovery/skipped_steps") == {10: 1.0}
+    assert all(math.isfinite(value) for m in listener.of(Metrics) for value in m.values.values())
+    assert any("the loss of step 7 is nan; its update was left out" in line for line in output.warnings)
+
+
+def test_the_figures_of_an_interval_are_of_the_steps_that_counted(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    every, rare = Listener(), Listener()
+    poison(patch, batches(6, 10, 11))
+    train(tmp_path / "every", every, log_every=q("1 steps"))
+    train(tmp_path / "rare", rare, log_every=q("5 steps"))
+    losses = every.metric("train/loss")
+    assert [step for step, loss in losses.items() if math.isnan(loss)] == [7, 11, 12]
+    counted = [losses[step] for step in range(6, 11) if step != 7]
+    assert rare.metric("train/loss")[10] == pytest.approx(sum(counted) / 4, rel=1e-12)
+    assert every.metric("recovery/skipped_steps") == {7: 1.0, 11: 1.0, 12: 1.0}
+    assert rare.metric("recovery/skipped_steps") == {10: 1.0, 15: 2.0}
+
+
+def test_an_interval_without_a_step_that_counted_has_no_mean(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    listener = Listener()
+    poison(patch, batches(4, 5))
+    _, output = train(tmp_path, listener, log_every=q("2 steps"))
+    assert math.isnan(listener.metric("train/loss")[6])
+    assert listener.metric("recovery/skipped_steps") == {6: 2.0}
+    assert all(math.isfinite(value) for value in output.values["metrics"].values())
+
+
+@pytest.mark.parametrize(("window", "saved"), [((10, 11, 12), 8), ((2, 3, 4), 0), ((16, 17, 18), 16)])
+def test_a_window_of_bad_data_is_passed_over_from_the_last_good_checkpoint(
+    tmp_path: Path, patch: pytest.MonkeyPatch, window: tuple[int, ...], saved: int
+) -> None:
+    listener = Listener()
+    poison(patch, batches(*window))
+    folder, output = train(tmp_path / "poisoned", listener)
+    patch.undo()
+    real, after = CausalLM.train_batch, window[-1] + 1
+    patch.setattr(
+        CausalLM, "train_batch", lambda self, first, *, count: real(self, first + (after - saved) * 4 * (first >= saved * 4), count=count)
+    )
+    assert same(final(folder), final(train(tmp_path / "around")[0]))
+    assert rungs(listener) == [("step-skipped", window[0] + 1), ("rolled-back", window[-1] + 1)]
+    assert [(s.reason, s.resumed_from) for s in listener.of(Status)] == [("rolled back", saved)]
+    message = next(alert.message for alert in listener.of(Alert) if alert.code == "rolled-back")
+    assert f"goes back to step {saved} and passes over batches {saved + 1} to {after}" in message
+    assert output.values["steps"] == LAST
+
+
+@pytest.mark.parametrize("log_every", [1, 3, 100])
+def test_how_often_is_logged_changes_nothing_about_a_roll_back(tmp_path: Path, patch: pytest.MonkeyPatch, log_every: int) -> None:
+    poison(patch, batches(9, 10, 11, 12, 13))
+    one, _ = train(tmp_path / "one")
+    other, output = train(tmp_path / "other", log_every=q(f"{log_every} steps"))
+    assert same(final(one), final(other))
+    assert output.values["steps"] == LAST
+
+
+def test_each_step_is_once_in_what_counts_after_a_roll_back(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    listener = Listener()
+    poison(patch, batches(12, 13, 14))
+    train(tmp_path, listener, log_every=q("1 steps"))
+    counted: list[int] = []
+    for event in listener.events:
+        if isinstance(event, Status) and event.resumed_from is not None:
+            counted = [step for step in counted if step <= event.resumed_from]
+        elif isinstance(event, Metrics) and "train/loss" in event.values:
+            counted.append(event.step)
+    assert counted == list(range(1, LAST + 1))
+
+
+def test_the_learning_rate_is_lowered_only_where_going_back_did_not_help(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    listener = Listener()
+    poison(patch, lambda state: state.step in (12, 13, 14) and state.rate_factor > 0.6)
+    _, output = train(tmp_path, listener)
+    assert [code for code, _ in rungs(listener)] == [
+        "step-skipped", "rolled-back", "step-skipped", "rolled-back", "learning-rate-lowered",
+    ]  # fmt: skip
+    assert output.values["steps"] == LAST
+    rates = listener.metric("train/learning_rate")
+    plain = Listener()
+    patch.undo()
+    train(tmp_path / "plain", plain)
+    assert rates[20] == pytest.approx(plain.metric("train/learning_rate")[20] / 2)
+
+
+@pytest.mark.parametrize("first", [0, 13])
+def test_what_no_rung_helps_ends_the_run_with_what_was_tried(tmp_path: Path, patch: pytest.MonkeyPatch, first: int) -> None:
+    listener = Listener()
+    poison(patch, lambda state: state.step >= first, math.inf)
+    with pytest.raises(SpecrunError, match=r"after training went back 3 times, at last with 0.25 of the learning rate") as caught:
+        train(tmp_path, listener)
+    assert caught.value.code == "non-finite-loss"
+    assert "learning_rate" in str(caught.value.hint)
+    assert [code for code, _ in rungs(listener) if code != "step-skipped"] == [
+        "rolled-back", "rolled-back", "learning-rate-lowered", "rolled-back", "learning-rate-lowered",
+    ]  # fmt: skip
+
+
+def test_weights_that_are_not_finite_are_never_gone_back_to(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    real = recovery.update
+
+    def broken(state: TrainState, loss: torch.Tensor) -> Any:
+        stats = real(state, loss)
+        if state.position == 12:
+            state.model.get_parameter("final_norm.weight").data[0] = math.nan
+        return stats
+
+    listener = Listener()
+    patch.setattr(recovery, "update", broken)
+    settings = {"checkpoint": Checkpoint(every=q("4 steps")), "evaluate": Evaluate(every=q("24 steps"))}
+    folder, output = train(tmp_path, listener, **settings)
+    assert [s.resumed_from for s in listener.of(Status)] == [8]
+    assert output.values["steps"] == LAST
+    assert all(tensor.isfinite().all() for tensor in final(folder).values())
+
+
+@pytest.mark.parametrize("dies_at", [10, 13, 15, 16, 20, 30])
+def test_killed_around_a_roll_back_it_ends_with_the_bits_of_one_that_was_not(
+    tmp_path: Path, patch: pytest.MonkeyPatch, dies_at: int
+) -> None:
+    poison(patch, batches(10, 11, 12, 18))
+    settings = spec(model={"dropout": 0.1}, log_every=q("2 steps"))
+    straight, _ = train(tmp_path / "straight", log_every=q("2 steps"))
+    data, calls = parents(tmp_path), 0
+
+    def kill() -> int | None:
+        nonlocal calls
+        calls += 1
+        if calls == dies_at:
+            raise Kill
+        return None
+
+    folder = tmp_path / "run"
+    if dies_at < 30:
+        with pytest.raises(Kill):
+            run(context(folder, Listener(), stop=kill), settings, data)
+    else:
+        with pytest.raises(InterruptedRun):
+            run(context(folder, Listener(), stop=stop_after(14)), settings, data)
+    run(context(folder, Listener()), settings, data)
+    assert same(final(folder), final(straight))
+
+
+def test_a_resume_does_not_give_back_the_rollbacks_that_were_used(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    poison(patch, lambda state: state.step in (12, 13, 14))
+    settings, data = spec(recovery=Recovery(max_rollbacks=1), log_every=q("1 steps")), parents(tmp_path)
+    with pytest.raises(InterruptedRun):
+        run(context(tmp_path / "run", Listener(), stop=stop_after(17)), settings, data)
+    listener = Listener()
+    with pytest.raises(SpecrunError, match="after training went back once"):
+        run(context(tmp_path / "run", listener), settings, data)
+    assert "rolled-back" not in [code for code, _ in rungs(listener)]
+
+
+def test_without_recovery_the_first_fault_ends_the_run_and_nothing_after_it_is_saved(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    listener = Listener()
+    poison(patch, batches(9))
+    with pytest.raises(SpecrunError, match=r"the loss of step 10 is nan") as caught:
+        train(tmp_path, listener, recovery=Recovery(non_finite="fail"))
+    assert caught.value.code == "non-finite-loss"
+    assert not rungs(listener)
+    assert not list((tmp_path / "run").glob("checkpoints/step-*1*"))
+
+
+def test_early_stopping_and_the_best_are_those_of_what_counts(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    """The evaluation at step 12 is voided with its weights, which are the best until then."""
+    listener = Listener()
+    poison(patch, batches(13, 14, 15))
+    folder, output = train(tmp_path, listener, evaluate=Evaluate(every=q("4 steps")), checkpoint=Checkpoint(every=q("8 steps")))
+    assert [s.resumed_from for s in listener.of(Status)] == [8]
+    assert sorted(path.name[:13] for path in (folder / "checkpoints" / "quarantine").iterdir()) == ["best-00000012", "step-00000008"]
+    losses: dict[int, float] = {}
+    for metrics in listener.of(Metrics):
+        losses |= {metrics.step: metrics.values["validation/loss"]} if "validation/loss" in metrics.values else {}
+    assert output.values["best_metric"] == min(losses.values())
+    assert losses[output.values["best_step"]] == output.values["best_metric"]
+
+
+def run_out(patch: pytest.MonkeyPatch, *, at_call: int) -> None:
+    """Let memory end at one micro-batch of the training, counted over all of it, and then for any that is as large."""
+    real, calls = CausalLM.loss_sum, 0
+
+    def loss_sum(self: CausalLM, model: Any, batch: Any) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        loss = real(self, model, batch)
+        if calls >= at_call and len(batch.ids) == 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return loss
+
+    patch.setattr(CausalLM, "loss_sum", loss_sum)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_out_of_memory_at_the_start_ends_with_the_bits_of_the_smaller_micro_batch(
+    tmp_path: Path, patch: pytest.MonkeyPatch, dropout: float
+) -> None:
+    listener, plain = Listener(), Listener()
+    run_out(patch, at_call=1)
+    tight, output = train(tmp_path / "tight", listener, dropout=dropout)
+    patch.undo()
+    small, _ = train(tmp_path / "small", plain, dropout=dropout, micro_batch_size=2)
+    assert same(final(tight), final(small))
+    assert rungs(listener) == [("out-of-memory", 1)]
+    assert output.values["micro_batch_size"] == 2
+    assert [m.tokens for m in listener.of(Metrics)] == [m.tokens for m in plain.of(Metrics)]
+    assert listener.metric("train/loss") == plain.metric("train/loss")
+
+
+def test_the_size_that_fits_is_kept_by_a_resume(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    run_out(patch, at_call=6)
+    straight, _ = train(tmp_path / "straight")
+    patch.undo()
+    run_out(patch, at_call=6)
+    settings, data, again = spec(model={"dropout": 0.1}), parents(tmp_path), Listener()
+    with pytest.raises(InterruptedRun):
+        run(context(tmp_path / "run", Listener(), stop=stop_after(11)), settings, data)
+    output = run(context(tmp_path / "run", again), settings, data)
+    assert output.values["micro_batch_size"] == 2
+    assert not rungs(again)
+    assert same(final(tmp_path / "run"), final(straight))
