@@ -122,6 +122,12 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor if full_tensor is None else full_tensor()
 
 
+def own(tensor: Tensor) -> Tensor:
+    """This worker's share of a tensor, in the same memory; all of any other."""
+    to_local: Callable[[], Tensor] | None = getattr(tensor, "to_local", None)
+    return tensor if to_local is None else to_local()
+
+
 def share_like(tensor: Tensor, model: Tensor) -> Tensor:
     """Of a whole tensor this worker's share, where it has one of another tensor of the same shape; else all of it."""
     if not hasattr(model, "full_tensor") or tensor.shape != model.shape:

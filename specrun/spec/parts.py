@@ -35,8 +35,7 @@ FAMILIES: dict[str, Family] = {
     "tokenizer": Family("specrun.tokenizers", "specrun.tokenizers.{kind}.options", "tokenizer",
                         ("wordpiece", "unigram", "pretrained")),
     "split": Family("specrun.spec.splits", "specrun.spec.splits.{kind}", "split", ("kfold", "group", "time")),
-    "optimizer": Family("specrun.training.optimizers", "specrun.training.optimizers.{kind}.options", "optimizer",
-                        ("sgd", "adafactor", "lion")),
+    "optimizer": Family("specrun.training.optimizers", "specrun.training.optimizers.{kind}.options", "optimizer"),
     "learning_rate": Family("specrun.training.learning_rates", "specrun.training.learning_rates.{kind}", "learning-rate schedule",
                             ("cosine_restarts", "polynomial", "inverse_square_root", "one_cycle", "reduce_on_plateau")),
 }  # fmt: skip

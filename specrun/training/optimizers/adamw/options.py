@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from specrun.spec.section import Part, option
+from specrun.training.optimizers.base_rate import BaseRate
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -16,7 +17,9 @@ class Options(Part):
 
     factory: ClassVar[str] = "specrun.training.optimizers.adamw.build:build"
     kind: Literal["adamw"] = option(impact="weights", description="AdamW.")
-    learning_rate: float = option(3e-4, impact="weights", description="Base learning rate, before the schedule's factor.", gt=0, le=10)
+    learning_rate: BaseRate = option(
+        3e-4, impact="weights", description="Base learning rate, before the schedule's factor; auto finds one by a range test."
+    )
     betas: tuple[Beta, Beta] = option((0.9, 0.95), impact="weights", description="Decay rates of the first and second moment.")
     epsilon: float = option(1e-8, impact="weights", description="Added to the denominator.", gt=0, le=1)
     weight_decay: float = option(0.1, impact="weights", description="Decoupled decay of matrices, per unit of learning rate.", ge=0, le=10)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from specrun.runtime.distributed import own, share_like, whole
+from specrun.training.optimizers.base_rate import given
 from specrun.training.optimizers.groups import by_decay, groups, hidden_matrices, without
 from specrun.training.optimizers.muon.newton_schulz import orthogonalize
 from specrun.training.optimizers.muon.options import Options
@@ -22,7 +24,7 @@ def build(options: Options, *, model: nn.Module, compute_dtype: torch.dtype = to
     matrices = hidden_matrices(model)
     rest = without(by_decay(model), matrices)
     ours = {"params": list(matrices), "weight_decay": options.weight_decay, "orthogonal": True}
-    scale = options.rest_learning_rate / options.learning_rate
+    scale = options.rest_learning_rate / given(options.learning_rate)
     theirs = groups(rest, options.weight_decay, orthogonal=False, lr_scale=scale, lr=options.rest_learning_rate)
     return Muon([*([ours] if matrices else []), *theirs], options, rows=matrices,
                 iterate_in=torch.bfloat16 if compute_dtype is torch.bfloat16 else torch.float32)  # fmt: skip
@@ -35,13 +37,10 @@ class Muon(torch.optim.Optimizer):
         self, parameter_groups: Iterable[dict[str, Any]], options: Options, *, rows: Mapping[Tensor, tuple[int, ...]],
         iterate_in: torch.dtype,
     ) -> None:  # fmt: skip
-        super().__init__(parameter_groups, {"lr": options.learning_rate})
+        super().__init__(parameter_groups, {"lr": given(options.learning_rate)})
         self._options = options
         self._rows = rows
         self._iterate_in = iterate_in
-        for group in self.param_groups:
-            for parameter in group["params"]:
-                self.state[parameter] = _initial_state(parameter, orthogonal=group["orthogonal"])
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -53,39 +52,57 @@ class Muon(torch.optim.Optimizer):
                 (self._step_matrices if group["orthogonal"] else self._step_rest)(parameters, group)
 
     def _step_matrices(self, parameters: list[Tensor], group: Mapping[str, Any]) -> None:
+        """Of matrices that several processes share, each works out the whole move and makes its own part of it."""
         options, skip, rate = self._options, found_inf(self), group["lr"]
-        gradients = _gradients(parameters)
-        silence(gradients, skip)
-        buffers = [self.state[parameter]["momentum_buffer"] for parameter in parameters]
-        torch._foreach_mul_(buffers, unless(skip, options.momentum, skipped=1.0))
-        torch._foreach_add_(buffers, gradients, alpha=1 - options.momentum)
-        if options.nesterov:
-            torch._foreach_lerp_(gradients, buffers, options.momentum)
-        momenta = gradients if options.nesterov else buffers
-        torch._foreach_mul_(parameters, unless(skip, 1 - rate * group["weight_decay"], skipped=1.0))
-        for (rows, columns), (weights, updates) in self._by_shape(parameters, momenta).items():
+        momenta = self._momenta(parameters, skip)
+        torch._foreach_mul_([own(parameter) for parameter in parameters], unless(skip, 1 - rate * group["weight_decay"], skipped=1.0))
+        moved = [
+            parameter if own(parameter) is parameter else torch.zeros_like(m) for parameter, m in zip(parameters, momenta, strict=True)
+        ]
+        for (rows, columns), (weights, updates) in self._by_shape(parameters, moved, momenta).items():
             stacked_NRC = torch.stack(updates).to(self._iterate_in)
             moves_NRC = orthogonalize(stacked_NRC, options.newton_schulz_steps).to(weights[0].dtype)
             if skip is not None:
                 moves_NRC *= unless(skip, 1.0, skipped=0.0)
             torch._foreach_add_(weights, list(moves_NRC), alpha=-rate * _SCALES[options.adjust](rows, columns))
+        for parameter, move in zip(parameters, moved, strict=True):
+            if move is not parameter:
+                own(parameter).add_(own(share_like(move, parameter)))
+
+    def _momenta(self, parameters: list[Tensor], skip: Tensor | None) -> list[Tensor]:
+        """What is to be made orthogonal, once the averages have taken up the gradients, in whose place it is put."""
+        options = self._options
+        gradients = [own(gradient) for gradient in _gradients(parameters)]
+        averages = [self._state(parameter, orthogonal=True)["momentum_buffer"] for parameter in parameters]
+        silence(gradients, skip)
+        torch._foreach_mul_([own(average) for average in averages], unless(skip, options.momentum, skipped=1.0))
+        torch._foreach_add_([own(average) for average in averages], gradients, alpha=1 - options.momentum)
+        if options.nesterov:
+            torch._foreach_lerp_(gradients, [own(average) for average in averages], options.momentum)
+        return [whole(tensor) for tensor in (_gradients(parameters) if options.nesterov else averages)]
 
     def _by_shape(
-        self, parameters: Sequence[Tensor], momenta: Sequence[Tensor]
+        self, parameters: Sequence[Tensor], moved: Sequence[Tensor], momenta: Sequence[Tensor]
     ) -> dict[tuple[int, int], tuple[list[Tensor], list[Tensor]]]:
-        """Projections by their rows and columns: views of the weights and of what is to be made orthogonal, both lying on their side."""
+        """Projections by their rows and columns: views of what is moved and of what is to be made orthogonal, tall ones on their side."""
         found: dict[tuple[int, int], tuple[list[Tensor], list[Tensor]]] = defaultdict(lambda: ([], []))
-        for parameter, momentum in zip(parameters, momenta, strict=True):
+        for parameter, whole_weight, momentum in zip(parameters, moved, momenta, strict=True):
             parts = list(self._rows[parameter])
-            for weight, update in zip(torch.split(parameter, parts), torch.split(momentum, parts), strict=True):
-                tall = weight.shape[0] > weight.shape[1]
-                weights, updates = found[weight.shape[0], weight.shape[1]]
-                weights.append(weight.mT if tall else weight)
-                updates.append(update.mT if tall else update)
+            for weight, update in zip(torch.split(whole_weight, parts), torch.split(momentum, parts), strict=True):
+                rows, columns = weight.shape
+                weights, updates = found[rows, columns]
+                weights.append(weight.mT if rows > columns else weight)
+                updates.append(update.mT if rows > columns else update)
         return found
 
+    def _state(self, parameter: Tensor, *, orthogonal: bool) -> dict[str, Tensor]:
+        if not self.state[parameter]:
+            self.state[parameter] = _initial_state(parameter, orthogonal=orthogonal)
+        state: dict[str, Tensor] = self.state[parameter]
+        return state
+
     def _step_rest(self, parameters: list[Tensor], group: Mapping[str, Any]) -> None:
-        options, states = self._options, [self.state[parameter] for parameter in parameters]
+        options, states = self._options, [self._state(parameter, orthogonal=False) for parameter in parameters]
         first, second, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
         adamw(
             list(parameters), _gradients(parameters), first, second, [], steps, fused=True, found_inf=found_inf(self), amsgrad=False,

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from specrun.spec.section import Part, option
+from specrun.training.optimizers.base_rate import BaseRate
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -20,8 +21,10 @@ class Options(Part):
 
     factory: ClassVar[str] = "specrun.training.optimizers.muon.build:build"
     kind: Literal["muon"] = option(impact="weights", description="Muon for hidden matrices, AdamW for all other weights.")
-    learning_rate: float = option(
-        0.02, impact="weights", description="Base learning rate of hidden matrices, before the schedule's factor.", gt=0, le=10
+    learning_rate: BaseRate = option(
+        0.02,
+        impact="weights",
+        description="Base learning rate of hidden matrices, before the schedule's factor; auto finds one by a range test.",
     )
     momentum: Beta = option(0.95, impact="weights", description="Decay rate of the hidden matrices' averaged gradient.")
     nesterov: bool = option(True, impact="weights", description="Whether the newest gradient counts once more, as in Nesterov's momentum.")
