@@ -1,6 +1,8 @@
 """Cross-entropy of a linear output layer without holding all logits at once.
 
 Shapes: N tokens, C width, V vocabulary. Where N x V logits are few, torch's own functions are used as they are.
+`torch.nn.functional.linear_cross_entropy` (torch 2.13) is not used: its chunks compute in float32 under autocast, fall back to whole
+logits with label smoothing, and at the size of ours are no faster (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -14,12 +16,18 @@ from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 from specrun.plan.cost import LOGITS_AT_ONCE
 
 
-def linear_cross_entropy_sum(hidden_NC: Tensor, head_VC: Tensor, labels_N: Tensor, *, chunk_elements: int | None = None) -> Tensor:
-    """Negative log-likelihood summed over tokens, with gradients. Returns: scalar, float32, nats."""
+def linear_cross_entropy_sum(
+    hidden_NC: Tensor, head_VC: Tensor, labels_N: Tensor, *, label_smoothing: float = 0.0, chunk_elements: int | None = None
+) -> Tensor:
+    """Negative log-likelihood summed over tokens, with gradients. Returns: scalar, float32, nats.
+
+    label_smoothing: share of each target that is spread over the whole vocabulary (Szegedy et al. 2016).
+    """
     rows = _rows(hidden_NC, head_VC, chunk_elements)
     if rows >= len(labels_N):
-        return F.cross_entropy(F.linear(hidden_NC, head_VC).float(), labels_N, reduction="sum")
-    loss: Tensor = _ChunkedCrossEntropy.apply(hidden_NC, head_VC, labels_N, rows)  # type: ignore[no-untyped-call]
+        logits_NV = F.linear(hidden_NC, head_VC).float()
+        return F.cross_entropy(logits_NV, labels_N, reduction="sum", label_smoothing=label_smoothing)
+    loss: Tensor = _ChunkedCrossEntropy.apply(hidden_NC, head_VC, labels_N, label_smoothing, rows)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -46,23 +54,30 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     scalar, so the backward pass only scales them."""
 
     @staticmethod
-    def forward(ctx: Any, hidden_NC: Tensor, head_VC: Tensor, labels_N: Tensor, rows: int) -> Tensor:
+    def forward(ctx: Any, *inputs: Any) -> Tensor:
+        hidden_NC, head_VC, labels_N, label_smoothing, rows = inputs
         total = torch.zeros((), dtype=torch.float32, device=hidden_NC.device)
-        grad_hidden_NC = torch.empty_like(hidden_NC)
-        grad_head_VC = torch.zeros_like(head_VC)
+        # What is frozen costs neither memory nor a product.
+        grad_hidden_NC = torch.empty_like(hidden_NC) if ctx.needs_input_grad[0] else None
+        grad_head_VC = torch.zeros_like(head_VC) if ctx.needs_input_grad[1] else None
         for start in range(0, len(labels_N), rows):
             hidden, labels = hidden_NC[start : start + rows], labels_N[start : start + rows]
             logits = F.linear(hidden, head_VC).float()
-            total += F.cross_entropy(logits, labels, reduction="sum")
+            total += F.cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
             grad_logits = torch.softmax(logits, dim=-1)
-            grad_logits[torch.arange(len(labels), device=labels.device), labels] -= 1
-            grad_hidden_NC[start : start + rows] = F.linear(grad_logits, head_VC.t())
-            grad_head_VC += F.linear(grad_logits.t(), hidden.t())
+            grad_logits[torch.arange(len(labels), device=labels.device), labels] -= 1 - label_smoothing
+            if label_smoothing:
+                grad_logits -= label_smoothing / len(head_VC)
+            if grad_hidden_NC is not None:
+                grad_hidden_NC[start : start + rows] = F.linear(grad_logits, head_VC.t())
+            if grad_head_VC is not None:
+                grad_head_VC += F.linear(grad_logits.t(), hidden.t())
         ctx.save_for_backward(grad_hidden_NC, grad_head_VC)
         return total
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        grad_hidden_NC, grad_head_VC = ctx.saved_tensors
         (scale,) = grad_outputs
-        return grad_hidden_NC * scale, grad_head_VC * scale, None, None
+        # In place: a second copy of the head's gradient would be the largest tensor of many a step. A second backward pass through
+        # the same graph raises, as saved tensors that have changed do.
+        return (*(None if gradient is None else gradient.mul_(scale) for gradient in ctx.saved_tensors), None, None, None)

@@ -64,6 +64,16 @@ def test_parts_of_a_batch_are_the_batch(samples: int, size: int) -> None:
     assert sum(part.weight for part in parts) == batch.weight == samples * 3
 
 
+def test_smoothed_labels_are_trained_on_and_not_judged_by(tmp_path: Path) -> None:
+    plain, smooth, network = task(tmp_path), task(tmp_path, label_smoothing=0.2), model()
+    batch = plain.train_batch(0, count=6)
+    logits, labels = network(batch.ids[:, :-1]).flatten(0, 1), batch.ids[:, 1:].flatten()
+    wanted = torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.2, reduction="sum")
+    torch.testing.assert_close(smooth.loss_sum(network, batch), wanted)
+    assert not torch.allclose(smooth.loss_sum(network, batch), plain.loss_sum(network, batch))
+    assert smooth.evaluate(network, "validation") == plain.evaluate(network, "validation")
+
+
 @pytest.mark.parametrize("validation", [2, 3, 11, 12, 20, 21, 95, 101])
 def test_an_evaluation_predicts_each_token_once_whatever_the_length(tmp_path: Path, validation: int) -> None:
     it, network = task(tmp_path, validation=validation), model()

@@ -75,10 +75,11 @@ class CausalLM:
         return TokenBatch(self._device.transfer(self._ids[index].astype(np.int64)))
 
     def loss_sum(self, model: nn.Module, batch: TokenBatch) -> Tensor:
-        """Negative log-likelihood summed over the batch's tokens. Returns: scalar, float32, nats."""
+        """Negative log-likelihood of the targets, smoothed ones where asked, summed over the batch. Returns: scalar, float32, nats."""
         network = cast("LanguageModel", model)
-        hidden_BTC = network.hidden(batch.ids[:, :-1])
-        return linear_cross_entropy_sum(hidden_BTC.flatten(0, 1), network.head_VC, batch.ids[:, 1:].flatten())
+        hidden_NC = network.hidden(batch.ids[:, :-1]).flatten(0, 1)
+        smoothing = self._options.label_smoothing
+        return linear_cross_entropy_sum(hidden_NC, network.head_VC, batch.ids[:, 1:].flatten(), label_smoothing=smoothing)
 
     def evaluate(self, model: nn.Module, split: str, *, max_samples: int | None = None, workers: Workers = ALONE) -> dict[str, float]:
         """Sums over a split, in windows that do not overlap, the last one shorter: each token but the first is predicted once.

@@ -26,4 +26,11 @@ class Options(Part):
         impact="eval",
         description="Start of the texts generated at evaluations; absent takes the first words of the validation split.",
     )
+    label_smoothing: float = option(
+        0.0,
+        impact="weights",
+        description="Share of each target that is spread over the whole vocabulary; in training (and train/loss) only, not in evaluations.",
+        ge=0,
+        lt=1,
+    )
     sample_tokens: int = option(96, impact="eval", description="Tokens generated for each text at an evaluation.", ge=1, le=4096)
