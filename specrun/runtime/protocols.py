@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
+
+from specrun.runtime.distributed import ALONE, Workers
 
 
 class Batch(Protocol):
@@ -56,8 +58,12 @@ class Task(Protocol):
         """The loss summed over the batch's predictions: a scalar on the device, float32, nats."""
         ...
 
-    def evaluate(self, model: nn.Module, split: str, *, max_samples: int | None = None) -> Mapping[str, float]:
-        """Sums over a whole split, or over its first samples; one transfer from the device."""
+    def evaluate(
+        self, model: nn.Module, split: str, *, max_samples: int | None = None, workers: Workers = ALONE, divided: int = 1
+    ) -> Mapping[str, float]:
+        """Sums over a whole split, or over its first samples; one transfer from the device. workers: who share the work; each calls
+        this, calls the model equally often, and is given the whole sums. divided: by how much less is computed at once than usual,
+        as far as it can be. Whatever it raises, the model is in the mode it was in."""
         ...
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
@@ -66,4 +72,14 @@ class Task(Protocol):
 
     def examples(self, model: nn.Module, *, count: int) -> list[dict[str, Any]]:
         """Things to look at, the same for the same model."""
+        ...
+
+
+@runtime_checkable
+class CompiledInBlocks(Protocol):
+    """A model that says what of it is compiled. One that does not is compiled in its `blocks`, a ModuleList, else as a whole; what is
+    compiled must be called (`block(x)`), and not by another of its methods."""
+
+    def compiled_blocks(self) -> Iterable[nn.Module]:
+        """The modules that are compiled, each for itself. Equal ones share their code, so that they cost one compilation."""
         ...

@@ -10,18 +10,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
-
-from torch import Tensor
+from functools import partial
+from typing import Any, TypeVar
 
 from specrun.errors import SpecrunError
+from specrun.plan.resolve import ResolvedSchedule
+from specrun.runtime.device import Device
+from specrun.runtime.distributed import ALONE, Workers
 from specrun.runtime.exhaustion import first_line, is_out_of_memory
 from specrun.runtime.protocols import Batch
 from specrun.spec.sections.recovery import Recovery
 from specrun.training.loop import StepStats, TrainState, accumulate, update
 
+Result = TypeVar("Result")
 Warn = Callable[[str, str, int], None]
 """Called with the code of an alert, its message and the optimizer step it is about."""
+
+_SMALLEST_PIECE = 1024
+"""An evaluation is divided by this at most: single sequences, by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ class Climb:
     was lowered.
 
     bad_step: the last step that it had come to when it went back; target_step: that which it went back to last. row_start, row_end:
-    the newest row of skipped steps. micro_batch_size: the one that fits, once one did not.
+    the newest row of skipped steps. micro_batch_size: the one that fits, once one did not; divided: as the pieces of evaluations are.
     """
 
     rollbacks: int = 0
@@ -73,15 +79,16 @@ class Climb:
     row_start: int = 0
     row_end: int = -1
     micro_batch_size: int | None = None
+    divided: int = 1
 
 
 @dataclass(slots=True)
 class Ladder:
-    """Decides what is done about the steps that failed, and tells of each rung. sequence_length: for the words of an error."""
+    """Decides what is done about the steps that failed, and tells of each rung."""
 
     options: Recovery
     warn: Warn
-    sequence_length: int
+    schedule: ResolvedSchedule
     climb: Climb = field(default_factory=Climb)
 
     def judge(self, faults: Sequence[Fault], state: TrainState) -> WayBack | None:
@@ -91,11 +98,11 @@ class Ladder:
         """
         if faults and self.options.non_finite == "fail":
             raise faults[0].error()
-        at = self.climb
+        at, most = self.climb, min(self.options.skips, self.schedule.total_steps)
         for number, fault in enumerate(faults, start=1):
             at.row_start = at.row_start if fault.step == at.row_end + 1 else fault.step
             at.row_end = fault.step
-            if at.row_end - at.row_start + 1 >= self.options.skips:
+            if at.row_end - at.row_start + 1 >= most:
                 self._tell_skipped(faults[:number])
                 return self._way_back(fault, position=state.position - (state.step - fault.step))
         self._tell_skipped(faults)
@@ -122,7 +129,7 @@ class Ladder:
         size = min(state.micro_batch_size, samples)
         what = f"a micro-batch of {size} does not fit in memory at step {state.step + 1}"
         if size == 1:
-            hint = f"set data.sequence_length: {max(1, self.sequence_length // 2)}, or make the model smaller"
+            hint = f"set data.sequence_length: {max(1, self.schedule.sequence_length // 2)}, or make the model smaller"
             raise SpecrunError(f"{what}: {reason}", code="out-of-memory", hint=hint)
         # Several processes add their gradients up while they compute them: the others are past the place where this one failed.
         if self.options.out_of_memory == "fail" or state.parallel.workers.size > 1:
@@ -163,21 +170,44 @@ def train_step_that_fits(state: TrainState, batch: Batch, ladder: Ladder) -> Ste
 
     Raises: SpecrunError `out-of-memory` where nothing smaller is left or asked for.
     """
-    while isinstance(outcome := _attempt(state, batch), str):
+    while isinstance(outcome := _attempt(partial(accumulate, state, batch)), _NoRoom):
         state.optimizer.zero_grad(set_to_none=True)
         state.device.free_cached_memory()
-        ladder.halve(state, batch, outcome)
+        ladder.halve(state, batch, outcome.reason)
     return update(state, outcome)
 
 
-def _attempt(state: TrainState, batch: Batch) -> Tensor | str:
-    """The loss, with its gradient computed; or what was said where memory did not suffice.
+def evaluate_what_fits(
+    evaluate: Callable[..., Result], *, device: Device, warn: Callable[[str, str], None], workers: Workers = ALONE, divided: int = 1
+) -> tuple[Result, int]:
+    """What `evaluate` returns, in smaller pieces where they do not fit in memory, and by what they are divided. It is called with that
+    as `divided`.
 
-    Its return lets go of the frames of what failed, and of the tensors in them.
+    Raises: SpecrunError `out-of-memory` where no smaller piece fits either.
     """
+    while isinstance(outcome := _attempt(partial(evaluate, divided=divided)), _NoRoom):
+        device.free_cached_memory()
+        # Several processes say to one another what they have summed: the others are past the place where this one failed.
+        if divided == _SMALLEST_PIECE or workers.size > 1:
+            raise SpecrunError(f"an evaluation does not fit in memory: {outcome.reason}", code="out-of-memory",
+                               hint="halve data.sequence_length, or make the model smaller")  # fmt: skip
+        divided *= 2
+        warn("out-of-memory", f"an evaluation does not fit in memory; from here on 1/{divided} as much as usual is computed at once")
+    return outcome, divided
+
+
+@dataclass(frozen=True, slots=True)
+class _NoRoom:
+    """What was said where memory did not suffice."""
+
+    reason: str
+
+
+def _attempt(compute: Callable[[], Result]) -> Result | _NoRoom:
+    """What `compute` returns, if there is memory for it. With the return, the frames of what failed are gone, and the tensors in them."""
     try:
-        return accumulate(state, batch)
+        return compute()
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        return first_line(error)
+        return _NoRoom(first_line(error))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from specrun.training.checkpoints import is_finite, load_step, put_weights
 from specrun.training.following import Follower
 from specrun.training.loop import StepStats, TrainState
 from specrun.training.meters import Meter, Stopwatch, result_steps
-from specrun.training.recovery import Climb, Ladder, WayBack
+from specrun.training.recovery import Climb, Ladder, WayBack, evaluate_what_fits
 from specrun.training.saving import Saver
 from specrun.training.selection import Best
 
@@ -64,7 +65,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self._meter = Meter(newest=result_steps(self.schedule.total_steps))
-        self.ladder = Ladder(self.options.recovery, self._warn, self.schedule.sequence_length)
+        self.ladder = Ladder(self.options.recovery, self._warn, self.schedule)
         kept = self.options.checkpoint
         saver = Saver if self.state.parallel.first else Follower
         self.saver = saver(self.folder, key=self.key, device=self.state.device, keep_last=kept.keep_last, keep_best=kept.keep_best)
@@ -173,6 +174,8 @@ class Session:
         self.best.restore(facts["best"])
         if self.patience is not None:
             self.patience.restore(facts["patience"])
+        if self.state.plateau is not None:
+            self.state.plateau.restore(facts["plateau"])
 
     def after_step(self, stats: StepStats) -> None:
         """Everything that is due once a step has been made."""
@@ -201,12 +204,8 @@ class Session:
             return
         self._watch.pause()
         started = self._clock()
-        task, limit, parallel = self.state.task, self.options.evaluate.max_batches, self.state.parallel
-        most = None if limit is None else limit * self.schedule.batch_size
-        sums = parallel.judge(
-            self.state.model, lambda model: task.evaluate(model, SPLIT, max_samples=most, workers=parallel.workers)
-        )  # fmt: skip
-        self.metrics = {f"{SPLIT}/{name}": value for name, value in sorted(task.metrics(sums).items())}
+        task, parallel = self.state.task, self.state.parallel
+        self.metrics = {f"{SPLIT}/{name}": value for name, value in sorted(task.metrics(self._validation_sums()).items())}
         self._record(self.metrics)
         examples = parallel.judge(self.state.model, lambda model: task.examples(model, count=self.options.evaluate.samples))
         for number, data in enumerate(examples):
@@ -215,10 +214,25 @@ class Session:
         self._evaluated_step = step
         if self.patience is not None:
             self.patience.update(step, self.metrics)
+        if self.state.plateau is not None:
+            self.state.plateau.update(step, self.metrics)
         if self.best.update(step, self.metrics):
             score = self.best.score(self.metrics[self.best.metric])
             self._timed_save("checkpoint-best", lambda: self.saver.save_best(self.state, metrics=self.metrics, score=score))
         self._watch.start()
+
+    def _validation_sums(self) -> Mapping[str, float]:
+        limit, climb, state = self.options.evaluate.max_batches, self.ladder.climb, self.state
+        evaluate = partial(
+            state.task.evaluate, split=SPLIT, max_samples=None if limit is None else limit * self.schedule.batch_size,
+            workers=state.parallel.workers,
+        )  # fmt: skip
+        sums, climb.divided = evaluate_what_fits(
+            lambda divided: state.parallel.judge(state.model, partial(evaluate, divided=divided)),
+            device=state.device, workers=state.parallel.workers, divided=climb.divided,
+            warn=lambda code, message: self._warn(code, message, state.step),
+        )  # fmt: skip
+        return sums
 
     def save(self) -> None:
         """Have everything saved that training goes on from, once a step, while training goes on."""
@@ -303,6 +317,7 @@ class Session:
             "evaluated_step": self._evaluated_step,
             "best": self.best.to_json(),
             "patience": self.patience.to_json() if self.patience is not None else None,
+            "plateau": self.state.plateau.to_json() if self.state.plateau is not None else None,
             "seconds": self.seconds,
             "step_seconds": self._watch.total,
             "recovery": self.ladder.to_json(),

@@ -19,6 +19,8 @@ from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.train.run import run
 from specrun.tasks.causal_lm.build import CausalLM
 from specrun.training import recovery
+from specrun.training.cross_entropy import linear_scores
+from specrun.training.learning_rates.warmup_cosine import Options as WarmUpCosine
 from specrun.training.loop import TrainState
 
 LAST = 24
@@ -181,6 +183,14 @@ def test_what_no_rung_helps_ends_the_run_with_what_was_tried(tmp_path: Path, pat
     ]  # fmt: skip
 
 
+def test_a_training_shorter_than_a_row_of_skips_does_not_end_well_without_a_step_that_counted(
+    tmp_path: Path, patch: pytest.MonkeyPatch
+) -> None:
+    poison(patch, lambda _: True)
+    with pytest.raises(SpecrunError, match="non-finite-loss"):
+        train(tmp_path, duration=q("2 steps"), learning_rate=WarmUpCosine(kind="warmup_cosine", warmup=q("1 steps")))
+
+
 def test_weights_that_are_not_finite_are_never_gone_back_to(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
     real = recovery.update
 
@@ -304,3 +314,22 @@ def test_the_size_that_fits_is_kept_by_a_resume(tmp_path: Path, patch: pytest.Mo
     assert output.values["micro_batch_size"] == 2
     assert not rungs(again)
     assert same(final(tmp_path / "run"), final(straight))
+
+
+def test_an_evaluation_that_does_not_fit_is_cut_smaller_and_comes_to_the_same(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    plain, listener = Listener(), Listener()
+    train(tmp_path / "plain", plain)
+    real = linear_scores
+
+    def scores(hidden: torch.Tensor, *rest: Any) -> Any:
+        if len(hidden) > 24:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return real(hidden, *rest)
+
+    patch.setattr("specrun.tasks.causal_lm.build.linear_scores", scores)
+    patch.setattr("specrun.tasks.causal_lm.build.EVALUATION_TOKENS", 80)
+    folder, _ = train(tmp_path / "tight", listener)
+    assert same(final(folder), final(tmp_path / "plain" / "run"))
+    assert rungs(listener) == [("out-of-memory", 8)] * 2
+    losses, expected = listener.metric("validation/loss"), plain.metric("validation/loss")
+    assert losses == pytest.approx(expected, rel=1e-6)

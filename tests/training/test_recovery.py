@@ -15,18 +15,23 @@ from hypothesis import strategies as st
 from test_loop import Windows, batches, new_model, new_state
 
 from specrun.errors import SpecrunError
+from specrun.plan.resolve import ResolvedSchedule
 from specrun.runtime.exhaustion import is_out_of_memory
 from specrun.spec.sections.recovery import Recovery
 from specrun.training.checkpoints import optimizer_tensors
 from specrun.training.loop import StepStats, TrainState, train_step
-from specrun.training.recovery import Climb, Fault, Ladder, train_step_that_fits
+from specrun.training.recovery import Climb, Fault, Ladder, evaluate_what_fits, train_step_that_fits
 
 Warned = list[tuple[str, str, int]]
+SCHEDULE = ResolvedSchedule(
+    samples_per_epoch=1000, batch_size=8, micro_batch_size=8, sequence_length=12, total_steps=50, warmup_steps=0, evaluate_every_steps=10,
+    checkpoint_every_steps=10, checkpoint_every_seconds=None, log_every_steps=10,
+)  # fmt: skip
 
 
 def new_ladder(warned: Warned | None = None, **options: Any) -> Ladder:
     heard = [] if warned is None else warned
-    return Ladder(Recovery(**options), lambda code, message, step: heard.append((code, message, step)), sequence_length=12)
+    return Ladder(Recovery(**options), lambda code, message, step: heard.append((code, message, step)), SCHEDULE)
 
 
 def tensors(state: TrainState) -> dict[str, torch.Tensor]:
@@ -54,6 +59,9 @@ class Tight(Windows):
         if self.calls > self.first and len(batch.ids) > self.fits:
             raise self.error()
         return loss
+
+    def fail(self, *, divided: int) -> None:
+        raise self.error()
 
 
 class Poisoned(Windows):
@@ -107,7 +115,7 @@ def test_each_halving_is_an_alert_that_names_the_step_and_the_new_size() -> None
         "4 at a time from here on", "2 at a time from here on",
     ]  # fmt: skip
     state: Any = new_state(new_model(), micro=8)
-    Ladder(Recovery(), ladder.warn, 12).restore(json.loads(json.dumps(ladder.to_json())), state)
+    Ladder(Recovery(), ladder.warn, SCHEDULE).restore(json.loads(json.dumps(ladder.to_json())), state)
     assert state.micro_batch_size == 2
 
 
@@ -118,9 +126,7 @@ def test_a_smaller_size_asked_for_later_counts_more_than_one_that_fitted() -> No
 
 
 def test_a_single_sample_that_does_not_fit_is_an_error_with_a_remedy() -> None:
-    with pytest.raises(
-        SpecrunError, match=r"a micro-batch of 1 does not fit in memory at step 1: CUDA out of memory"
-    ) as caught:
+    with pytest.raises(SpecrunError, match=r"a micro-batch of 1 does not fit in memory at step 1: CUDA out of memory") as caught:
         train_tight(Tight(fits=0))
     assert "data.sequence_length: 6" in str(caught.value.hint)
 
@@ -268,3 +274,21 @@ def test_a_step_is_skipped_by_its_gradient_as_by_its_loss() -> None:
     stats: StepStats = train_step(state, next(batches(1)))
     assert math.isfinite(stats.loss.item())
     assert all(torch.equal(tensor, before[name]) for name, tensor in state.model.state_dict().items())
+
+
+def test_an_evaluation_that_does_not_fit_is_done_in_smaller_pieces_each_time_told() -> None:
+    asked: list[int] = []
+    warned: list[str] = []
+
+    def evaluate(*, divided: int) -> str:
+        asked.append(divided)
+        if divided < 4:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return "sums"
+
+    device = new_state(new_model()).device
+    assert evaluate_what_fits(evaluate, device=device, warn=lambda code, _: warned.append(code)) == ("sums", 4)
+    assert (asked, warned) == ([1, 2, 4], ["out-of-memory", "out-of-memory"])
+    with pytest.raises(SpecrunError, match="an evaluation does not fit in memory: CUDA out of memory") as caught:
+        evaluate_what_fits(Tight(fits=0).fail, device=device, warn=lambda *_: None)
+    assert caught.value.code == "out-of-memory"

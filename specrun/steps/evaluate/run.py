@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 
 from specrun.errors import StoreError
-from specrun.events import Example, Metrics, Progress, Span
+from specrun.events import Alert, Example, Metrics, Progress, Span
 from specrun.runtime.device import Device, open_device
 from specrun.runtime.factory import load_factory
 from specrun.runtime.protocols import Task
@@ -19,6 +20,7 @@ from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 from specrun.steps.evaluate.load import DamagedCheckpoint, load_model
 from specrun.training.checkpoint_files import set_aside
+from specrun.training.recovery import evaluate_what_fits
 from specrun.training.token_file import open_tokens, splits
 
 _COUNT_TOKENS = 2**24
@@ -39,10 +41,14 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     names = [name for name in splits(tokens.folder) if name != "train"]
     metrics: dict[str, float] = {}
     sums: dict[str, Mapping[str, float]] = {}
+    divided = 1
     for done, split in enumerate(names):
         context.emit(Progress(context.step.id, done, len(names), "split"))
         started = time.perf_counter()
-        sums[split] = task.evaluate(model, split)
+        sums[split], divided = evaluate_what_fits(
+            partial(task.evaluate, model, split), device=device, divided=divided,
+            warn=lambda code, message: context.emit(Alert("warning", code, message)),
+        )  # fmt: skip
         found = {f"{split}/{name}": value for name, value in sorted(task.metrics(sums[split]).items())}
         if split != "validation" and found:
             context.emit(Metrics(int(train.values["best_step"]), found))

@@ -81,25 +81,29 @@ class CausalLM:
         smoothing = self._options.label_smoothing
         return linear_cross_entropy_sum(hidden_NC, network.head_VC, batch.ids[:, 1:].flatten(), label_smoothing=smoothing)
 
-    def evaluate(self, model: nn.Module, split: str, *, max_samples: int | None = None, workers: Workers = ALONE) -> dict[str, float]:
+    def evaluate(
+        self, model: nn.Module, split: str, *, max_samples: int | None = None, workers: Workers = ALONE, divided: int = 1
+    ) -> dict[str, float]:
         """Sums over a split, in windows that do not overlap, the last one shorter: each token but the first is predicted once.
 
         Returns: nll in nats, tokens, correct, bytes, words. max_samples: only the first windows; bytes and words are then the
-        split's, scaled by the share of its tokens.
+        split's, scaled by the share of its tokens. divided: of so many as usual, that part of the tokens is computed at once.
         """
         file = open_tokens(self._folders["tokens"], split)
         network, training = cast("LanguageModel", model), model.training
-        model.eval()
         predicted = max(0, file.info.count - 1)
         tokens = predicted if max_samples is None else min(predicted, max_samples * self._length)
         totals: list[Tensor] = []
-        with torch.no_grad(), self._device.autocast():
-            for inputs, labels, counts in self._evaluation_batches(file, tokens, workers):
-                hidden_BTC = network.hidden(self._device.transfer(inputs))
-                nll, correct = linear_scores(hidden_BTC.flatten(0, 1), network.head_VC, self._device.transfer(labels).flatten())
-                if counts:
-                    totals = [nll, correct] if not totals else [totals[0] + nll, totals[1] + correct]
-        model.train(training)
+        model.eval()
+        try:
+            with torch.no_grad(), self._device.autocast():
+                for inputs, labels, counts in self._evaluation_batches(file, tokens, workers, at_once=EVALUATION_TOKENS // divided):
+                    hidden_BTC = network.hidden(self._device.transfer(inputs))
+                    nll, correct = linear_scores(hidden_BTC.flatten(0, 1), network.head_VC, self._device.transfer(labels).flatten())
+                    if counts:
+                        totals = [nll, correct] if not totals else [totals[0] + nll, totals[1] + correct]
+        finally:
+            model.train(training)
         nll_sum, correct_sum = workers.total(self._device.read(totals) or (0.0, 0.0))
         share = tokens / predicted if predicted else 0.0
         return {
@@ -148,12 +152,12 @@ class CausalLM:
         return prompt, encode_prompt(self._tokenizer, prompt)
 
     def _evaluation_batches(
-        self, file: TokenFile, tokens: int, workers: Workers
+        self, file: TokenFile, tokens: int, workers: Workers, *, at_once: int
     ) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], bool]]:
         """(inputs, labels), each (B, T), and whether they count: whole windows many at a time, then the one shorter window that is left;
-        of these, a worker's share."""
+        of these, a worker's share. at_once: tokens."""
         ids, length = np.asarray(file.ids), self._length
-        step = max(1, EVALUATION_TOKENS // length) * length
+        step = max(1, at_once // length) * length
         whole = tokens // length * length
         stretches = [(s, min(s + step, whole), length) for s in range(0, whole, step)]
         if tokens > whole:
