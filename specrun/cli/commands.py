@@ -15,6 +15,7 @@ COMMANDS = {
     "explain": "Show the resolved spec, or where one value came from.",
     "plan": "Show what apply would do, and what it would cost.",
     "apply": "Plan and run: train, evaluate, record, report.",
+    "lr-find": "Find a learning rate by a short range test.",
     "runs": "List, show, tag or remove recorded runs.",
     "sql": "Ask the records in SQL, read-only.",
     "report": "Write the report of a run again.",
@@ -23,7 +24,8 @@ COMMANDS = {
     "doctor": "Say what this machine and installation can do.",
     "store": "Check or rebuild the store of records.",
 }
-"""Command -> one line. The module is `specrun.cli.<command>`; it has `run`, a function, or `app`, a Typer of subcommands."""
+"""Command -> one line. The module is `specrun.cli.<command>`, a dash as an underscore; it has `run`, a function, or `app`, a Typer of
+subcommands."""
 
 
 class LazyGroup(TyperGroup):
@@ -44,7 +46,7 @@ class LazyGroup(TyperGroup):
 
 def load_command(name: str) -> Any:
     """Import a command's module and build the click command."""
-    module = importlib.import_module(f"specrun.cli.{name}")
+    module = importlib.import_module(f"specrun.cli.{name.replace('-', '_')}")
     app = getattr(module, "app", None)
     if app is None:
         app = typer.Typer(rich_markup_mode=None, add_completion=False)

@@ -40,7 +40,7 @@ Formats = Annotated[
 
 def run(run: RunId = None, output: Output = None, format_: Formats = None, store: Store = DEFAULT_STORE, json_: Json = False) -> None:
     """Write the report of a run again."""
-    _refuse_stripped()
+    refuse_stripped()
     asked = _formats(format_) if format_ is not None else None
     if output is not None:
         _refuse_place(output)
@@ -75,7 +75,7 @@ def _newest(records: Records) -> str:
     return newest[0].run_id
 
 
-def _refuse_stripped() -> None:
+def refuse_stripped() -> None:
     """Raise SpecrunError where Python took the docstrings away: Altair, which draws the charts, builds its classes from them."""
     if sys.flags.optimize > 1:
         raise SpecrunError("charts cannot be drawn under PYTHONOPTIMIZE=2 (python -OO)", code="docstrings-stripped",

@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from specrun.engine.listener import Listener
@@ -74,7 +75,7 @@ def _execute(prepared: Plan, held: ExitStack, signals: StopSignals, show: Emit) 
     tally: list[StepOutcome] = []
     began = time.monotonic()
     try:
-        prepared, shared, taken = run_shared(prepared, show=show, tally=tally)
+        prepared, shared, taken = run_shared(prepared, show=show, tally=tally, ready=partial(check_ready, show=show))
         if works:
             _lock_runs(prepared, held, keys)
             prepared = refresh(prepared)

@@ -21,7 +21,7 @@ def experiment_digest(spec: Spec, data: Mapping[str, Any]) -> str:
     settings = dump(spec, _RESULTS)
     settings.pop("seeds", None)
     # As the keys of steps have it: runs that would share a training are one experiment.
-    for read in (read for kind in step_kinds() for read in kind.reads if read.resolved is not None):
+    for read in (read for kind in step_kinds() if kind.finds is None for read in kind.reads if read.resolved):
         *sections, name = read.path.split(".")
         around = reduce(dict.__getitem__, sections, settings)
         around[name] = read.counted(around[name], spec)

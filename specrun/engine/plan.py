@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import html
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from specrun.engine.finding import Found
 from specrun.engine.labels import new_name
 from specrun.engine.workspace import Workspace
 from specrun.plan import figures
+from specrun.plan.compare import shown
 from specrun.plan.explain import WIDTH, plan_document, step_lines, summary
 from specrun.plan.graph import StepGraph
 from specrun.plan.predict import Forecast
@@ -25,7 +27,8 @@ from specrun.steps.registry import step_kinds
 @dataclass(frozen=True, slots=True)
 class Request:
     """What was asked for. source: path of the spec, - for standard input, or a spec that is loaded already. command: the words
-    after `specrun` of the command line that asked, None where Python code did."""
+    after `specrun` of the command line that asked, None where Python code did. settings: of kinds of step, where they are to be other
+    than declared."""
 
     source: str | LoadedSpec
     store: Path
@@ -34,6 +37,7 @@ class Request:
     data_root: Path | None = None
     smoke: bool = False
     command: tuple[str, ...] | None = None
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -42,7 +46,8 @@ class Plan:
 
     inputs: digests of the local files of each part, by its dotted key, as they were when the plan was first made: an apply
     works by them to its end, whatever happens to the files meanwhile. first_keys: by step id, the key as it is known before
-    any step has run; what a step finds out may change those of the steps that read it.
+    any step has run; what a step finds out may change those of the steps that read it. asked: the spec as it was asked for; loaded:
+    with what was found in the place of `auto`.
     """
 
     request: Request
@@ -55,6 +60,8 @@ class Plan:
     signature: str
     inputs: Mapping[str, Mapping[str, str]]
     first_keys: Mapping[str, str]
+    asked: LoadedSpec
+    found: tuple[Found, ...] = ()
 
     @property
     def name(self) -> str:
@@ -96,7 +103,8 @@ class Plan:
             f"{machine.precision.value}: {machine.precision.reason}; {machine.compilation.value}: {machine.compilation.reason})"
         )
         return step_lines(name=self.name, place=place, decisions=self.decisions, forecast=self.forecast,
-                          memory_bytes=machine.memory_bytes, columns=columns)  # fmt: skip
+                          memory_bytes=machine.memory_bytes, columns=columns,
+                          found={one.step: f"{one.path} {shown(one.value)}" for one in self.found})  # fmt: skip
 
     def as_document(self) -> dict[str, Any]:
         """The `plan --json` document."""
@@ -104,7 +112,7 @@ class Plan:
         device = {"kind": machine.kind, "name": machine.name, "precision": machine.precision.value, "reasons": list(machine.reasons),
                   "memory_bytes": machine.memory_bytes, "threads": machine.threads}  # fmt: skip
         document = plan_document(spec_digest=self.loaded.digest, decisions=self.decisions, forecast=self.forecast, device=device)
-        return {**document, "remarks": list(self.remarks)}
+        return {**document, "found": {one.path: one.value for one in self.found}, "remarks": list(self.remarks)}
 
     def text(self, *, columns: int = WIDTH) -> str:
         """The whole plan, as `specrun plan` prints it."""

@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
+from specrun.engine.compilation import compiled_cost, settle_compilation
 from specrun.engine.decide import decide
 from specrun.engine.facts import gather_facts
+from specrun.engine.finding import Found, found_in, spec_with, trial_steps, with_expected, with_found, with_settings
 from specrun.engine.fingerprints import Fingerprints
 from specrun.engine.history import read_history
+from specrun.engine.machine_problems import machine_problems
 from specrun.engine.plan import Plan, Request
-from specrun.engine.smoke import smoke_layers, smoke_store
+from specrun.engine.smoke import SMOKE_SETTINGS, smoke_layers, smoke_store
 from specrun.engine.workspace import Workspace
 from specrun.errors import SpecError
 from specrun.plan.compiler import compile_steps
+from specrun.plan.finders import MICRO_BATCH, is_roomy, planned_kinds
 from specrun.plan.graph import StepGraph
 from specrun.plan.memory import memory_problems
-from specrun.plan.predict import forecast, training_signature
+from specrun.plan.predict import Facts, Forecast, forecast, training_signature
 from specrun.plan.proportions import proportion_problems
-from specrun.plan.step import WEIGHTS
+from specrun.plan.step import WEIGHTS, StepKind
 from specrun.runtime.hardware import ResolvedHardware, probe, resolve
 from specrun.sources.existence import file_problems
 from specrun.sources.inputs import input_digests
 from specrun.spec.assembly import Checked, Draft, LoadedSpec, check_bytes, relaid
+from specrun.spec.document import Spec
 from specrun.spec.dump import select
 from specrun.spec.reading import read_source
 from specrun.spec.resolved import further
-from specrun.spec.rules.profile import profile_problems
-from specrun.spec.rules.threads_exceed_cores import thread_problems
-from specrun.spec.section import Part, Problem, apart
+from specrun.spec.section import Part, Problem
+from specrun.spec.shape import fields
 from specrun.steps.registry import step_kinds
 
 
@@ -39,7 +44,7 @@ def prepare(request: Request) -> Plan:
 
     def late_problems(draft: Draft) -> Iterator[Problem]:
         yield from file_problems(draft.spec, draft.provenance.base_folder, request.data_root)
-        yield from apart(profile_problems(draft.spec, has_cuda=bool(machine.gpus)), thread_problems(draft.spec, cores=machine.cores))
+        yield from machine_problems(draft.spec, machine)
 
     loaded = valid(further(check(request), late_problems))
     return fitting(plan_on(request, loaded, resolve(loaded.spec.hardware, machine), Workspace(store)))
@@ -99,8 +104,23 @@ def plan_on(
     workspace: Workspace,
     inputs: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Plan:
-    """Compile the plan and decide about each step, from the store as it is now. inputs: digests to keep to, see Plan."""
-    spec, kinds = loaded.spec, step_kinds()
+    """Make the plan and decide about each step, from the store as it is now. loaded: as it was asked for, whatever was found for it
+    since. inputs: digests to keep to, see Plan."""
+
+    def planned(machine: ResolvedHardware) -> Plan:
+        return _plan_for(request, loaded, machine, workspace, inputs)
+
+    return settle_compilation(planned(hardware), planned)
+
+
+def _plan_for(
+    request: Request,
+    loaded: LoadedSpec,
+    hardware: ResolvedHardware,
+    workspace: Workspace,
+    inputs: Mapping[str, Mapping[str, str]] | None,
+) -> Plan:
+    """The plan on hardware that is settled, or taken to be."""
     known: dict[str, Mapping[str, str]] = dict(inputs or {})
 
     def digest_inputs(path: str, part: Part) -> Mapping[str, str]:
@@ -108,29 +128,74 @@ def plan_on(
             known[path] = digests_now(request, loaded, workspace, path, part)
         return known[path]
 
-    def compiled(variants: Mapping[str, str]) -> StepGraph:
+    def compiled(spec: Spec, kinds: Sequence[StepKind], variants: Mapping[str, str]) -> StepGraph:
         return compile_steps(spec, kinds=kinds, digest_inputs=digest_inputs, device=hardware.identity, spec_digest=loaded.digest,
-                             variants=variants)  # fmt: skip
+                             variants=variants, machine={"name": hardware.name, "memory_bytes": hardware.memory_bytes})  # fmt: skip
 
+    def predicted(spec: Spec, facts: Facts) -> tuple[Forecast, str]:
+        signature = training_signature(select(spec, "model", WEIGHTS), spec, facts.vocab_size, threads=hardware.threads,
+                                       precision=hardware.precision.value)  # fmt: skip
+        history = read_history(workspace.history_file)
+        signature, once = compiled_cost(signature, hardware, history)
+        found = forecast(spec, facts=facts, history=history, device=hardware.name, kind=hardware.kind, compile_seconds=once,
+                         cores=min(hardware.threads, hardware.cores), signature=signature, trials=trial_steps(all_kinds))  # fmt: skip
+        return found, signature
+
+    all_kinds = with_settings(step_kinds(), SMOKE_SETTINGS if request.smoke else request.settings)
+    kinds = planned_kinds(all_kinds, loaded.spec, idle={MICRO_BATCH})
+    known_so_far = _compile_known(loaded.spec, kinds, compiled, workspace)
+    facts = gather_facts(loaded.spec, known_so_far.graph, workspace, base_folder=loaded.provenance.base_folder,
+                         data_root=request.data_root)  # fmt: skip
+    spec = known_so_far.spec
+    expected, signature = predicted(spec, facts)
+    if spec.schedule.micro_batch_size == "auto" and not is_roomy(expected.memory, memory_bytes=hardware.memory_bytes, kind=hardware.kind):
+        kinds = planned_kinds(all_kinds, loaded.spec)
+        known_so_far = _compile_known(loaded.spec, kinds, compiled, workspace)
+        spec = with_expected(known_so_far.spec, expected, memory_bytes=hardware.memory_bytes, kind=hardware.kind)
+        expected, signature = predicted(spec, facts)
+    graph, as_found = known_so_far.graph, with_found(loaded, known_so_far.found)
+    decisions = decide(graph, kinds={kind.kind: kind for kind in kinds}, workspace=workspace, forecast=expected,
+                       describe=_places(as_found), retry=_to_retry(graph, workspace))  # fmt: skip
+    return Plan(request, as_found, hardware, workspace, graph, decisions, expected, signature, known, known_so_far.first_keys, loaded,
+                known_so_far.found)  # fmt: skip
+
+
+def _places(loaded: LoadedSpec) -> Callable[[str], str | None]:
+    """Where the value at a dotted path came from; None for what is no key of a spec, such as a device."""
+    return lambda path: loaded.provenance.describe(path) if path.partition(".")[0] in fields(Spec) else None
+
+
+Compile = Callable[[Spec, Sequence[StepKind], Mapping[str, str]], StepGraph]
+
+
+class _Known(NamedTuple):
+    """A plan as far as finished results tell. spec: with what was found; first_keys: by step id, before any result was looked at."""
+
+    graph: StepGraph
+    spec: Spec
+    found: tuple[Found, ...]
+    first_keys: Mapping[str, str]
+
+
+def _compile_known(spec: Spec, kinds: Sequence[StepKind], compiled: Compile, workspace: Workspace) -> _Known:
+    """Compile, and again as long as results of steps say what changes the keys of others."""
     variants: dict[str, str] = {}
-    graph = compiled(variants)
+    found: tuple[Found, ...] = ()
+    graph = compiled(spec, kinds, variants)
     first_keys = {step.id: step.key for step in graph.steps}
-    while found := {key: variant for key, variant in _variants(graph, workspace).items() if key not in variants}:
-        variants |= found
-        graph = compiled(variants)
-    facts = gather_facts(spec, graph, workspace, base_folder=loaded.provenance.base_folder, data_root=request.data_root)
-    signature = training_signature(select(spec, "model", WEIGHTS), spec, facts.vocab_size, threads=hardware.threads,
-                                   precision=hardware.precision.value)  # fmt: skip
-    predicted = forecast(spec, facts=facts, history=read_history(workspace.history_file), device=hardware.name, kind=hardware.kind,
-                         cores=min(hardware.threads, hardware.cores), signature=signature)  # fmt: skip
-    decisions = decide(graph, kinds={kind.kind: kind for kind in kinds}, workspace=workspace, forecast=predicted,
-                       describe=loaded.provenance.describe, retry=_to_retry(graph, workspace))  # fmt: skip
-    return Plan(request, loaded, hardware, workspace, graph, decisions, predicted, signature, known, first_keys)
+    as_found = spec
+    while (more := _variants(graph, workspace)).keys() - variants.keys() or found_in(graph, kinds, workspace) != found:
+        variants |= more
+        found = found_in(graph, kinds, workspace)
+        as_found = spec_with(spec, found)
+        graph = compiled(as_found, kinds, variants)
+    return _Known(graph, as_found, found, first_keys)
 
 
 def refresh(prepared: Plan) -> Plan:
     """The same plan after steps have finished: what they said may have changed the keys of the steps that read them."""
-    return plan_on(prepared.request, prepared.loaded, prepared.hardware, prepared.workspace, prepared.inputs)
+    asked = replace(prepared.asked, warnings=prepared.loaded.warnings)
+    return plan_on(prepared.request, asked, prepared.hardware, prepared.workspace, prepared.inputs)
 
 
 def without_retries(prepared: Plan) -> Plan:

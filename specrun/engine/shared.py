@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from specrun.engine.facts import text_bytes
@@ -41,19 +41,25 @@ class SharedStepEnded(Exception):
         self.decision = decision
 
 
-def run_shared(prepared: Plan, *, show: Emit, tally: list[StepOutcome]) -> tuple[Plan, dict[str, StepResult], Taken]:
+Ready = Callable[[Plan, Mapping[str, StepResult]], Plan]
+"""Asks what must hold before anything is trained. Raises SharedStepEnded where it does not."""
+
+
+def run_shared(prepared: Plan, *, show: Emit, tally: list[StepOutcome], ready: Ready) -> tuple[Plan, dict[str, StepResult], Taken]:
     """Run what has to run. Returns the plan as it is afterwards, the results by step kind, and what was done about each.
 
-    Raises SharedStepEnded for whatever ends a step.
+    ready: asked before a step that trains. Raises SharedStepEnded for whatever ends a step.
     """
     shared: dict[str, StepResult] = {}
     taken: Taken = {}
     for kind in prepared.kinds.values():
-        if kind.scope != "shared":
+        if kind.scope != "shared" or kind.kind not in {step.kind for step in prepared.graph.steps}:
             continue
         decision = prepared.decision(kind.kind)
         result = prepared.workspace.result(kind.kind, decision.step.key)
         if decision.action == "run":
+            if kind.finds is not None:
+                prepared = ready(prepared, shared)
             try:
                 result, decision = _run_one(prepared, kind, decision, shared, show)
             except (Exception, StopNow) as failure:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from specrun.engine.locks import hold, removing
+from specrun.plan.finders import LEARNING_RATE
 from specrun.plan.resolve import count_steps
 from specrun.records.place import SMOKE_FOLDER, check_place
 from specrun.spec.assembly import Layer
@@ -66,6 +68,10 @@ def smoke_layers(spec: Spec) -> tuple[Layer, ...]:
     if warmup is not None and warmup.amount:
         values["schedule.learning_rate.warmup"] = f"{steps - 1} steps"
     return (Layer("smoke", values, optional=True),)
+
+
+SMOKE_SETTINGS: Mapping[str, Mapping[str, Any]] = {LEARNING_RATE: {"steps": 12}}
+"""Of kinds of step, what makes them short."""
 
 
 def _steps(spec: Spec) -> int:

@@ -24,7 +24,7 @@ class Change:
     new: Any
 
     def __str__(self) -> str:
-        return f"{self.path} {_show(self.old)} -> {_show(self.new)}"
+        return f"{self.path} {shown(self.old)} -> {shown(self.new)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +137,8 @@ def _changed_inputs(before: Earlier, step: Step, sizes: Mapping[str, int]) -> tu
     moved: tuple[Change, ...] = ()
     if len(come) == len(gone) == 1 and come[0].partition(" ")[0] == gone[0].partition(" ")[0]:
         part = come[0].partition(" ")[0]
-        shown = _names(_file(gone[0]), _file(come[0]))
-        moved, come, gone = (Change(f"{part}.path", *shown),), [], []
+        names = _names(_file(gone[0]), _file(come[0]))
+        moved, come, gone = (Change(f"{part}.path", *names),), [], []
     said = [f"contents of {PurePath(_file(name)).name} changed{_sizes(before.input_bytes.get(name), sizes.get(name))}" for name in edited]
     return moved, [*said, *(f"{_file(name)} is new" for name in come), *(f"{_file(name)} is gone" for name in gone)]
 
@@ -169,11 +169,12 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield path, value if value != {} else "{}"
 
 
-def _show(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value of the spec as a reason writes it."""
     if value is None:
         return "none"
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_show, value))}]"
+        return f"[{', '.join(map(shown, value))}]"
     return str(value)

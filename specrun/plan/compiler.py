@@ -24,21 +24,26 @@ def compile_steps(
     device: Mapping[str, str],
     spec_digest: str,
     variants: Mapping[str, str] | None = None,
+    machine: Mapping[str, Any] | None = None,
 ) -> StepGraph:
     """Make the plan. kinds: parents first. device: what of the resolved hardware can change results.
 
     variants: by key, what finished results said that their keys could not foresee; it enters the children's keys.
+    machine: name and memory of the device, for what is measured on it.
     """
     known = variants or {}
     steps: list[Step] = []
     for kind in kinds:
         for seed in spec.seeds if kind.per_seed else (None,):
             needs = tuple(_parent_id(need, seed, steps) for need in kind.needs)
+            found = tuple(step.id for step in steps if step.kind in kind.follows)
             options = _options(spec, kind, device, seed)
+            if kind.uses_machine:
+                options["machine"] = dict(machine or {})
             inputs = _inputs(spec, kind, digest_inputs)
             parents = [effective_key(step.key, known.get(step.key)) for need in needs for step in steps if step.id == need]
             key = step_key(kind=kind.kind, version=kind.version, options=options, inputs=inputs, parents=parents)
-            steps.append(Step(_id(kind, spec, seed), kind.kind, key, needs, options, inputs, {"name": spec.name}, seed))
+            steps.append(Step(_id(kind, spec, seed), kind.kind, key, (*needs, *found), options, inputs, {"name": spec.name}, seed))
     return StepGraph(spec.name, spec_digest, tuple(steps))
 
 
@@ -71,7 +76,10 @@ def _options(spec: Spec, kind: StepKind, device: Mapping[str, str], seed: int | 
         if identity is not None and (facts := identity()):
             options[f"{read.path} facts"] = facts
     if kind.uses_device:
-        options["device"] = dict(device)
+        # What tries a few steps does not compile them, so that it holds whether or not the training is worth compiling.
+        options["device"] = {name: value for name, value in device.items() if kind.finds is None or name != "compile"}
+    if kind.settings:
+        options["settings"] = dict(kind.settings)
     if seed is not None:
         options["seed"] = seed
     return options

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from specrun.plan import figures
@@ -18,17 +18,19 @@ _NARROWEST = 24
 
 
 def step_lines(
-    *, name: str, place: str, decisions: Sequence[Decision], forecast: Forecast, memory_bytes: int, columns: int = WIDTH
-) -> list[str]:
+    *, name: str, place: str, decisions: Sequence[Decision], forecast: Forecast, memory_bytes: int, columns: int = WIDTH,
+    found: Mapping[str, str] | None = None,
+) -> list[str]:  # fmt: skip
     """The plan without its closing sentence: a line for the whole, then those of each step.
 
-    place: the device with its reasons; memory_bytes: what the device has.
+    place: the device with its reasons; memory_bytes: what the device has; found: by step id, what a finished step found.
     """
     width = max(len(d.step.id) for d in decisions)
     lines = textwrap.wrap(f"{name} on {place}", max(_NARROWEST, columns), subsequent_indent=" " * 2 * _INDENT)
     for decision in decisions:
         head = f"{'':{_INDENT}}{decision.step.id:<{width}}  {decision.action:<6}  {decision.step.key[:6]}  "
-        texts = [text for text in (_first_text(decision, forecast), _cost_text(decision, forecast, memory_bytes)) if text]
+        first = _first_text(decision, forecast) or (found or {}).get(decision.step.id, "")
+        texts = [text for text in (first, _cost_text(decision, forecast, memory_bytes)) if text]
         wrapped = [line for text in texts for line in textwrap.wrap(text, max(_NARROWEST, columns - len(head)))] or [""]
         lines.append(head + wrapped[0])
         lines += [" " * len(head) + line for line in wrapped[1:]]
@@ -108,10 +110,19 @@ def _cost_text(decision: Decision, forecast: Forecast, memory_bytes: int) -> str
     if predicted.seconds is not None:
         parts.append(f"~{figures.seconds(predicted.seconds)} ({predicted.basis})")
     if predicted.memory_bytes is not None:
-        parts.append(f"{figures.size(predicted.memory_bytes)} of {figures.size(memory_bytes)} memory")
+        parts.append(f"{figures.size(predicted.memory_bytes)} of {figures.size(memory_bytes)} memory{_at_once(decision, forecast)}")
     if predicted.disk_bytes is not None:
         parts.append(f"{figures.size(predicted.disk_bytes)} on disk")
     return ", ".join(parts)
+
+
+def _at_once(decision: Decision, forecast: Forecast) -> str:
+    """The micro-batch that a training's memory is for."""
+    schedule = forecast.schedule
+    if decision.step.kind != "train" or schedule is None:
+        return ""
+    size = schedule.micro_batch_size
+    return " with the whole batch at once" if size == schedule.batch_size else f" with {figures.count(size)} samples at once"
 
 
 def _training_parts(forecast: Forecast) -> list[str]:

@@ -60,6 +60,7 @@ class Past:
     other kinds the bytes of text of all splits, 0 where they are not known.
 
     steps, rate: of a training, its optimizer steps, and the FLOPs a second of these alone, 0 where they are not known.
+    compile_seconds: spent on compiling its model, no part of seconds.
     """
 
     kind: str
@@ -69,6 +70,7 @@ class Past:
     seconds: float
     steps: int = 0
     rate: float = 0.0
+    compile_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,12 @@ class Forecast:
         return float(self.cost.flops_per_token) * self.schedule.total_tokens
 
 
-def forecast(spec: Spec, *, facts: Facts, history: Sequence[Past], device: str, kind: str, cores: int, signature: str) -> Forecast:
-    """Predict every step kind. device: its name; kind: cpu or cuda; signature: see `training_signature`."""
+def forecast(
+    spec: Spec, *, facts: Facts, history: Sequence[Past], device: str, kind: str, cores: int, signature: str,
+    trials: Mapping[str, int] | None = None, compile_seconds: float = 0.0,
+) -> Forecast:  # fmt: skip
+    """Predict every step kind. device: its name; kind: cpu or cuda; signature: see `training_signature`. trials: by kind of step that
+    finds a value, optimizer steps' worth of its work. compile_seconds: what compiling the model adds to a training."""
     cost = _cost(spec, facts)
     schedule = _schedule(spec, facts)
     predicted = {
@@ -101,11 +107,25 @@ def forecast(spec: Spec, *, facts: Facts, history: Sequence[Past], device: str, 
     if cost is not None and schedule is not None:
         memory = predict_memory(cost, schedule, evaluation_tokens=facts.evaluation_tokens, kind=kind)
         predicted["train"] = _training(
-            spec, cost, schedule, memory, history, device=device, kind=kind, cores=cores, signature=signature, facts=facts
-        )
+            spec, cost, schedule, memory, history, device=device, kind=kind, cores=cores, signature=signature, facts=facts,
+            once=START_SECONDS + compile_seconds,
+        )  # fmt: skip
+        for name, steps in (trials or {}).items():
+            work = float(cost.flops_per_token) * steps * schedule.tokens_per_step
+            rate, basis = _rate(history, work, device=device, kind=kind, cores=cores, signature=signature)
+            predicted[name] = Predicted(START_SECONDS + work / rate, memory.total, basis=basis)
     else:
         predicted["train"] = Predicted(basis=facts.basis)
     return Forecast(facts, schedule, cost, predicted, memory)
+
+
+def eager_step_seconds(expected: Forecast) -> float | None:
+    """What an optimizer step is expected to take in a forecast of a training that compiles nothing; None where that is not known."""
+    schedule, cost, training = expected.schedule, expected.cost, expected.steps["train"]
+    if schedule is None or cost is None or training.seconds is None:
+        return None
+    work = training_work(cost, schedule, expected.facts, steps=schedule.total_steps)
+    return (training.seconds - START_SECONDS) * cost.flops_per_token * schedule.tokens_per_step / work
 
 
 def training_signature(model: Mapping[str, Any], spec: Spec, vocab_size: int | None, *, threads: int = 0, precision: str = "") -> str:
@@ -150,11 +170,11 @@ def _schedule(spec: Spec, facts: Facts) -> ResolvedSchedule | None:
 
 def _training(
     spec: Spec, cost: ModelCost, schedule: ResolvedSchedule, memory: Memory, history: Sequence[Past], *, device: str, kind: str,
-    cores: int, signature: str, facts: Facts,
+    cores: int, signature: str, facts: Facts, once: float,
 ) -> Predicted:  # fmt: skip
     flops = training_work(cost, schedule, facts, steps=schedule.total_steps)
     rate, basis = _rate(history, flops, device=device, kind=kind, cores=cores, signature=signature)
-    return Predicted(START_SECONDS + flops / rate, memory.total, cost.parameters * _kept_bytes_per_parameter(spec, schedule), basis)
+    return Predicted(once + flops / rate, memory.total, cost.parameters * _kept_bytes_per_parameter(spec, schedule), basis)
 
 
 def _kept_bytes_per_parameter(spec: Spec, schedule: ResolvedSchedule) -> int:

@@ -14,3 +14,10 @@ def peak_memory_bytes(kind: str) -> int:
         return int(torch.cuda.max_memory_allocated())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def restart_peak(kind: str) -> None:
+    """Count the peak of a `cuda` device from here on, with nothing kept of what is free. That of a process can only grow."""
+    if kind == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()

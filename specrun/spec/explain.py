@@ -29,6 +29,11 @@ MEANINGS: dict[Impact, str] = {
 }
 """What each impact class means to a reader."""
 _COMMENT_COLUMN = 44
+FOUND: dict[str, str] = {
+    "schedule.optimizer.learning_rate": "what the planned step find_learning_rate finds",
+    "schedule.micro_batch_size": "the whole batch, or what the planned step find_micro_batch finds where that may not fit",
+}
+"""What `auto` comes to where it is only found by measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +153,8 @@ def _derived(loaded: LoadedSpec, path: tuple[str, ...]) -> int | str | None:
         holder = getattr(holder, name, None)
         if isinstance(holder, Part):
             part, below = holder, path[depth:]
+    if getattr(holder, path[-1], None) == "auto" and ".".join(path) in FOUND:
+        return FOUND[".".join(path)]
     return part.derived(loaded.spec).get(".".join(below)) if part is not None else None
 
 

@@ -20,7 +20,7 @@ def step_kinds() -> tuple[StepKind, ...]:
             found[kind.kind] = kind
     ordered: dict[str, StepKind] = {}
     while len(ordered) < len(found):
-        ready = sorted(k for k, v in found.items() if k not in ordered and all(need in ordered for need in v.needs))
+        ready = sorted(k for k, v in found.items() if k not in ordered and all(need in ordered for need in (*v.needs, *v.follows)))
         assert ready, f"the needs of the step kinds form a cycle: {sorted(set(found) - set(ordered))}"
         ordered.update((k, found[k]) for k in ready)
     return tuple(ordered.values())

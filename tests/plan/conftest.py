@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from specrun.plan.compiler import compile_steps
+from specrun.plan.finders import MICRO_BATCH, planned_kinds
 from specrun.plan.graph import StepGraph
 from specrun.runtime.hardware import Machine, resolve
 from specrun.spec.assembly import check_bytes
@@ -49,7 +50,8 @@ def spec_of(document: dict) -> Spec:
 def plan_of(spec: Spec, *, digests: dict[str, str] | None = None, variants: dict[str, str] | None = None) -> StepGraph:
     """The plan on a small CPU. digests: what the local inputs of each part are said to hold."""
     identity = resolve(spec.hardware, MACHINE).identity
-    return compile_steps(spec, kinds=step_kinds(), digest_inputs=lambda path, part: digests or {}, device=identity, spec_digest="d",
+    kinds = planned_kinds(step_kinds(), spec, idle={MICRO_BATCH})
+    return compile_steps(spec, kinds=kinds, digest_inputs=lambda path, part: digests or {}, device=identity, spec_digest="d",
                         variants=variants)  # fmt: skip
 
 

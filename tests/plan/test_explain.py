@@ -46,7 +46,7 @@ def planned(decisions, forecast, *, cores=2, threads=None):
     hardware = resolve(loaded.spec.hardware, replace(MACHINE, cores=cores, memory_bytes=25_000_000_000))
     store, graph = Path("store"), StepGraph("gpt", loaded.digest, tuple(d.step for d in decisions))
     return Plan(Request(loaded, store), loaded, replace(hardware, threads=threads or cores), Workspace(store), graph, tuple(decisions),
-                forecast, signature="s", inputs={}, first_keys={})  # fmt: skip
+                forecast, signature="s", inputs={}, first_keys={}, asked=loaded)  # fmt: skip
 
 
 def test_golden_plan_with_every_action(spec, golden):

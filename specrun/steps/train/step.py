@@ -10,7 +10,7 @@ from specrun.plan.step import Read, StepKind
 from specrun.spec.document import Spec
 
 
-def _what_shapes_masks(spec: Spec) -> Mapping[str, Any]:
+def what_shapes_masks(spec: Spec) -> Mapping[str, Any]:
     """Dropout draws its masks a micro-batch at a time, so that with it another size is another training. A model that does not say
     whether it draws is taken to."""
     return {"micro_batch_size": micro_batch_size(spec.schedule) if getattr(spec.model, "draws_in_training", True) else None}
@@ -20,11 +20,13 @@ STEP = StepKind(
     kind="train",
     version=3,
     runner="specrun.steps.train.run:run",
-    reads=(Read("task"), Read("data.sequence_length"), Read("model"), Read("schedule", resolved=_what_shapes_masks)),
+    reads=(Read("task"), Read("data.sequence_length"), Read("model"), Read("schedule", resolved=what_shapes_masks)),
     needs=("tokenizer", "tokens"),
+    follows=("find_micro_batch", "find_learning_rate"),
     scope="run",
     per_seed=True,
     isolated=False,
+    parallel=True,
     uses_device=True,
     resumable=True,
 )

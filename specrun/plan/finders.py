@@ -1,0 +1,76 @@
+"""Which of a spec's values a plan finds by measurement, and what it supposes of them until then."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from specrun.plan.cost import ModelCost
+from specrun.plan.memory import Memory, predict_memory
+from specrun.plan.resolve import ResolvedSchedule
+from specrun.plan.step import StepKind
+from specrun.spec.document import Spec
+from specrun.spec.section import Section
+
+MICRO_BATCH = "find_micro_batch"
+LEARNING_RATE = "find_learning_rate"
+MICRO_BATCH_TRIAL_STEPS = 12
+"""Optimizer steps' worth of work in finding a micro-batch size: each size once to see whether it fits, a few timed on whole batches."""
+ROOMY = {"cpu": 0.9, "cuda": 0.5}
+"""Share of the memory that the whole batch may be expected to take without being tried. The prediction is measured on processors, where
+moreover one large product is as good as several small ones; for a CUDA device it is a closed form alone."""
+
+S = TypeVar("S", bound=Section)
+
+
+def planned_kinds(kinds: Sequence[StepKind], spec: Spec, *, idle: Collection[str] = ()) -> tuple[StepKind, ...]:
+    """The kinds that a spec's plan has: finders only of what the spec leaves to them. idle: finders with nothing to find out."""
+    return tuple(kind for kind in kinds if kind.finds is None or (kind.kind not in idle and value_at(spec, kind.finds) == "auto"))
+
+
+def value_at(section: Section, path: str) -> Any:
+    """The value at a dotted path of fields that are there."""
+    value: Any = section
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def with_value(section: S, path: str, value: Any) -> S:
+    """A copy of a section with the value at a dotted path replaced, unchecked."""
+    name, _, rest = path.partition(".")
+    return section.model_copy(update={name: with_value(getattr(section, name), rest, value) if rest else value})
+
+
+def is_roomy(memory: Memory | None, *, memory_bytes: int, kind: str) -> bool:
+    """Whether a whole batch fits beyond doubt, or nothing would, so that no smaller micro-batch is looked for. memory: as predicted for
+    it; of what cannot be predicted yet, nothing is said before it can. kind: cpu or cuda."""
+    if memory is None or memory.process + memory.state >= memory_bytes:
+        return True
+    return _in_training(memory) <= ROOMY.get(kind, ROOMY["cuda"]) * memory_bytes
+
+
+def micro_batch_sizes(batch_size: int) -> tuple[int, ...]:
+    """Sizes to try, the whole batch first: for each half of the one before, the largest that divides the batch."""
+    sizes, limit = [batch_size], batch_size // 2
+    while limit:
+        sizes.append(next(size for size in range(limit, 0, -1) if batch_size % size == 0))
+        limit //= 2
+    return tuple(dict.fromkeys(sizes))
+
+
+def expected_micro_batch(
+    cost: ModelCost, schedule: ResolvedSchedule, *, evaluation_tokens: int, kind: str, memory_bytes: int, margin: float
+) -> int:
+    """The largest size that the prediction lets fit, leaving a margin; 1 where none does."""
+    def needed(size: int) -> int:
+        return _in_training(predict_memory(cost, replace(schedule, micro_batch_size=size), evaluation_tokens=evaluation_tokens, kind=kind))
+
+    sizes = micro_batch_sizes(schedule.micro_batch_size)
+    return next((size for size in sizes if needed(size) <= (1 - margin) * memory_bytes), 1)
+
+
+def _in_training(memory: Memory) -> int:
+    """The peak of an optimizer step. An evaluation computes as much at once whatever the micro-batch."""
+    return memory.process + memory.state + memory.activations

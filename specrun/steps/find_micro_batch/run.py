@@ -1,0 +1,37 @@
+"""Runs the `find_micro_batch` step: the fastest size among the largest that fit, measured in a process of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from specrun.errors import SpecrunError
+from specrun.plan import figures
+from specrun.plan.finders import micro_batch_sizes, with_value
+from specrun.spec.document import Spec
+from specrun.steps.contract import StepContext, StepInput, StepOutput
+from specrun.steps.train.trial import open_trial
+from specrun.training.finders.micro_batch import fastest, measure_sizes
+
+TRIALS = "micro_batch.json"
+
+
+def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
+    """Find the micro-batch size. values: found, and bytes and seconds a sample of each size that was tried.
+
+    Raises: SpecrunError where not even one sample fits.
+    """
+    settings = context.step.options["settings"]
+    state, schedule = open_trial(context, with_value(spec, "schedule.micro_batch_size", "auto"), inputs)
+    room = int((1 - settings["margin"]) * context.hardware.memory_bytes)
+    whole, sizes = state.task.train_batch(0, count=schedule.micro_batch_size), micro_batch_sizes(schedule.micro_batch_size)
+    trials = measure_sizes(state, whole, sizes, room_bytes=room, timed_steps=settings["timed_steps"])
+    found = fastest(trials)
+    if found is None:
+        raise SpecrunError(
+            f"not even a micro-batch of one sample fits into {figures.size(room)}, the memory without its margin",
+            code="out-of-memory", hint="use a smaller data.sequence_length, model.width or model.num_layers",
+        )  # fmt: skip
+    (context.folder / TRIALS).write_text(json.dumps([asdict(trial) for trial in trials], indent=1) + "\n")
+    return StepOutput({"found": found.size, "peak_bytes": found.peak_bytes, "room_bytes": room}, {TRIALS: "micro_batch_trials"})

@@ -1,0 +1,89 @@
+"""How many samples to compute at once: the largest sizes that fit, by trial, and the fastest among those."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from specrun.runtime.exhaustion import is_out_of_memory
+from specrun.runtime.protocols import Batch
+from specrun.training.finders.trial import trial
+from specrun.training.loop import TrainState, train_step
+
+TIMED_SIZES = 3
+"""So many of the largest that fit are timed: below, a device only has less to do at once."""
+LEVEL = 0.02
+"""Of sizes whose times differ by no more than this share, the largest is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A size that was tried. peak_bytes: most memory used; None where it does not fit. seconds: of an optimizer step on the whole batch,
+    the best of several; None where it was not timed."""
+
+    size: int
+    peak_bytes: int | None
+    seconds: float | None = None
+
+
+def measure_sizes(
+    state: TrainState, whole: Batch, sizes: Sequence[int], *, room_bytes: int, timed_steps: int,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[Trial]:  # fmt: skip
+    """Try sizes from the smallest on until one does not fit, then time the largest that do. The state is left as it was."""
+    found: list[Trial] = []
+    with trial(state) as tried:
+        for size in sorted(sizes):
+            peak = _foreseen(found, size) if state.device.kind == "cpu" else None
+            if peak is None or peak <= room_bytes:
+                peak = _peak(tried, whole, size)
+            fits = peak is not None and peak <= room_bytes
+            found.append(Trial(size, peak if fits else None))
+            if not fits:
+                break
+        largest = [one for one in found if one.peak_bytes is not None][-TIMED_SIZES:]
+        for one in largest:
+            found[found.index(one)] = replace(one, seconds=_seconds(tried, whole, one.size, timed_steps, clock))
+    return found
+
+
+def fastest(trials: Sequence[Trial]) -> Trial | None:
+    """The fastest of those that were timed, the largest among equals; None where none fits."""
+    timed = {one: one.seconds for one in trials if one.seconds is not None}
+    if not timed:
+        return None
+    best = min(timed.values())
+    return max((one for one, seconds in timed.items() if seconds <= best * (1 + LEVEL)), key=lambda one: one.size)
+
+
+def _foreseen(found: Sequence[Trial], size: int) -> int | None:
+    """Peak of a size on the line through those of the two before: a processor gives more memory than there is, and then kills."""
+    if len(found) < 2:
+        return None
+    (low, high), (low_peak, high_peak) = [one.size for one in found[-2:]], [one.peak_bytes or 0 for one in found[-2:]]
+    return int(high_peak + (high_peak - low_peak) * (size - high) / (high - low))
+
+
+def _peak(tried: TrainState, whole: Batch, size: int) -> int | None:
+    """Most memory that accumulating over two micro-batches takes, or over one that is the whole batch; None where it is not there."""
+    tried.micro_batch_size = size
+    tried.device.restart_peak()
+    try:
+        tried.device.read([train_step(tried, next(whole.split(2 * size))).loss])
+    except (RuntimeError, MemoryError) as failure:
+        if not is_out_of_memory(failure):
+            raise
+        tried.optimizer.zero_grad(set_to_none=True)
+        return None
+    return tried.device.peak_memory_bytes
+
+
+def _seconds(tried: TrainState, whole: Batch, size: int, timed_steps: int, clock: Callable[[], float]) -> float:
+    tried.micro_batch_size = size
+    taken = []
+    for _ in range(1 + timed_steps):  # the first one warms up
+        started = clock()
+        tried.device.read([train_step(tried, whole).loss])
+        taken.append(clock() - started)
+    return min(taken[1:])
