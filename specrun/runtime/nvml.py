@@ -53,6 +53,12 @@ def open_library() -> Any:
     return pynvml
 
 
+def driver_version(library: Any) -> str:
+    """Version of the driver."""
+    version = library.nvmlSystemGetDriverVersion()
+    return version.decode() if isinstance(version, bytes) else str(version)
+
+
 class _Device:
     """One device and the energy that it has used since it was opened."""
 
