@@ -161,7 +161,14 @@ def _end(work: _Work, session: RunSession, decisions: Sequence[Decision], error:
 
 
 def _remember(prepared: Plan, result: StepResult) -> None:
-    """Add to the history that later predictions learn from: of a training, the work that was really done."""
+    """Add to the history that later predictions learn from: of a training, the work that was really done.
+
+    One whose compiling failed is neither of those that compile nor of the others.
+    """
+    compilation = result.values.get("compilation", {})
+    if compilation.get("failed"):
+        return
+    compile_seconds = float(compilation.get("seconds", 0.0))
     forecast, seconds = prepared.forecast, result.seconds
     work = 0.0 if result.kind == "train" else float(forecast.facts.text_bytes or 0)
     steps, rate = 0, 0.0
@@ -169,9 +176,10 @@ def _remember(prepared: Plan, result: StepResult) -> None:
     if result.kind == "train" and forecast.cost is not None and forecast.schedule is not None:
         steps = int(result.values["steps"])
         work = training_work(forecast.cost, forecast.schedule, forecast.facts, steps=steps)
-        seconds = float(result.values["seconds"])
+        seconds = float(result.values["seconds"]) - compile_seconds
         rate = float(forecast.cost.flops_per_token * result.values["tokens_per_second"])
-    append_history(prepared.workspace.history_file, Past(result.kind, signature, prepared.hardware.name, work, seconds, steps, rate))
+    past = Past(result.kind, signature, prepared.hardware.name, work, seconds, steps, rate, compile_seconds)
+    append_history(prepared.workspace.history_file, past)
 
 
 def _cached(work: _Work, decisions: Sequence[Decision], *, seed: int, show: Emit) -> Run:

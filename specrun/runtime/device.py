@@ -16,14 +16,15 @@ from torch import Tensor
 
 from specrun.errors import SpecrunError
 from specrun.runtime.hardware import ResolvedHardware
-from specrun.runtime.memory import peak_memory_bytes
+from specrun.runtime.memory import peak_memory_bytes, restart_peak
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """Where tensors live and in what precision matrices are multiplied. reasons: why, in the order a person asks.
+    """Where tensors live and in what precision matrices are multiplied. reasons: why, in the order a person asks. compute_dtype: what
+    autocast computes products in; float32 where it is not used.
 
     Each `read` and `to_host` makes the host wait for the device; `syncs` counts them, so that a test can bound them.
     """
@@ -43,6 +44,10 @@ class Device:
     def peak_memory_bytes(self) -> int:
         """Most memory used so far: device memory on CUDA, memory of the process on a CPU."""
         return peak_memory_bytes(self.kind)
+
+    def restart_peak(self) -> None:
+        """Let go of memory that is free, and count the peak anew where the device can: on a CPU it is that of the process's life."""
+        restart_peak(self.kind)
 
     def free_cached_memory(self) -> None:
         """Give back what torch holds of the device's memory for tensors that are gone; the host's allocator holds nothing."""
@@ -104,6 +109,15 @@ def _nothing() -> None:
     """All is there."""
 
 
+def _multiply_float32(*, in_tf32: bool) -> None:
+    """Say for the whole process how float32 products are computed, convolutions included: torch has them in TF32 unless told.
+
+    By the older of torch's two interfaces: where the newer one has spoken, 2.13 raises an error at each place that reads the older.
+    """
+    torch.set_float32_matmul_precision("high" if in_tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = in_tf32
+
+
 def open_device(hardware: ResolvedHardware, *, number: int = 0) -> Device:
     """Make the device ready. number: which of the visible ones. Raises: SpecrunError where torch cannot use the device that was found."""
     torch.set_num_threads(hardware.threads)
@@ -115,5 +129,6 @@ def open_device(hardware: ResolvedHardware, *, number: int = 0) -> Device:
                 hint="install a CUDA build of torch, or set hardware.profile: cpu",
             )
         torch.cuda.reset_peak_memory_stats()
+    _multiply_float32(in_tf32=hardware.kind == "cuda" and hardware.precision.value == "tf32")
     place = torch.device("cuda", number) if hardware.kind == "cuda" else torch.device("cpu")
     return Device(hardware.kind, place, _DTYPES[hardware.precision.value], hardware.reasons)

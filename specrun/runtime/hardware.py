@@ -18,21 +18,15 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from specrun.runtime.choice import Choice
+from specrun.runtime.compilers import EAGER, choose_compilation, compiler_reason, lacks_cpp, lacks_triton
+from specrun.runtime.precision import choose_precision, precision_reason
 from specrun.spec.sections.hardware import Hardware
 
-Precision = Literal["float32", "bfloat16"]
 _GPU_LINE = re.compile(r"^(\d+), *([^,]+), *(.+), *(?:(\d+)|\[N/A\]), *(\d+)\.(\d+)\s*$")
 _SLICE_LINE = re.compile(r"^\s+MIG (\S+?\.(\d+)gb\S*)\s+Device\s+\d+:\s+\(UUID: (MIG-[^)]+)\)")
 _WHOLE_LINE = re.compile(r"^GPU \d+:.*\(UUID: (GPU-[^)]+)\)")
 _CGROUP = Path("/sys/fs/cgroup")
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A decision and why it was taken."""
-
-    value: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +42,24 @@ class Gpu:
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What was found. cores: processors this process may use at once; instructions: flags of the processor; gpus: the visible
-    ones, in the order in which CUDA numbers them."""
+    ones, in the order in which CUDA numbers them. lacks_cpp, lacks_triton: what is missing to compile a model for a processor, and for a
+    CUDA device; empty where nothing is."""
 
     processor: str
     cores: int
     memory_bytes: int
     instructions: frozenset[str]
     gpus: tuple[Gpu, ...]
+    lacks_cpp: str = ""
+    lacks_triton: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedHardware:
-    """The `hardware` section on this machine. Every choice carries its reason; it is recorded and shown in the report."""
+    """The `hardware` section on this machine. Every choice carries its reason; it is recorded and shown in the report.
+
+    devices: of each machine; threads: of each device's process; strategy: how several processes hold a model, None for one on its own.
+    """
 
     kind: Literal["cpu", "cuda"]
     name: str
@@ -69,6 +69,14 @@ class ResolvedHardware:
     precision: Choice
     compilation: Choice
     threads: int
+    devices: int = 1
+    nodes: int = 1
+    strategy: Choice | None = None
+
+    @property
+    def workers(self) -> int:
+        """Processes that train together, on all machines."""
+        return self.devices * self.nodes
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -79,55 +87,62 @@ class ResolvedHardware:
     @property
     def identity(self) -> dict[str, str]:
         """What enters the key of a step that uses the device: only what can change its result."""
-        return {"kind": self.kind, "precision": self.precision.value}
+        compiled = {} if self.compilation.value == EAGER else {"compile": self.compilation.value}
+        return {"kind": self.kind, "precision": self.precision.value, **compiled}
 
 
 @cache
 def probe() -> Machine:
     """Look at the machine once. Starts no process but `nvidia-smi`, where there is one."""
     processor, flags = _processor()
-    return Machine(processor, _cores(), _memory_bytes(), flags, _gpus())
+    return Machine(processor, _cores(), _memory_bytes(), flags, _gpus(), lacks_cpp(), lacks_triton())
+
+
+def abilities(machine: Machine) -> dict[str, Choice]:
+    """What the hardware that `auto` takes can do, yes or no with the reason: precisions beside float32, and compiling a model."""
+    gpu = machine.gpus[0] if machine.gpus else None
+    able = {precision: precision_reason(precision, machine, gpu) for precision in ("bfloat16", "float16", "tf32")}
+    return {**able, "compile": compiler_reason(machine, gpu)}
+
+
+def used_gpu(options: Hardware, machine: Machine) -> Gpu | None:
+    """The CUDA device that a profile takes, None for the processor."""
+    return machine.gpus[0] if machine.gpus and options.profile != "cpu" else None
 
 
 def resolve(options: Hardware, machine: Machine) -> ResolvedHardware:
     """Decide device, precision and compilation. A profile that the machine cannot give is left to the caller's check."""
-    gpu = machine.gpus[0] if machine.gpus and options.profile != "cpu" else None
+    gpu = used_gpu(options, machine)
     memory = options.memory.bytes if options.memory else (gpu.memory_bytes if gpu else machine.memory_bytes)
     kind: Literal["cpu", "cuda"] = "cuda" if gpu else "cpu"
     if options.profile == "auto":
         device = Choice(kind, f"{gpu.name} found" if gpu else "no CUDA device found")
     else:
         device = Choice(kind, "asked for")
+    devices = _devices(options, machine, gpu)
     return ResolvedHardware(
         kind=kind,
         name=gpu.name if gpu else machine.processor,
         cores=machine.cores,
         memory_bytes=memory,
         device=device,
-        precision=_precision(options, machine, gpu),
-        compilation=Choice("eager", "asked for" if options.compile == "off" else "compilation is not part of this version"),
-        threads=options.threads or machine.cores,
+        precision=choose_precision(options, machine, gpu),
+        compilation=choose_compilation(options, machine, gpu),
+        threads=options.threads or max(1, machine.cores // devices),
+        devices=devices,
+        nodes=options.nodes,
+        strategy=None if options.engine == "local" else _strategy(options),
     )
 
 
-def bfloat16_reason(machine: Machine, gpu: Gpu | None) -> Choice:
-    """Whether this device computes bfloat16 in hardware."""
-    if gpu:
-        major, minor = gpu.compute_capability
-        return Choice("yes" if major >= 8 else "no", f"compute capability {major}.{minor}")
-    found = sorted(machine.instructions & {"avx512_bf16", "amx_bf16", "bf16"})
-    return Choice("yes", f"the processor has {found[0]}") if found else Choice("no", "no bf16 instructions here")
+def _devices(options: Hardware, machine: Machine, gpu: Gpu | None) -> int:
+    if options.devices != "auto":
+        return options.devices
+    return len(machine.gpus) if gpu and options.engine == "torchrun" else 1
 
 
-def _precision(options: Hardware, machine: Machine, gpu: Gpu | None) -> Choice:
-    able = bfloat16_reason(machine, gpu)
-    if options.precision != "auto":
-        return Choice(options.precision, "asked for")
-    if gpu and able.value == "yes":
-        return Choice("bfloat16", able.reason)
-    if gpu:
-        return Choice("float32", able.reason)
-    return Choice("float32", able.reason if able.value == "no" else "exact on a CPU, and faster than bfloat16 for small matrices")
+def _strategy(options: Hardware) -> Choice:
+    return Choice("ddp", "the model fits each device") if options.strategy == "auto" else Choice(options.strategy, "asked for")
 
 
 def _cores() -> int:

@@ -33,11 +33,6 @@ def test_auto_without_a_gpu_is_the_cpu_in_float32() -> None:
     assert "no bf16 instructions" in found.precision.reason
 
 
-def test_an_old_gpu_stays_with_float32() -> None:
-    found = resolve(Hardware(), replace(CPU, gpus=(T4,)))
-    assert (found.precision.value, found.precision.reason) == ("float32", "compute capability 7.5")
-
-
 def test_what_is_asked_for_is_taken() -> None:
     found = resolve(Hardware(profile="cpu", precision="bfloat16", threads=3, memory=ByteSize(2**31)), replace(CPU, gpus=(A100,)))
     assert (found.kind, found.precision.value, found.threads, found.memory_bytes) == ("cpu", "bfloat16", 3, 2**31)

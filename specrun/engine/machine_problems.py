@@ -1,0 +1,38 @@
+"""What a spec asks of the machine that it does not have, found before anything is planned. The rules are `spec.rules`'; here they are
+told what the machine is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from specrun.runtime.compilers import compiler_reason
+from specrun.runtime.hardware import Machine, used_gpu
+from specrun.runtime.precision import precision_reason
+from specrun.spec.document import Spec
+from specrun.spec.rules.compiler import compiler_problems
+from specrun.spec.rules.precision import precision_problems
+from specrun.spec.rules.profile import profile_problems
+from specrun.spec.rules.threads_exceed_cores import thread_problems
+from specrun.spec.section import Problem, apart
+
+
+def machine_problems(spec: Spec, machine: Machine) -> Iterator[Problem]:
+    """Every rule that needs the machine."""
+    yield from apart(
+        profile_problems(spec, has_cuda=bool(machine.gpus)),
+        thread_problems(spec, cores=machine.cores),
+        _precision(spec, machine),
+        _compiler(spec, machine),
+    )
+
+
+def _precision(spec: Spec, machine: Machine) -> Iterator[Problem]:
+    gpu = used_gpu(spec.hardware, machine)
+    able = precision_reason(spec.hardware.precision, machine, gpu)
+    yield from precision_problems(spec, on="cuda" if gpu else "cpu", lacks=able.reason if able.value == "no" else None)
+
+
+def _compiler(spec: Spec, machine: Machine) -> Iterator[Problem]:
+    gpu = used_gpu(spec.hardware, machine)
+    able = compiler_reason(machine, gpu)
+    yield from compiler_problems(spec, on="cuda" if gpu else "cpu", lacks=able.reason if able.value == "no" else None)
