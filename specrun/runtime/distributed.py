@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch._C._distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 Item = TypeVar("Item")
 PATIENCE = timedelta(minutes=30)
@@ -105,8 +107,13 @@ def join_workers(kind: str) -> Workers:
     local_rank = int(os.environ["LOCAL_RANK"])
     if kind == "cuda":
         torch.cuda.set_device(local_rank)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if kind == "cuda" else "cpu:gloo", timeout=PATIENCE)
-    return Workers(dist.get_rank(), dist.get_world_size(), local_rank, int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")))
+    restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
+    store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+    # torchrun keeps one store over all its starts, and an address that a dead worker left there would be called.
+    store = PrefixStore(f"start-{restarts}", store)
+    backend = "cpu:gloo,cuda:nccl" if kind == "cuda" else "cpu:gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
+    return Workers(rank, size, local_rank, restarts)
 
 
 def leave_workers() -> None:

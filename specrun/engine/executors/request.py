@@ -11,7 +11,8 @@ from specrun.engine.workspace import read_result
 from specrun.errors import InterruptedRun, SpecrunError, StorageFailure
 from specrun.events import Emit
 from specrun.plan.step import Step, StepKind
-from specrun.runtime.hardware import Choice, ResolvedHardware
+from specrun.runtime.choice import Choice
+from specrun.runtime.hardware import ResolvedHardware
 from specrun.spec.document import Spec
 from specrun.spec.dump import dump
 from specrun.spec.resolved import load_resolved

@@ -85,7 +85,9 @@ class _Hearing:
         """All workers have been started, so many times again."""
         if restarts > self.restarts:
             why = f" ({self.lost})" if self.lost else ""
-            message = f"a worker was lost{why}; all were started again, {restarts} of at most {MAX_RESTARTS} times: {self._folder} has their logs"
+            message = (
+                f"a worker was lost{why}; all were started again, {restarts} of at most {MAX_RESTARTS} times: {self._folder} has their logs"
+            )
             self.warnings.append(message)
             self._emit(Alert("warning", "worker-restarted", message))
         self.restarts, self.lost = restarts, None
