@@ -47,7 +47,7 @@ def check_kind(field: Field, node: MapNode, path: Path_, root: MapNode, findings
             "wrong-type",
             f"{dotted(where)} is {found(value)}; it must be the name of a {family.noun}",
             path=where,
-            hint=f"use {known[0]}",
+            hint=f"use {field.default_kind or known[0]}",
         )
         return Chosen(None, good=False)
     if value in known:

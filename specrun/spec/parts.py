@@ -36,8 +36,7 @@ FAMILIES: dict[str, Family] = {
                         ("wordpiece", "unigram", "pretrained")),
     "split": Family("specrun.spec.splits", "specrun.spec.splits.{kind}", "split", ("kfold", "group", "time")),
     "optimizer": Family("specrun.training.optimizers", "specrun.training.optimizers.{kind}.options", "optimizer"),
-    "learning_rate": Family("specrun.training.learning_rates", "specrun.training.learning_rates.{kind}", "learning-rate schedule",
-                            ("cosine_restarts", "polynomial", "inverse_square_root", "one_cycle", "reduce_on_plateau")),
+    "learning_rate": Family("specrun.training.learning_rates", "specrun.training.learning_rates.{kind}", "learning-rate schedule"),
 }  # fmt: skip
 """planned: names the language reserves; they get a `not-available-yet` diagnostic rather than `unknown-kind`."""
 

@@ -86,17 +86,18 @@ def _carried(name: str, node: MapNode) -> set[str]:
 
 
 def _belongs(name: str, cls: type[Section], missing: MissingKeys) -> str | None:
-    """Where a key of this name has its place."""
-    labels: list[str] = []
+    """Where a key of this name has its place: sections first, then parts with the kinds that have it."""
+    found: dict[str, list[str]] = {}
     for place, owner in known_places(Spec, name):
         if name == "kind" or owner is cls:
             continue
         missing.found_elsewhere((*place, name))
-        kind = f" of kind {_kind(owner)}" if issubclass(owner, Part) else ""
-        labels.append((dotted(place) + kind) if place else "the top level")
-    if not labels:
+        kinds = found.setdefault(dotted(place) if place else "the top level", [])
+        kinds += [_kind(owner)] if issubclass(owner, Part) else []
+    if not found:
         return None
-    return f'"{name}" belongs to {listed(list(dict.fromkeys(labels))[:3])}'
+    labels = [f"{place} of kind {listed(dict.fromkeys(kinds))}" if kinds else place for place, kinds in found.items()]
+    return f'"{name}" belongs to {listed(sorted(labels, key=lambda label: " of kind " in label)[:3])}'
 
 
 def _kind(owner: type[Part]) -> str:

@@ -21,6 +21,7 @@ from specrun.runtime.protocols import Batch, Task
 from specrun.runtime.seeds import derive, seed_torch
 from specrun.training.loss_scaling import LossScale
 from specrun.training.parallel import ON_ITS_OWN, Parallel
+from specrun.training.plateau import Plateau
 
 
 @dataclass(slots=True)
@@ -32,6 +33,7 @@ class TrainState:
     parallel: this process's part in a training of several.
     skip_non_finite: leave the update out where the loss or the gradient is not finite. loss_scale: what float16 needs; it leaves such
     an update out too. compilation: of the model's blocks, where they are compiled.
+    plateau: what evaluations have reduced the learning rate to, where they may.
     """
 
     model: nn.Module
@@ -49,6 +51,7 @@ class TrainState:
     skip_non_finite: bool = False
     loss_scale: LossScale | None = None
     compilation: Compilation | None = None
+    plateau: Plateau | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ def _add_gradients(state: TrainState, batch: Batch) -> Tensor:
 
 def update(state: TrainState, loss: Tensor) -> StepStats:
     """Move the weights by the gradient they have, and let go of it. A skipped update counts as a step and changes nothing else."""
-    learning_rate = state.learning_rate(state.step) * state.rate_factor
+    learning_rate = state.learning_rate(state.step) * state.rate_factor * (1.0 if state.plateau is None else state.plateau.fraction)
     if state.loss_scale is not None:
         state.loss_scale.unscale(_gradients(state))
     gradient_norm = _clip(state)

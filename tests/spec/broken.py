@@ -37,6 +37,7 @@ BROKEN: dict[str, str] = {
     "merge-not-a-mapping": MINIMAL + "<<: 3\n",
     "missing-colon": "version: 1\nname\n",
     "missing-key": MINIMAL.replace("model: {kind: gpt}\n", ""),
+    "nesterov-without-momentum": _schedule("{optimizer: {kind: sgd, momentum: 0, nesterov: true}}"),
     "not-a-mapping": "- version: 1\n",
     "not-a-quantity": _schedule("{duration: 3 fortnights}"),
     "not-a-size": MINIMAL + "hardware: {memory: 16 gigs}\n",

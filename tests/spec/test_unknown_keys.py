@@ -46,11 +46,11 @@ def test_every_key_with_a_slip_finds_itself(holder: str) -> None:
     [
         ("num_layers", "model of kind gpt"),
         ("duration", "schedule"),
-        ("betas", "schedule.optimizer of kind adamw"),
+        ("betas", "schedule.optimizer of kind adamw, lion or muon"),
         ("sequence_length", "data"),
         ("precision", "hardware"),
         ("formats", "report"),
-        ("patience", "schedule.early_stopping"),
+        ("patience", "schedule.early_stopping or schedule.learning_rate of kind reduce_on_plateau"),
         ("decay_shape", "schedule.learning_rate of kind wsd"),
     ],
 )
@@ -60,7 +60,7 @@ def test_a_key_of_another_section_is_sent_there(key: str, where: str) -> None:
 
 def test_a_key_that_many_sections_have_is_sent_to_at_most_three() -> None:
     hint = only(MINIMAL + "metric: validation/loss\n").hint
-    assert hint == '"metric" belongs to schedule.checkpoint or schedule.early_stopping'
+    assert hint == '"metric" belongs to schedule.checkpoint, schedule.early_stopping or schedule.learning_rate of kind reduce_on_plateau'
     hint = only(MINIMAL + "kind: gpt\n").hint
     assert hint is not None
     assert hint.startswith("its keys are")

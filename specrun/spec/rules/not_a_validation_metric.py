@@ -1,6 +1,6 @@
-"""What: early stopping or the choice of the best checkpoint by a metric that evaluations do not give.
+"""What: early stopping, the choice of the best checkpoint or the learning rate by a metric that evaluations do not give.
 
-Why: both decide during training, by the validation split; deciding by the test split would spend it, and a name that does not exist
+Why: all decide during training, by the validation split; deciding by the test split would spend it, and a name that does not exist
 would never improve.
 
 Example: `early_stopping: {metric: validation/los}`. Remedy: a metric of the task, such as `validation/loss`.
@@ -9,27 +9,27 @@ Example: `early_stopping: {metric: validation/los}`. Remedy: a metric of the tas
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
 from specrun.spec.document import Spec
 from specrun.spec.metrics import validation_metrics
 from specrun.spec.nearest import listed, nearest
 from specrun.spec.section import Problem, apart
+from specrun.spec.shape import read
 
 CODE = "not-a-validation-metric"
 
 
 def check(spec: Spec) -> Iterator[Problem]:
-    """Look both metrics up."""
-    yield from apart(_check("checkpoint", spec), _check("early_stopping", spec))
+    """Look each metric up."""
+    yield from apart(*(_check(name, spec) for name in ("checkpoint", "early_stopping", "learning_rate")))
 
 
-def _check(name: Literal["checkpoint", "early_stopping"], spec: Spec) -> Iterator[Problem]:
+def _check(name: str, spec: Spec) -> Iterator[Problem]:
     section = getattr(spec.schedule, name)
+    metric: str | None = None if section is None else read(section, "metric")
     known = validation_metrics(spec)
-    if section is None or section.metric in known:
+    if metric is None or metric in known:
         return
-    metric: str = section.metric
     of_other_split = "validation/" + metric.partition("/")[2]
     near = of_other_split if of_other_split in known else nearest(metric, known)
     why = "decisions during training go by the validation split" if metric.startswith("test/") else f"{spec.task.kind} has no such metric"
