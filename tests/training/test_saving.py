@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,7 +116,7 @@ def test_best_weights_of_the_same_step_are_copied_once_and_written_first(
     advance(it)
     copied: list[int] = []
     real = Device.copy_to_host
-    monkeypatch.setattr(Device, "copy_to_host", lambda self, tensors, into: (copied.append(len(tensors)), real(self, tensors, into))[1])
+    monkeypatch.setattr(Device, "copy_to_host", lambda self, tensors, into: (copied.append(len(into)), real(self, tensors, into))[1])
     with saver(tmp_path) as saves:
         saves.save_best(it, metrics={}, score=1.0)
         saves.save_step(it, {}, metrics={}, best_step=1)  # would wait for ever if it waited for the best
@@ -221,3 +223,65 @@ def test_each_checkpoint_is_read_back_once(tmp_path: Path, monkeypatch: pytest.M
             saves.save_step(it, {}, metrics={}, best_step=None)
     assert sorted(set(read)) == [f"step-{step:08d}" for step in range(1, 7)]
     assert len(read) == 6 * 3, "three files each"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import torch
+torch.set_num_threads(1)
+import test_saving
+from specrun.training import checkpoint_files as cf
+
+def patched(original, number):
+    def call(*args, **kwargs):
+        global count
+        count += 1
+        if count == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*args, **kwargs)
+    return call
+
+test_saving.advance(test_saving.state())  # what torch imports at the first step is imported once
+root, number, ended = Path(sys.argv[2]), 0, -1
+while ended != 0:
+    number += 1
+    folder = root / str(number)
+    child = os.fork()
+    if child == 0:
+        it = test_saving.state()
+        with test_saving.saver(folder) as saves:
+            for _ in range(3):
+                test_saving.advance(it)
+                saves.save_best(it, metrics={}, score=-float(it.step))
+                saves.save_step(it, {}, metrics={}, best_step=it.step)
+            saves.wait()
+            count = 0
+            for name in ("open", "write", "fsync", "close", "rename", "replace", "mkdir", "unlink", "rmdir"):
+                setattr(os, name, patched(getattr(os, name), number))
+            test_saving.advance(it)
+            saves.save_best(it, metrics={}, score=-float(it.step))
+            saves.save_step(it, {}, metrics={}, best_step=it.step)
+        os._exit(0)
+    ended = os.waitpid(child, 0)[1]
+    assert ended in (0, signal.SIGKILL), ended
+print(number)
+"""
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_call_of_a_save_beside_training_leaves_the_newest_or_the_one_before(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    kills = int(done.stdout) - 1
+    assert kills > 60, "best weights, state, rotation"
+    for number in range(1, kills + 1):
+        told: list[str] = []
+        found = cf.recover(
+            tmp_path / str(number), key="k", on_damage=lambda path, why: told.append(why), on_lost_best=lambda step: told.append(str(step))
+        )
+        assert found is not None, f"killed at call {number}"
+        assert found.step in (3, 4)
+        assert told == [], f"killed at call {number}"
