@@ -63,7 +63,7 @@ def test_a_store_that_is_not_there_is_no_runs_yet_to_a_list_and_an_error_to_a_qu
 @pytest.mark.parametrize("place", ["file", "other"])
 def test_doctor_names_it_as_a_finding(home: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
     assert specrun(["doctor", "--store", place]) == 1
-    assert f"{place}" in next(line for line in capsys.readouterr().out.splitlines() if line.startswith("broken"))
+    assert f"{place}" in next(line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("broken"))
 
 
 @pytest.mark.parametrize("command", [("apply",), ("apply", "--smoke")], ids=" ".join)
