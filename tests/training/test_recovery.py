@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -292,3 +295,36 @@ def test_an_evaluation_that_does_not_fit_is_done_in_smaller_pieces_each_time_tol
     with pytest.raises(SpecrunError, match="an evaluation does not fit in memory: CUDA out of memory") as caught:
         evaluate_what_fits(Tight(fits=0).fail, device=device, warn=lambda *_: None)
     assert caught.value.code == "out-of-memory"
+
+
+LIMITED = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+import torch
+torch.set_num_threads(1)
+from test_recovery import new_ladder, tensors
+from test_loop import batches, new_model, new_state
+from specrun.training.recovery import train_step_that_fits
+size, warned = int(sys.argv[2]), []
+state, [batch] = new_state(new_model(), micro=size), batches(1, samples=4096)
+if size == 4096:
+    pages = int(open("/proc/self/statm").read().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 90 * 2**20,) * 2)
+train_step_that_fits(state, batch, new_ladder(warned))
+print(state.micro_batch_size, [code for code, _, _ in warned], sum(t.double().sum().item() for t in tensors(state).values()).hex())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits a process's memory as Linux does")
+def test_where_memory_really_ends_a_step_is_that_of_the_size_that_fitted() -> None:
+    def child(size: int) -> list[str]:
+        command = [sys.executable, "-c", LIMITED, str(Path(__file__).parent), str(size)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.split(maxsplit=1)
+
+    size, rest = child(4096)
+    assert int(size) < 4096
+    assert rest.count("out-of-memory") == math.log2(4096 / int(size))
+    assert child(int(size))[1].rpartition(" ")[2] == rest.rpartition(" ")[2]
