@@ -12,12 +12,20 @@ LOGITS_AT_ONCE = {"cpu": 2**24, "cuda": 2**27}
 
 @dataclass(frozen=True, slots=True)
 class ModelCost:
-    """parameters: trainable numbers, shared ones once. flops_per_token: forward and backward, multiply and add as two.
+    """parameters: all numbers, shared ones once. flops_per_token: forward and backward, multiply and add as two.
     activation_bytes_per_token: float32 bytes that the layers keep for the backward pass. layer_bytes_per_token: what one layer makes
-    on its way forward, and again as gradients on the way back. vocabulary_rows: logits of a token."""
+    on its way forward, and again as gradients on the way back. vocabulary_rows: logits of a token.
+    checkpointed_bytes_per_token: as activation_bytes_per_token, where layers are computed a second time; None: a model that cannot.
+    frozen_parameters: those of parameters that are not trained."""
 
     parameters: int
     flops_per_token: int
     activation_bytes_per_token: int
     layer_bytes_per_token: int
     vocabulary_rows: int
+    checkpointed_bytes_per_token: int | None = None
+    frozen_parameters: int = 0
+
+    @property
+    def trainable_parameters(self) -> int:
+        return self.parameters - self.frozen_parameters

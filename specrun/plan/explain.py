@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from specrun.plan import figures
+from specrun.plan.cost import ModelCost
 from specrun.plan.predict import Forecast
 from specrun.plan.step import Decision
 
@@ -60,7 +61,10 @@ def plan_document(*, spec_digest: str, decisions: Sequence[Decision], forecast: 
         "spec_digest": spec_digest,
         "device": device,
         "steps": [_step_document(decision) for decision in decisions],
-        "model": {"parameters": cost.parameters if cost else None},
+        "model": {
+            "parameters": cost.parameters if cost else None,
+            "trainable_parameters": cost.trainable_parameters if cost else None,
+        },
         "training": {
             "optimizer_steps": schedule.total_steps if schedule else None,
             "samples": schedule.total_samples if schedule else None,
@@ -125,12 +129,18 @@ def _at_once(decision: Decision, forecast: Forecast) -> str:
     return " with the whole batch at once" if size == schedule.batch_size else f" with {figures.count(size)} samples at once"
 
 
+def _parameters(cost: ModelCost) -> str:
+    if not cost.frozen_parameters:
+        return f"{figures.count(cost.parameters)} parameters"
+    return f"{figures.count(cost.trainable_parameters)} of {figures.count(cost.parameters)} parameters trained"
+
+
 def _training_parts(forecast: Forecast) -> list[str]:
     schedule, cost = forecast.schedule, forecast.cost
     about = "" if forecast.facts.exact else "~"
     parts = []
     if cost is not None:
-        parts.append(f"{about}{figures.count(cost.parameters)} parameters")
+        parts.append(about + _parameters(cost))
     if schedule is not None:
         mark = "" if forecast.facts.exact or forecast.facts.train_tokens is None else about
         parts.append(f"{mark}{schedule.total_steps:,} steps, {mark}{figures.count(schedule.total_tokens)} tokens")

@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from specrun.plan import figures
 from specrun.plan.cost import EVALUATION_TOKENS, LOGITS_AT_ONCE, ModelCost
 from specrun.plan.resolve import ResolvedSchedule
+from specrun.plan.spread import ON_ONE, Spread
 from specrun.spec.section import Problem
 
 PROCESS_BYTES = 340_000_000
 """What Python, torch, its optimizer and the tokenizer's library take before the first step of any training."""
-STATE_BYTES_PER_PARAMETER = 16
-"""float32 weight, gradient and AdamW's two moments."""
+WEIGHT_BYTES = 4
+"""A float32 weight."""
+TRAINING_BYTES = 12
+"""What a weight that is trained has beside itself: a gradient and AdamW's two moments."""
 RETAINED = 1.25
 """Peak of a processor's activations over their sum: blocks that the C library has not given back when it takes new ones."""
 RETAINED_IN_EVALUATION = 1.7
@@ -49,18 +52,22 @@ class Memory:
         return max(("state", "activations", "evaluation"), key=lambda term: int(getattr(self, term)))
 
 
-def predict_memory(cost: ModelCost, schedule: ResolvedSchedule, *, evaluation_tokens: int, kind: str) -> Memory:
-    """The terms of one training. evaluation_tokens: of the validation split; kind: cpu or cuda."""
+def predict_memory(cost: ModelCost, schedule: ResolvedSchedule, *, evaluation_tokens: int, kind: str, spread: Spread = ON_ONE) -> Memory:
+    """The terms of one training. evaluation_tokens: of the validation split; kind: cpu or cuda. spread: over how many processes: each has
+    a CUDA device's memory to itself, and those of one machine share that of a processor.
+    """
     on_cpu = kind == "cpu"
     tokens = schedule.micro_batch_size * schedule.sequence_length
     kept = cost.activation_bytes_per_token * tokens + cost.layer_bytes_per_token * tokens + _logits(cost, tokens, kind) * _LOGITS_COPIES
     at_once = min(evaluation_tokens, max(EVALUATION_TOKENS, schedule.sequence_length))
     forward = max(cost.layer_bytes_per_token * at_once, 2 * _logits(cost, at_once, kind))
+    beside = spread.devices if on_cpu else 1
+    state = WEIGHT_BYTES * cost.parameters + TRAINING_BYTES * cost.trainable_parameters
     return Memory(
-        process=PROCESS_BYTES if on_cpu else 0,
-        state=STATE_BYTES_PER_PARAMETER * cost.parameters,
-        activations=int(kept * (RETAINED if on_cpu else 1)),
-        evaluation=int(forward * (RETAINED_IN_EVALUATION if on_cpu else 1)),
+        process=PROCESS_BYTES * beside if on_cpu else 0,
+        state=state * beside // (spread.workers if spread.sharded else 1),
+        activations=int(kept * beside * (RETAINED if on_cpu else 1)),
+        evaluation=int(forward * beside * (RETAINED_IN_EVALUATION if on_cpu else 1)),
         parameters=cost.parameters,
         micro_batch_size=schedule.micro_batch_size,
     )
@@ -74,13 +81,14 @@ def memory_problems(memory: Memory, *, memory_bytes: int, limited: bool) -> Iter
     have = f"{figures.size(memory_bytes)} {'that hardware.memory allows' if limited else 'of the device'}"
     at = ("hardware", "memory") if limited else ("model",)
     if memory.state > memory_bytes:
+        each = memory.state / max(1, memory.parameters)
         yield Problem(
             at,
             "model-exceeds-memory",
             f"weights, gradients and optimizer moments of {figures.count(memory.parameters)} parameters take "
             f"{figures.size(memory.state)}, more than the {have}",
-            f"use a smaller model.width or model.num_layers: at most {figures.count(memory_bytes / STATE_BYTES_PER_PARAMETER)} "
-            f"parameters at {STATE_BYTES_PER_PARAMETER} bytes each",
+            f"use a smaller model.width or model.num_layers: at most {figures.count(memory_bytes / each)} parameters at "
+            f"{figures.count(each)} bytes each",
         )
     elif memory.total > memory_bytes:
         term = memory.dominating

@@ -11,19 +11,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from specrun.plan.cost import ModelCost
-from specrun.plan.memory import Memory, predict_memory
+from specrun.plan.memory import WEIGHT_BYTES, Memory, predict_memory
+from specrun.plan.spread import ON_ONE, Spread
 from specrun.plan.resolve import ResolvedSchedule, resolve_schedule, samples_per_epoch
 from specrun.plan.step import Predicted
+from specrun.plan.trainable import as_trained
 from specrun.spec.document import Spec
+from specrun.spec.dump import dump
+from specrun.spec.sections.parameters import Parameters
 
 FLOPS_PER_CORE = 30e9
 """Rule for a processor without history: float32 operations a second a core that training reaches, not the peak."""
 FLOPS_PER_GPU = 20e12
 """Rule for a CUDA device without history."""
-CHECKPOINT_BYTES_PER_PARAMETER = 12
-"""A checkpoint that training goes on from: float32 weight and two moments."""
-BEST_BYTES_PER_PARAMETER = 4
-"""A checkpoint that is kept as best: the float32 weight alone."""
+MOMENT_BYTES = 8
+"""What a checkpoint that training goes on from holds beside each weight that is trained: two moments in float32."""
 BYTES_PER_TOKEN = {"char": 1.0, "byte": 1.0, "bpe": 3.5}
 """Rule for English text that has not been tokenised yet."""
 START_SECONDS = 3.0
@@ -93,26 +95,28 @@ class Forecast:
 
 def forecast(
     spec: Spec, *, facts: Facts, history: Sequence[Past], device: str, kind: str, cores: int, signature: str,
-    trials: Mapping[str, int] | None = None, compile_seconds: float = 0.0,
+    trials: Mapping[str, int] | None = None, compile_seconds: float = 0.0, spread: Spread = ON_ONE,
 ) -> Forecast:  # fmt: skip
     """Predict every step kind. device: its name; kind: cpu or cuda; signature: see `training_signature`. trials: by kind of step that
-    finds a value, optimizer steps' worth of its work. compile_seconds: what compiling the model adds to a training."""
+    finds a value, optimizer steps' worth of its work. compile_seconds: what compiling the model adds to a training. spread: over how many
+    processes."""
     cost = _cost(spec, facts)
-    schedule = _schedule(spec, facts)
+    schedule = _schedule(spec, facts, workers=spread.workers)
+    devices = spread.workers if kind == "cuda" else spread.nodes
     predicted = {
         name: _from_history(name, history, device, signature=step_signature(name, spec, training=signature), text_bytes=facts.text_bytes)
         for name in ("data", "tokenizer", "tokens", "evaluate", "report")
     }
     memory = None
     if cost is not None and schedule is not None:
-        memory = predict_memory(cost, schedule, evaluation_tokens=facts.evaluation_tokens, kind=kind)
+        memory = predict_memory(cost, schedule, evaluation_tokens=facts.evaluation_tokens, kind=kind, spread=spread)
         predicted["train"] = _training(
-            spec, cost, schedule, memory, history, device=device, kind=kind, cores=cores, signature=signature, facts=facts,
+            spec, cost, schedule, memory, history, device=device, kind=kind, cores=cores, signature=signature, facts=facts, devices=devices,
             once=START_SECONDS + compile_seconds,
         )  # fmt: skip
         for name, steps in (trials or {}).items():
             work = float(cost.flops_per_token) * steps * schedule.tokens_per_step
-            rate, basis = _rate(history, work, device=device, kind=kind, cores=cores, signature=signature)
+            rate, basis = _rate(history, work, devices=1, device=device, kind=kind, cores=cores, signature=signature)
             predicted[name] = Predicted(START_SECONDS + work / rate, memory.total, basis=basis)
     else:
         predicted["train"] = Predicted(basis=facts.basis)
@@ -128,10 +132,14 @@ def eager_step_seconds(expected: Forecast) -> float | None:
     return (training.seconds - START_SECONDS) * cost.flops_per_token * schedule.tokens_per_step / work
 
 
-def training_signature(model: Mapping[str, Any], spec: Spec, vocab_size: int | None, *, threads: int = 0, precision: str = "") -> str:
-    """Equal for trainings whose optimizer steps cost the same: model, sequence, batch, vocabulary, threads, precision."""
+def training_signature(model: Mapping[str, Any], spec: Spec, vocab_size: int | None, *, threads: int = 0, precision: str = "", spread: Spread = ON_ONE) -> str:
+    """Equal for trainings whose optimizer steps cost the same: model, sequence, batch, vocabulary, threads, precision, processes."""
     schedule = spec.schedule
-    sizes = [spec.data.sequence_length, schedule.batch_size, schedule.micro_batch_size, vocab_size, threads, precision]
+    sizes: list[Any] = [spec.data.sequence_length, schedule.batch_size, schedule.micro_batch_size, vocab_size, threads, precision]
+    if schedule.parameters != Parameters() or spec.hardware.activation_checkpointing:
+        sizes += [dump(schedule.parameters), spec.hardware.activation_checkpointing]
+    if spread != ON_ONE:
+        sizes.append(spread)
     return "|".join([*(f"{k}={v}" for k, v in sorted(model.items())), *map(str, sizes)])
 
 
@@ -154,10 +162,10 @@ def _cost(spec: Spec, facts: Facts) -> ModelCost | None:
     if cost is None or vocab_size is None:
         return None
     result: ModelCost = cost(vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
-    return result
+    return as_trained(result, spec, vocab_size=vocab_size)
 
 
-def _schedule(spec: Spec, facts: Facts) -> ResolvedSchedule | None:
+def _schedule(spec: Spec, facts: Facts, *, workers: int) -> ResolvedSchedule | None:
     length = spec.data.sequence_length
     if facts.train_tokens is None:
         if spec.schedule.duration.unit == "epochs":
@@ -165,24 +173,25 @@ def _schedule(spec: Spec, facts: Facts) -> ResolvedSchedule | None:
         samples = spec.schedule.batch_size
     else:
         samples = max(1, samples_per_epoch(facts.train_tokens, length))
-    return resolve_schedule(spec.schedule, samples_per_epoch=samples, sequence_length=length)
+    return resolve_schedule(spec.schedule, samples_per_epoch=samples, sequence_length=length, workers=workers)
 
 
 def _training(
     spec: Spec, cost: ModelCost, schedule: ResolvedSchedule, memory: Memory, history: Sequence[Past], *, device: str, kind: str,
-    cores: int, signature: str, facts: Facts, once: float,
+    cores: int, signature: str, facts: Facts, once: float, devices: int,
 ) -> Predicted:  # fmt: skip
     flops = training_work(cost, schedule, facts, steps=schedule.total_steps)
-    rate, basis = _rate(history, flops, device=device, kind=kind, cores=cores, signature=signature)
-    return Predicted(once + flops / rate, memory.total, cost.parameters * _kept_bytes_per_parameter(spec, schedule), basis)
+    rate, basis = _rate(history, flops, devices=devices, device=device, kind=kind, cores=cores, signature=signature)
+    return Predicted(once + flops / rate, memory.total, _checkpoint_bytes(spec, cost, schedule), basis)
 
 
-def _kept_bytes_per_parameter(spec: Spec, schedule: ResolvedSchedule) -> int:
+def _checkpoint_bytes(spec: Spec, cost: ModelCost, schedule: ResolvedSchedule) -> int:
     """Of the checkpoints that are there at the end: no more than are saved. How many those are is not known where they come by time."""
     kept, every = spec.schedule.checkpoint, schedule.checkpoint_every_steps
     saved = -(-schedule.total_steps // every) if every is not None else kept.keep_last
     evaluated = -(-schedule.total_steps // schedule.evaluate_every_steps)
-    return CHECKPOINT_BYTES_PER_PARAMETER * min(kept.keep_last, saved) + BEST_BYTES_PER_PARAMETER * min(kept.keep_best, evaluated)
+    newest, best = min(kept.keep_last, saved), min(kept.keep_best, evaluated)
+    return WEIGHT_BYTES * cost.parameters * (newest + best) + MOMENT_BYTES * cost.trainable_parameters * newest
 
 
 def training_work(cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, *, steps: int) -> float:
@@ -194,12 +203,15 @@ def training_work(cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, *, 
     return float(cost.flops_per_token) * (steps * schedule.tokens_per_step + facts.evaluation_tokens * evaluations / 3)
 
 
-def _rate(history: Sequence[Past], flops: float, *, device: str, kind: str, cores: int, signature: str) -> tuple[float, str]:
-    """FLOPs a second to expect of a training of so many, and why: as the same training had them, else another, else by rule."""
+def _rate(
+    history: Sequence[Past], flops: float, *, device: str, kind: str, cores: int, signature: str, devices: int
+) -> tuple[float, str]:
+    """FLOPs a second to expect of a training of so many, and why: as the same training had them, else another, else by rule. devices:
+    CUDA devices that train together, or machines where processors do."""
     if kind == "cuda":
-        rule, said = FLOPS_PER_GPU, f"by rule: {FLOPS_PER_GPU / 1e12:.0f} TFLOP/s a device"
+        rule, said = FLOPS_PER_GPU * devices, f"by rule: {FLOPS_PER_GPU / 1e12:.0f} TFLOP/s a device"
     else:
-        rule, said = FLOPS_PER_CORE * cores, f"by rule: {FLOPS_PER_CORE / 1e9:.0f} GFLOP/s a core"
+        rule, said = FLOPS_PER_CORE * cores * devices, f"by rule: {FLOPS_PER_CORE / 1e9:.0f} GFLOP/s a core"
     training = [past for past in history if past.kind == "train" and past.device == device and past.seconds > 0 and past.work > 0]
     same = [past for past in training if past.signature == signature]
     if same := [past for past in same if _tells(past) or flops <= _LONGER * past.work][-5:]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from specrun.records.seeds import ENDED_WELL
@@ -105,6 +105,11 @@ def _recorded_notices(facts: Facts) -> Iterator[Notice]:
         yield Notice(levels.get(alert.level, "warning"), alert.code, alert.message, where)
 
 
+def _trained(train: Mapping[str, Any]) -> str:
+    trainable = train.get("trainable_parameters", train.get("parameters"))
+    return "trainable" if trainable == train.get("parameters") else f"{short_count(trainable)} of them trainable"
+
+
 def tiles(facts: Facts) -> tuple[Fact, ...]:
     """The key figures; one that was not recorded is left out rather than shown as zero."""
     metrics, train = facts.metrics, facts.result("train")
@@ -128,7 +133,7 @@ def tiles(facts: Facts) -> tuple[Fact, ...]:
         ("training speed", speed, short_count, "tokens per second"),
         ("duration", seconds_taken(facts), duration, "wall time" + (f" of {attempts} attempts" if attempts > 1 else "")),
         ("trained on", tokens or None, short_count, f"tokens in {plural(train['steps'], 'step')}" if train.get("steps") else "tokens"),
-        ("parameters", parameters, short_count, "trainable"),
+        ("parameters", parameters, short_count, _trained(train)),
         ("peak memory", memory, size, "of the training process"),
     )
     return tuple(Fact(label, write(value), note) for label, value, write, note in wanted if isinstance(value, int | float))

@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from specrun.errors import SpecrunError
 from specrun.runtime.device import Device
 from specrun.runtime.distributed import share_like, whole
+from specrun.spec.sections.parameters import Lora
 from specrun.training.checkpoint_files import CheckpointInfo, Chunk
 from specrun.training.loop import TrainState
+from specrun.training.lora import merged
 
 _DTYPES = {
     torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.int32: "I32", torch.int64: "I64",
@@ -28,11 +30,15 @@ def step_tensors(state: TrainState) -> dict[str, Mapping[str, Tensor]]:
     """All tensors that training goes on from, by file."""
     scale = {} if state.loss_scale is None else {"loss_scale.safetensors": state.loss_scale.tensors()}
     optimizer = {"optimizer.safetensors": optimizer_tensors(state.model, state.optimizer)}
-    return {"model.safetensors": state.model.state_dict(), **optimizer, **scale}
+    average = {} if state.average is None else best_tensors(state)
+    return {"model.safetensors": state.model.state_dict(), **optimizer, **scale, **average}
 
 
 def best_tensors(state: TrainState) -> dict[str, Mapping[str, Tensor]]:
-    """The tensors of weights that are kept as best, by file."""
+    """The tensors of weights that are kept as best, by the one file of a step's checkpoint that has them: their average's, where there
+    is one."""
+    if state.average is not None:
+        return {"average.safetensors": state.average.tensors(state.model)}
     return {"model.safetensors": state.model.state_dict()}
 
 
@@ -52,6 +58,8 @@ def load_step(info: CheckpointInfo, state: TrainState) -> dict[str, Any]:
             state.optimizer.state[parameter] = kept
     if state.loss_scale is not None:
         state.loss_scale.load(_load(info.path / "loss_scale.safetensors", state.device))
+    if state.average is not None:
+        state.average.load(_load(info.path / "average.safetensors", state.device))
     facts: dict[str, Any] = json.loads((info.path / "state.json").read_bytes())
     state.step, state.position, state.rate_factor = facts["step"], facts["position"], facts["rate_factor"]
     return facts
@@ -63,10 +71,11 @@ def is_finite(state: TrainState) -> bool:
     return all(state.device.read([whole(tensor.isfinite().all()) for tensor in tensors]))
 
 
-def load_weights(path: Path, model: nn.Module, device: Device) -> None:
-    """Put saved weights into a model. Raises: SpecrunError where they are of another model."""
+def load_weights(path: Path, model: nn.Module, device: Device, *, lora: Lora | None = None) -> None:
+    """Put saved weights into a model, adapters merged where it was trained with them. Raises: SpecrunError where they are of another."""
+    tensors = _load(path, device)
     try:
-        put_weights(model, _load(path, device))
+        put_weights(model, tensors if lora is None else merged(tensors, lora))
     except RuntimeError as error:
         raise SpecrunError(
             f"{path} holds the weights of another model: {str(error).splitlines()[-1].strip()}",

@@ -10,7 +10,7 @@ from specrun.plan.step import WEIGHTS, Step
 from specrun.runtime.hardware import resolve
 from specrun.spec.document import Spec
 from specrun.spec.dump import select, walk_fields
-from specrun.spec.section import Part
+from specrun.spec.section import Part, Section
 from specrun.spec.units import ByteSize, Quantity
 
 from .conftest import DOCUMENT, MACHINE, plan_of, spec_of
@@ -56,6 +56,8 @@ def another(value: Any, annotation: Any) -> Any:
             return (*value, *value) if value else ("x",)
         case None if ByteSize in get_args(annotation):
             return ByteSize(1)
+        case None if sections := [inner for inner in get_args(annotation) if isinstance(inner, type) and issubclass(inner, Section)]:
+            return sections[0]()
         case None:
             return 7
     raise AssertionError(f"no other value for {value!r}")

@@ -105,6 +105,13 @@ def test_what_fits_together_passes(schedule: str) -> None:
         ("schedule: {checkpoint: {metric: train/loss}}", "not-a-validation-metric", "schedule.checkpoint.metric", "use validation/loss"),
         ("expect: [speed > 3]", "unreadable-gate", "expect.0", "write validation/loss < 4"),
         ("expect: [validation/loss < 3, validation/los < 3]", "gate-without-metric", "expect.1", "did you mean validation/loss?"),
+        (
+            "schedule: {parameters: {frozen: [final_norm.*, block.0.*]}}",
+            "pattern-matches-nothing",
+            "schedule.parameters.frozen.1",
+            "did you mean blocks.0.*?",
+        ),
+        ("schedule: {parameters: {frozen: ['*']}}", "nothing-to-train", "schedule.parameters.frozen", "leave some out, or add lora"),
         ("seeds: [3, 3]", "duplicate-seed", "seeds.1", "use 0, or remove it"),
         ("tags: [sk-" + "a" * 30 + "]", "secret-literal", "tags.0", "use env:NAME, and revoke this one"),
     ],
@@ -282,3 +289,14 @@ def test_quantities_compare_where_the_spec_relates_their_units() -> None:
     assert sizes((1, "steps"), (4, "samples")) == (4, 4)
     assert sizes((64, "tokens"), (2, "steps")) == (8, 8)
     assert sizes((1, "epochs"), (3, "steps")) is None
+
+
+def test_adapters_are_warned_of_and_their_targets_are_looked_for() -> None:
+    def told(parameters: str) -> list[tuple[str, str, str]]:
+        checked = check(f"{MINIMAL}schedule: {{parameters: {{{parameters}}}}}\n")
+        return [(d.code, d.path or "", d.severity) for d in checked.diagnostics]
+
+    random = ("lora-on-random-weights", "schedule.parameters.lora", "warning")
+    assert told("lora: {rank: 2}") == [random]
+    assert ("pattern-matches-nothing", "schedule.parameters.lora.targets.1", "error") in told("lora: {targets: ['*.mlp.out', head]}")
+    assert ("option-without-effect", "schedule.parameters.frozen", "warning") in told("lora: {rank: 2}, frozen: ['blocks.0.*']")

@@ -177,7 +177,7 @@ class GPT(nn.Module):
 
     @property
     def fused_rows(self) -> dict[str, tuple[int, ...]]:
-        """Weights that hold several projections, one below the other, with the rows of each: for optimizers that take matrices one by one."""
+        """Weights of several projections, one below the other, with the rows of each: for optimizers that take matrices one by one."""
         rows: dict[str, tuple[int, ...]] = {}
         for name, module in self.named_modules():
             if isinstance(module, Attention):

@@ -27,6 +27,8 @@ def model_cost(options: Options, *, vocab_size: int, sequence_length: int) -> Mo
         activation_bytes_per_token=4 * (layers * kept + outer),
         layer_bytes_per_token=4 * layer,
         vocabulary_rows=rows,
+        # Each block's input, and one block at a time.
+        checkpointed_bytes_per_token=4 * (layers * width + kept + outer),
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from specrun.models.gpt.cost import model_cost
 from specrun.models.gpt.layers import FORMS, Form, Layers
+from specrun.models.gpt.parameters import Shape, linear_layers, parameter_shapes
 from specrun.plan.cost import ModelCost
 from specrun.spec.section import Part, Problem, apart, option
 
@@ -100,6 +101,20 @@ class Options(Part):
     def embedding_rows(self, vocab_size: int) -> int:
         """Rows of the embedding for a tokenizer of `vocab_size` tokens."""
         return self.vocab_size or vocab_size
+
+    def parameter_shapes(self, *, vocab_size: int, sequence_length: int) -> Mapping[str, Shape]:
+        """Every parameter by name, shared ones once. vocab_size: of the tokenizer."""
+        return parameter_shapes(self, vocab_size=vocab_size, sequence_length=sequence_length)
+
+    @property
+    def parameter_names(self) -> list[str]:
+        """Names of all parameters, which depend on no size that the data decides."""
+        return list(parameter_shapes(self, vocab_size=1, sequence_length=1))
+
+    @property
+    def linear_layers(self) -> list[str]:
+        """Names of the linear layers but the output layer, which is a weight to the loss."""
+        return linear_layers(self)
 
     def derived(self, spec: Spec) -> Mapping[str, int | str]:
         come_to: dict[str, int | str] = {

@@ -39,6 +39,12 @@ def block_shapes(options: Options) -> Iterator[tuple[str, Shape]]:
     yield from _linear("mlp.out", width, mlp, bias=options.uses_bias)
 
 
+def linear_layers(options: Options) -> list[str]:
+    """Names of the linear layers of the blocks."""
+    block = [name.removesuffix(".weight") for name, shape in block_shapes(options) if len(shape) == 2]
+    return [f"blocks.{number}.{name}" for number in range(options.num_layers) for name in block]
+
+
 def _outer_shapes(options: Options, *, vocab_size: int, sequence_length: int) -> Iterator[tuple[str, Shape]]:
     rows = options.embedding_rows(vocab_size)
     yield "token_embedding.weight", (rows, options.width)

@@ -21,7 +21,7 @@ _WITH_COLUMNS = frozenset({"huggingface"})
 
 def check(spec: Spec) -> Iterator[Problem]:
     """Look at the settings that count only beside others."""
-    yield from apart(_split_seed(spec), _column(spec), _prompt(spec), _recovery(spec))
+    yield from apart(_split_seed(spec), _column(spec), _prompt(spec), _frozen(spec), _recovery(spec), _strategy(spec))
 
 
 def _split_seed(spec: Spec) -> Iterator[Problem]:
@@ -51,6 +51,16 @@ def _recovery(spec: Spec) -> Iterator[Problem]:
     if not fails and recovery.max_rollbacks < 2 and _is_written(recovery, "learning_rate_factor"):
         yield _without(("schedule", "recovery", "learning_rate_factor"), "the learning rate is lowered when training goes back a second "
                        f"time, and max_rollbacks is {recovery.max_rollbacks}", "remove it, or use max_rollbacks: 2 or more")  # fmt: skip
+
+
+def _frozen(spec: Spec) -> Iterator[Problem]:
+    if spec.schedule.parameters.frozen and spec.schedule.parameters.lora is not None:
+        yield _without(("schedule", "parameters", "frozen"), "with lora everything but the adapters is frozen", "remove frozen")
+
+
+def _strategy(spec: Spec) -> Iterator[Problem]:
+    if spec.hardware.engine == "local" and _is_written(spec.hardware, "strategy"):
+        yield _without(("hardware", "strategy"), "engine local trains in one process", "remove strategy, or use engine: torchrun")
 
 
 def _is_written(section: Section, name: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from specrun.spec.section import Part, Section, Slot, option
+from specrun.spec.sections.parameters import Parameters
 from specrun.spec.sections.recovery import Recovery
 from specrun.spec.units import Quantity, Units
 
@@ -34,6 +35,12 @@ class Checkpoint(Section):
     keep_last: int = option(2, impact="runtime", description="Newest checkpoints kept.", ge=2, le=1000)
     keep_best: int = option(1, impact="runtime", description="Best checkpoints kept apart, never rotated away by newer ones.", ge=1, le=100)
     metric: str = option("validation/loss", impact="weights", description="Metric that says which checkpoint is best.")
+    grace: Annotated[Quantity, Units("seconds")] = option(
+        Quantity(25, "seconds"),
+        impact="runtime",
+        description="Longest wait for the step under way once SIGTERM or SIGUSR1 asks for an end; after it the run ends with its newest "
+        "checkpoint. Kubernetes and Slurm kill 30 s after SIGTERM unless told otherwise.",
+    )
 
 
 class EarlyStopping(Section):
@@ -58,7 +65,8 @@ class Schedule(Section):
     micro_batch_size: Annotated[int, Field(ge=1, le=1_048_576)] | Literal["auto"] = option(
         "auto",
         impact="weights",
-        description="Samples computed at once; the gradient is accumulated over them. auto takes the whole batch. "
+        description="Samples computed at once; the gradient is accumulated over them. auto takes the whole batch where that "
+        "fits the memory beyond doubt, and otherwise finds by trial, before training, the fastest of the largest sizes that fit. "
         "With dropout, whose masks are drawn for each, another size trains again; without, the result stays and nothing runs.",
     )
     optimizer: Annotated[Part, Slot("optimizer")] = option(
@@ -79,4 +87,5 @@ class Schedule(Section):
         description="Steps between two records of the training metrics, each their mean. "
         "A run's own train/loss is that of the last 5 % of the planned steps, whatever this is.",
     )
+    parameters: Parameters = option(Parameters(), impact="weights", description="Which parameters are trained.")
     recovery: Recovery = option(Recovery(), impact="weights", description="What to do when a step fails.")

@@ -25,7 +25,7 @@ class DamagedCheckpoint(StoreError):
 
 
 def load_model(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Device) -> nn.Module:
-    """The spec's model with the weights of a checkpoint's folder, in evaluation mode. vocab_size: of the tokenizer.
+    """The spec's model with the weights of a checkpoint's folder, adapters merged, in evaluation mode. vocab_size: of the tokenizer.
 
     Raises: DamagedCheckpoint where a byte of those weights is not as written; SpecrunError where the weights are of another model.
     """
@@ -37,5 +37,5 @@ def load_model(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Device)
         )
     model: nn.Module = load_factory(spec.model.factory)(spec.model, vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
     model = model.to(device.place)
-    load_weights(checkpoint / _WEIGHTS, model, device)
+    load_weights(checkpoint / _WEIGHTS, model, device, lora=spec.schedule.parameters.lora)
     return model.eval()

@@ -26,12 +26,16 @@ from specrun.steps.contract import StepContext, StepInput, StepOutput
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo
 from specrun.training.feed import Feed
+from specrun.training.learning_rates.reduce_on_plateau import Options as ReduceOnPlateau
 from specrun.training.loop import TrainState
 from specrun.training.loss_scaling import LossScale
-from specrun.training.parallel import ON_ITS_OWN, Parallel
+from specrun.training.parallel import ON_ITS_OWN, Parallel, StartAgain, remember_size, remembered_size
+from specrun.training.plateau import Plateau
 from specrun.training.recovery import train_step_that_fits
 from specrun.training.selection import Best
 from specrun.training.session import Session
+from specrun.training.trainable import checkpoint_activations, choose_trainable
+from specrun.training.weight_average import WeightAverage
 
 
 def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
@@ -58,28 +62,42 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     feed = Feed(task, batch_size=schedule.batch_size, lane=copy_lane(device))
     with watch(context.emit, context.hardware) as monitor, feed, session.saver:
         session.resume()
+        session.state.micro_batch_size = min(session.state.micro_batch_size, remembered_size(session.folder) or schedule.batch_size)
+        if session.catch_up():
+            end_if_asked(context, session)
         while not session.finished:
             state = session.state
             with session.waiting():
                 batch = feed.take(state.position)
-            session.after_step(train_step_that_fits(state, batch, session.ladder))
-            if (number := workers.largest(context.stop_requested() or 0)) and not session.finished:
-                session.save()
-                session.settle()
-                raise InterruptedRun(
-                    f"signal {number} ended training after step {state.step} of {schedule.total_steps}; its state is saved",
-                    signal_number=number,
-                    hint="apply again to go on from there",
-                )
+            try:
+                stats = train_step_that_fits(state, batch, session.ladder)
+            except StartAgain:
+                remember_size(session.folder, state.micro_batch_size)
+                raise
+            session.after_step(stats)
+            end_if_asked(context, session)
         session.save()
         session.settle()
     return outcome(context, session, system=monitor.summary) if workers.first else StepOutput()
 
 
+def end_if_asked(context: StepContext, session: Session) -> None:
+    """Save and raise InterruptedRun where a signal, to this process or another of the training, asks for an end before it is there."""
+    state = session.state
+    if (number := state.parallel.workers.largest(context.stop_requested() or 0)) and not session.finished:
+        session.save()
+        session.settle()
+        raise InterruptedRun(
+            f"signal {number} ended training after step {state.step} of {session.schedule.total_steps}; its state is saved",
+            signal_number=number,
+            hint="apply again to go on from there",
+        )
+
+
 def build_model(spec: Spec, *, vocab_size: int, seed: int, device: Device) -> nn.Module:
     """The network with its initial weights, drawn on the CPU so that they are the same for every device.
 
-    Raises: SpecrunError where the embedding has fewer rows than the tokenizer has tokens.
+    Raises: SpecrunError where the embedding has fewer rows than the tokenizer has tokens, and where nothing would be trained.
     """
     rows = getattr(spec.model, "vocab_size", None)
     if rows is not None and rows < vocab_size:
@@ -87,6 +105,9 @@ def build_model(spec: Spec, *, vocab_size: int, seed: int, device: Device) -> nn
                            hint=f"use model.vocab_size {vocab_size}, or leave it out")  # fmt: skip
     seed_torch(derive(seed, "weights"))
     model: nn.Module = load_factory(spec.model.factory)(spec.model, vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
+    choose_trainable(model, spec.schedule.parameters)
+    if spec.hardware.activation_checkpointing:
+        checkpoint_activations(model)
     return model.to(device.place).train()
 
 
@@ -104,6 +125,7 @@ def new_state(
     """The state before step 0."""
     options: Any = spec.schedule.optimizer
     course: Any = spec.schedule.learning_rate
+    average = spec.schedule.parameters.average
 
     def learning_rate(step: int) -> float:
         factor: float = course.factor(step, warmup_steps=schedule.warmup_steps, total_steps=schedule.total_steps)
@@ -121,17 +143,28 @@ def new_state(
         parallel=parallel,
         skip_non_finite=spec.schedule.recovery.non_finite == "skip_then_roll_back",
         loss_scale=LossScale.needed_on(device),
+        plateau=new_plateau(spec),
+        average=WeightAverage(model, decay=average.decay) if average is not None else None,
     )
+
+
+def new_plateau(spec: Spec) -> Plateau | None:
+    """What reduces the learning rate as evaluations stop improving, where the schedule has that."""
+    course = spec.schedule.learning_rate
+    if not isinstance(course, ReduceOnPlateau):
+        return None
+    return Plateau(tracker(spec, course.metric, course.min_delta), int(course.patience.amount), course.reduction, course.min_fraction)
+
+
+def tracker(spec: Spec, metric: str, min_delta: float = 0.0) -> Best:
+    """The best value of a metric, which way the task says."""
+    goal = goal_of(metric, spec.task.kind)
+    assert goal is not None, f"{spec.task.kind} does not declare which way {metric} is better"
+    return Best(metric, goal == "minimize", min_delta)
 
 
 def new_session(context: StepContext, spec: Spec, schedule: ResolvedSchedule, state: TrainState) -> Session:
     """The run's course, before any attempt."""
-
-    def tracker(metric: str, min_delta: float = 0.0) -> Best:
-        goal = goal_of(metric, spec.task.kind)
-        assert goal is not None, f"{spec.task.kind} does not declare which way {metric} is better"
-        return Best(metric, goal == "minimize", min_delta)
-
     early = spec.schedule.early_stopping
     return Session(
         state=state,
@@ -141,8 +174,9 @@ def new_session(context: StepContext, spec: Spec, schedule: ResolvedSchedule, st
         folder=context.folder / "checkpoints",
         key=context.step.key,
         producer=context.step.id,
-        best=tracker(spec.schedule.checkpoint.metric),
-        patience=tracker(early.metric, early.min_delta) if early is not None else None,
+        stop_requested=context.stop_requested,
+        best=tracker(spec, spec.schedule.checkpoint.metric),
+        patience=tracker(spec, early.metric, early.min_delta) if early is not None else None,
     )
 
 
@@ -175,6 +209,7 @@ def outcome(context: StepContext, session: Session, *, system: Mapping[str, floa
         "best_checkpoint": paths["best"],
         "last_checkpoint": paths["last"],
         "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
+        "trainable_parameters": sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad),
         "micro_batch_size": state.micro_batch_size,
         "tokens": state.step * schedule.tokens_per_step,
         "tokens_per_second": session.tokens_per_second,

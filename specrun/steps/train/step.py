@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from specrun.plan.resolve import micro_batch_size
+from specrun.plan.resolve import micro_batch_size, planned_workers
 from specrun.plan.step import Read, StepKind
 from specrun.spec.document import Spec
 
@@ -13,7 +13,10 @@ from specrun.spec.document import Spec
 def what_shapes_masks(spec: Spec) -> Mapping[str, Any]:
     """Dropout draws its masks a micro-batch at a time, so that with it another size is another training. A model that does not say
     whether it draws is taken to."""
-    return {"micro_batch_size": micro_batch_size(spec.schedule) if getattr(spec.model, "draws_in_training", True) else None}
+    lora = spec.schedule.parameters.lora
+    draws = getattr(spec.model, "draws_in_training", True) or (lora is not None and lora.dropout > 0)
+    # Where the machine says how many share a batch, a size must be given: the rule masks-follow-devices.
+    return {"micro_batch_size": micro_batch_size(spec.schedule, workers=planned_workers(spec.hardware) or 1) if draws else None}
 
 
 STEP = StepKind(
