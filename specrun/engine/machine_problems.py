@@ -9,7 +9,9 @@ from specrun.runtime.compilers import compiler_reason
 from specrun.runtime.hardware import Machine, used_gpu
 from specrun.runtime.precision import precision_reason
 from specrun.spec.document import Spec
+from specrun.spec.rules.batch_not_divisible import sharing_problems
 from specrun.spec.rules.compiler import compiler_problems
+from specrun.spec.rules.devices_exceed_machine import device_problems
 from specrun.spec.rules.precision import precision_problems
 from specrun.spec.rules.profile import profile_problems
 from specrun.spec.rules.threads_exceed_cores import thread_problems
@@ -21,9 +23,17 @@ def machine_problems(spec: Spec, machine: Machine) -> Iterator[Problem]:
     yield from apart(
         profile_problems(spec, has_cuda=bool(machine.gpus)),
         thread_problems(spec, cores=machine.cores),
+        _devices(spec, machine),
         _precision(spec, machine),
         _compiler(spec, machine),
     )
+
+
+def _devices(spec: Spec, machine: Machine) -> Iterator[Problem]:
+    gpus = len(machine.gpus) if used_gpu(spec.hardware, machine) else 0
+    yield from device_problems(spec, gpus=gpus, cores=machine.cores)
+    if spec.hardware.engine == "torchrun" and spec.hardware.devices == "auto":
+        yield from sharing_problems(spec, workers=max(1, gpus) * spec.hardware.nodes)
 
 
 def _precision(spec: Spec, machine: Machine) -> Iterator[Problem]:

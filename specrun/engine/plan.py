@@ -99,7 +99,7 @@ class Plan:
         threads = () if machine.threads == machine.cores else (_counted(machine.threads, "thread"),)
         processors = ", ".join((_counted(machine.cores, "core"), *threads))
         place = (
-            f"{machine.kind} ({processors}, {figures.size(machine.memory_bytes)}; "
+            f"{machine.kind}{_together(machine)} ({processors}, {figures.size(machine.memory_bytes)}; "
             f"{machine.precision.value}: {machine.precision.reason}; {machine.compilation.value}: {machine.compilation.reason})"
         )
         return step_lines(name=self.name, place=place, decisions=self.decisions, forecast=self.forecast,
@@ -110,7 +110,8 @@ class Plan:
         """The `plan --json` document."""
         machine = self.hardware
         device = {"kind": machine.kind, "name": machine.name, "precision": machine.precision.value, "reasons": list(machine.reasons),
-                  "memory_bytes": machine.memory_bytes, "threads": machine.threads}  # fmt: skip
+                  "memory_bytes": machine.memory_bytes, "threads": machine.threads, "devices": machine.devices, "nodes": machine.nodes,
+                  "strategy": None if machine.strategy is None else machine.strategy.value}  # fmt: skip
         document = plan_document(spec_digest=self.loaded.digest, decisions=self.decisions, forecast=self.forecast, device=device)
         return {**document, "found": {one.path: one.value for one in self.found}, "remarks": list(self.remarks)}
 
@@ -126,6 +127,14 @@ class Plan:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def _together(machine: ResolvedHardware) -> str:
+    """Over how many devices a training is spread, and how; nothing where one process trains."""
+    if machine.strategy is None:
+        return ""
+    each = f" on each of {machine.nodes:,} machines" if machine.nodes > 1 else ""
+    return f", {_counted(machine.devices, 'device')}{each} by {machine.strategy.value}: {machine.strategy.reason}"
 
 
 def _counted(number: int, thing: str) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from specrun.engine.compilation import compiled_cost, settle_compilation
 from specrun.engine.decide import decide
+from specrun.engine.executors.strategy import settle_strategy
 from specrun.engine.facts import gather_facts
 from specrun.engine.finding import Found, found_in, spec_with, trial_steps, with_expected, with_found, with_settings
 from specrun.engine.fingerprints import Fingerprints
@@ -110,7 +111,7 @@ def plan_on(
     def planned(machine: ResolvedHardware) -> Plan:
         return _plan_for(request, loaded, machine, workspace, inputs)
 
-    return settle_compilation(planned(hardware), planned)
+    return settle_compilation(settle_strategy(planned(hardware), planned), planned)
 
 
 def _plan_for(
@@ -134,11 +135,12 @@ def _plan_for(
 
     def predicted(spec: Spec, facts: Facts) -> tuple[Forecast, str]:
         signature = training_signature(select(spec, "model", WEIGHTS), spec, facts.vocab_size, threads=hardware.threads,
-                                       precision=hardware.precision.value)  # fmt: skip
+                                       precision=hardware.precision.value, spread=hardware.spread)  # fmt: skip
         history = read_history(workspace.history_file)
         signature, once = compiled_cost(signature, hardware, history)
         found = forecast(spec, facts=facts, history=history, device=hardware.name, kind=hardware.kind, compile_seconds=once,
-                         cores=min(hardware.threads, hardware.cores), signature=signature, trials=trial_steps(all_kinds))  # fmt: skip
+                         cores=min(hardware.threads * hardware.devices, hardware.cores), signature=signature,
+                         trials=trial_steps(all_kinds), spread=hardware.spread)  # fmt: skip
         return found, signature
 
     all_kinds = with_settings(step_kinds(), SMOKE_SETTINGS if request.smoke else request.settings)

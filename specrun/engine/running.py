@@ -16,6 +16,7 @@ from specrun.plan.step import Step, StepKind, StepResult
 from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 
+
 def run_step(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
     """Execute a step where it belongs. Raises whatever it raises; the failure of another process arrives as a SpecrunError of the
     same code."""

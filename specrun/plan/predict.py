@@ -12,8 +12,8 @@ from typing import Any
 
 from specrun.plan.cost import ModelCost
 from specrun.plan.memory import WEIGHT_BYTES, Memory, predict_memory
-from specrun.plan.spread import ON_ONE, Spread
 from specrun.plan.resolve import ResolvedSchedule, resolve_schedule, samples_per_epoch
+from specrun.plan.spread import ON_ONE, Spread
 from specrun.plan.step import Predicted
 from specrun.plan.trainable import as_trained
 from specrun.spec.document import Spec
@@ -132,7 +132,9 @@ def eager_step_seconds(expected: Forecast) -> float | None:
     return (training.seconds - START_SECONDS) * cost.flops_per_token * schedule.tokens_per_step / work
 
 
-def training_signature(model: Mapping[str, Any], spec: Spec, vocab_size: int | None, *, threads: int = 0, precision: str = "", spread: Spread = ON_ONE) -> str:
+def training_signature(
+    model: Mapping[str, Any], spec: Spec, vocab_size: int | None, *, threads: int = 0, precision: str = "", spread: Spread = ON_ONE
+) -> str:
     """Equal for trainings whose optimizer steps cost the same: model, sequence, batch, vocabulary, threads, precision, processes."""
     schedule = spec.schedule
     sizes: list[Any] = [spec.data.sequence_length, schedule.batch_size, schedule.micro_batch_size, vocab_size, threads, precision]
@@ -203,9 +205,7 @@ def training_work(cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, *, 
     return float(cost.flops_per_token) * (steps * schedule.tokens_per_step + facts.evaluation_tokens * evaluations / 3)
 
 
-def _rate(
-    history: Sequence[Past], flops: float, *, device: str, kind: str, cores: int, signature: str, devices: int
-) -> tuple[float, str]:
+def _rate(history: Sequence[Past], flops: float, *, device: str, kind: str, cores: int, signature: str, devices: int) -> tuple[float, str]:
     """FLOPs a second to expect of a training of so many, and why: as the same training had them, else another, else by rule. devices:
     CUDA devices that train together, or machines where processors do."""
     if kind == "cuda":

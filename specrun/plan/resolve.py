@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from specrun.spec.sections.hardware import Hardware
 from specrun.spec.sections.schedule import Schedule
 from specrun.spec.units import Quantity
 
@@ -42,8 +43,8 @@ class ResolvedSchedule:
         return step * self.batch_size / self.samples_per_epoch
 
 
-def resolve_schedule(schedule: Schedule, *, samples_per_epoch: int, sequence_length: int) -> ResolvedSchedule:
-    """Count everything in optimizer steps. samples_per_epoch: at least 1."""
+def resolve_schedule(schedule: Schedule, *, samples_per_epoch: int, sequence_length: int, workers: int = 1) -> ResolvedSchedule:
+    """Count everything in optimizer steps. samples_per_epoch: at least 1; workers: processes that share a batch."""
     assert samples_per_epoch >= 1
 
     def steps(quantity: Quantity, total: int | None = None) -> int:
@@ -55,7 +56,7 @@ def resolve_schedule(schedule: Schedule, *, samples_per_epoch: int, sequence_len
     return ResolvedSchedule(
         samples_per_epoch=samples_per_epoch,
         batch_size=schedule.batch_size,
-        micro_batch_size=micro_batch_size(schedule),
+        micro_batch_size=micro_batch_size(schedule, workers=workers),
         sequence_length=sequence_length,
         total_steps=total_steps,
         warmup_steps=warmup_steps(schedule, samples_per_epoch=samples_per_epoch, sequence_length=sequence_length),
@@ -66,10 +67,17 @@ def resolve_schedule(schedule: Schedule, *, samples_per_epoch: int, sequence_len
     )
 
 
-def micro_batch_size(schedule: Schedule) -> int:
-    """Samples computed at once."""
-    asked = schedule.micro_batch_size
-    return schedule.batch_size if asked == "auto" else min(asked, schedule.batch_size)
+def planned_workers(hardware: Hardware) -> int | None:
+    """Processes that train together, as far as the spec alone says; None where it is for the machine to say."""
+    if hardware.engine == "local":
+        return 1
+    return None if hardware.devices == "auto" else hardware.devices * hardware.nodes
+
+
+def micro_batch_size(schedule: Schedule, *, workers: int = 1) -> int:
+    """Samples that each of so many workers computes at once."""
+    asked, share = schedule.micro_batch_size, max(1, schedule.batch_size // workers)
+    return share if asked == "auto" else min(asked, share)
 
 
 def warmup_steps(schedule: Schedule, *, samples_per_epoch: int, sequence_length: int) -> int:

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from specrun.plan.spread import Spread
 from specrun.runtime.choice import Choice
 from specrun.runtime.compilers import EAGER, choose_compilation, compiler_reason, lacks_cpp, lacks_triton
 from specrun.runtime.precision import choose_precision, precision_reason
@@ -76,7 +77,12 @@ class ResolvedHardware:
     @property
     def workers(self) -> int:
         """Processes that train together, on all machines."""
-        return self.devices * self.nodes
+        return self.spread.workers
+
+    @property
+    def spread(self) -> Spread:
+        """Over how many processes a training is spread."""
+        return Spread(self.devices, self.nodes, sharded=self.strategy is not None and self.strategy.value == "fsdp")
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -142,7 +148,8 @@ def _devices(options: Hardware, machine: Machine, gpu: Gpu | None) -> int:
 
 
 def _strategy(options: Hardware) -> Choice:
-    return Choice("ddp", "the model fits each device") if options.strategy == "auto" else Choice(options.strategy, "asked for")
+    ddp = Choice("ddp", "each device has room for all of the model")
+    return ddp if options.strategy == "auto" else Choice(options.strategy, "asked for")
 
 
 def _cores() -> int:

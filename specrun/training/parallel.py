@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch.nn.parallel import DistributedDataParallel
 
 Result = TypeVar("Result")
+_SIZE_FILE = "micro_batch_size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +78,20 @@ class Parallel:
 
 
 ON_ITS_OWN = Parallel()
+
+
+class StartAgain(Exception):
+    """What one worker cannot do, while the others wait for it: all go on from the last checkpoint, with smaller micro-batches."""
+
+
+def remember_size(folder: Path, size: int) -> None:
+    """Have whoever trains in a folder of checkpoints compute no more than so many samples at once."""
+    (folder / _SIZE_FILE).write_text(str(size))
+
+
+def remembered_size(folder: Path) -> int | None:
+    """What `remember_size` said last."""
+    try:
+        return int((folder / _SIZE_FILE).read_text())
+    except (FileNotFoundError, ValueError):
+        return None

@@ -21,6 +21,7 @@ from specrun.runtime.exhaustion import first_line, is_out_of_memory
 from specrun.runtime.protocols import Batch
 from specrun.spec.sections.recovery import Recovery
 from specrun.training.loop import StepStats, TrainState, accumulate, update
+from specrun.training.parallel import StartAgain
 
 Result = TypeVar("Result")
 Warn = Callable[[str, str, int], None]
@@ -131,8 +132,7 @@ class Ladder:
         if size == 1:
             hint = f"set data.sequence_length: {max(1, self.schedule.sequence_length // 2)}, or make the model smaller"
             raise SpecrunError(f"{what}: {reason}", code="out-of-memory", hint=hint)
-        # Several processes add their gradients up while they compute them: the others are past the place where this one failed.
-        if self.options.out_of_memory == "fail" or state.parallel.workers.size > 1:
+        if self.options.out_of_memory == "fail":
             hint = f"set schedule.micro_batch_size: {size // 2}"
             raise SpecrunError(f"{what}: {reason}", code="out-of-memory", hint=hint)
         state.micro_batch_size = self.climb.micro_batch_size = size // 2
@@ -168,12 +168,14 @@ class Ladder:
 def train_step_that_fits(state: TrainState, batch: Batch, ladder: Ladder) -> StepStats:
     """`loop.train_step`, with the same samples computed again in smaller parts where they do not fit in memory.
 
-    Raises: SpecrunError `out-of-memory` where nothing smaller is left or asked for.
+    Raises: SpecrunError `out-of-memory` where nothing smaller is left or asked for; StartAgain where other workers wait for this one.
     """
     while isinstance(outcome := _attempt(partial(accumulate, state, batch)), _NoRoom):
         state.optimizer.zero_grad(set_to_none=True)
         state.device.free_cached_memory()
         ladder.halve(state, batch, outcome.reason)
+        if state.parallel.root is not None:
+            raise StartAgain(f"{outcome.reason}; {state.micro_batch_size} samples are computed at once from here on")
     return update(state, outcome)
 
 

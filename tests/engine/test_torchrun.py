@@ -159,6 +159,6 @@ def test_a_failure_arrives_with_its_code_and_nothing_is_started_again(tmp_path):
         run_on_workers(TRAIN, on_two(tmp_path / "run", listener), settings(), parents(tmp_path, train=5))
     assert failed.value.code == "corpus-shorter-than-sequence"
     assert "rank" not in failed.value.message
-    assert "DataError" in (tmp_path / "run" / "workers" / "rank-1.log").read_text()
+    assert "DataError" in (tmp_path / "run" / "workers" / "rank-0.log").read_text()
     assert not list(listener.of(Alert))
     assert children(os.getpid()) == []

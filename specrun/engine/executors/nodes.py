@@ -23,7 +23,7 @@ class Node:
 
 
 def this_node(count: int, environment: Mapping[str, str] = os.environ) -> Node:
-    """This machine among so many. Raises: UsageError where the environment does not say which, or where to meet.
+    """This machine among so many. Raises: UsageError where the environment does not say which, or where they meet.
 
     Read: SPECRUN_RDZV_ENDPOINT (host:port), else MASTER_ADDR and MASTER_PORT; SPECRUN_NODE_RANK, else NODE_RANK, else SLURM_NODEID.
     """
@@ -34,7 +34,7 @@ def this_node(count: int, environment: Mapping[str, str] = os.environ) -> Node:
     if endpoint is None or rank is None:
         missing = "where the machines meet" if endpoint is None else "which of them this is"
         raise UsageError(f"hardware.nodes is {count}, but the environment does not say {missing}", code="node-not-named",
-                         hint="set SPECRUN_RDZV_ENDPOINT=<host of node 0>:29500 and SPECRUN_NODE_RANK=0 (1, 2, ... on the others)")  # fmt: skip
+                         hint="set SPECRUN_RDZV_ENDPOINT=<host of node 0>:29500 and SPECRUN_NODE_RANK=0 (1, 2, ...)")  # fmt: skip
     host, _, port = endpoint.rpartition(":") if ":" in endpoint else (endpoint, "", str(DEFAULT_PORT))
     if not rank.isdecimal() or int(rank) >= count:
         raise UsageError(f"this machine's number is {rank}, but hardware.nodes is {count}", code="node-not-named",

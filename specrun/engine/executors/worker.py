@@ -88,10 +88,11 @@ def _unheard(event: Event) -> None:
 
 def _tell(failure: BaseException, wire: Wire, *, rank: int, folder: Path) -> int:
     from specrun.runtime.distributed import lost_worker
+    from specrun.training.parallel import StartAgain
 
     sys.stderr.write(process_mask().text(traceback.format_exc()))
     sys.stderr.flush()
-    if not isinstance(failure, SpecrunError) and lost_worker(failure):
+    if isinstance(failure, StartAgain) or (not isinstance(failure, SpecrunError) and lost_worker(failure)):
         wire.send(lost=f"rank {rank}: {process_mask().text(str(failure).splitlines()[0][:300])}")
         return 1
     error = as_error(failure, folder)

@@ -14,12 +14,15 @@ from torch import nn
 from specrun.errors import StoreError
 from specrun.events import Alert, Example, Metrics, Progress, Span
 from specrun.runtime.device import Device, open_device
+from specrun.runtime.distributed import ALONE, Workers
 from specrun.runtime.factory import load_factory
+from specrun.runtime.hardware import ResolvedHardware
 from specrun.runtime.protocols import Task
 from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 from specrun.steps.evaluate.load import DamagedCheckpoint, load_model
 from specrun.training.checkpoint_files import set_aside
+from specrun.training.parallel import ON_ITS_OWN, Parallel
 from specrun.training.recovery import evaluate_what_fits
 from specrun.training.token_file import open_tokens, splits
 
@@ -29,7 +32,8 @@ _COUNT_TOKENS = 2**24
 
 def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
     """Evaluate on the validation split and, where there is one, on the test split; then let the model write its samples."""
-    device = open_device(context.hardware)
+    workers = context.workers or ALONE
+    device = open_device(context.hardware, number=workers.local_rank)
     train, tokens = inputs["train"], inputs["tokens"]
     vocab_size = int(tokens.values["vocab_size"])
     checkpoint = str(train.values["best_checkpoint"])
@@ -37,7 +41,9 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     task: Task = load_factory(spec.task.factory)(
         spec.task, folders=folders, sequence_length=spec.data.sequence_length, seed=context.seed, device=device
     )  # fmt: skip
-    model = load_trained(spec, train.folder / checkpoint, vocab_size=vocab_size, device=device)
+    with workers.first_before_others():
+        model = load_trained(spec, train.folder / checkpoint, vocab_size=vocab_size, device=device)
+    parallel = ON_ITS_OWN if context.workers is None else spread_to_judge(context.workers, model, context.hardware)
     names = [name for name in splits(tokens.folder) if name != "train"]
     metrics: dict[str, float] = {}
     sums: dict[str, Mapping[str, float]] = {}
@@ -46,7 +52,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
         context.emit(Progress(context.step.id, done, len(names), "split"))
         started = time.perf_counter()
         sums[split], divided = evaluate_what_fits(
-            partial(task.evaluate, model, split), device=device, divided=divided,
+            partial(_evaluate, task, model, split, parallel), device=device, divided=divided, workers=workers,
             warn=lambda code, message: context.emit(Alert("warning", code, message)),
         )  # fmt: skip
         found = {f"{split}/{name}": value for name, value in sorted(task.metrics(sums[split]).items())}
@@ -55,7 +61,8 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
         context.emit(Span("evaluation", context.step.id, time.perf_counter() - started))
         metrics |= found
     context.emit(Progress(context.step.id, len(names), len(names), "split"))
-    for number, data in enumerate(task.examples(model, count=spec.schedule.evaluate.samples), start=1):
+    examples = parallel.judge(model, partial(task.examples, count=spec.schedule.evaluate.samples))
+    for number, data in enumerate(examples, start=1):
         context.emit(Example(int(train.values["best_step"]), "final" if number == 1 else f"final-{number}", data))
     values = {
         "metrics": metrics,
@@ -65,6 +72,20 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
         "peak_memory_bytes": device.peak_memory_bytes,
     }
     return StepOutput(values)
+
+
+def _evaluate(task: Task, model: nn.Module, split: str, parallel: Parallel, *, divided: int) -> Mapping[str, float]:
+    return parallel.judge(model, partial(task.evaluate, split=split, divided=divided, workers=parallel.workers))
+
+
+def spread_to_judge(workers: Workers, model: nn.Module, hardware: ResolvedHardware) -> Parallel:
+    """The model as several processes judge it: each holds it all, or what it held in training."""
+    assert hardware.strategy is not None
+    if hardware.strategy.value != "fsdp":
+        return Parallel(workers)
+    from specrun.training.spreading import spread
+
+    return spread(model, workers, strategy="fsdp", batch_size=workers.size)
 
 
 def load_trained(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Device) -> nn.Module:

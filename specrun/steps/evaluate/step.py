@@ -13,5 +13,6 @@ STEP = StepKind(
     scope="run",
     per_seed=True,
     isolated=False,
+    parallel=True,
     uses_device=True,
 )

@@ -1,0 +1,24 @@
+"""What: dropout, a micro-batch that is left to be each device's share, and a number of devices that is left to the machine.
+
+Why: masks are drawn a micro-batch at a time, so that another number of devices would be another training under the same key.
+
+Example: `model: {dropout: 0.1}` with `hardware: {engine: torchrun}` on its own. Remedy: a `micro_batch_size`, or a number of devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from specrun.spec.document import Spec
+from specrun.spec.section import Problem
+
+CODE = "masks-follow-devices"
+
+
+def check(spec: Spec) -> Iterator[Problem]:
+    """Look at what the size of a micro-batch would come from."""
+    hardware, lora = spec.hardware, spec.schedule.parameters.lora
+    draws = getattr(spec.model, "draws_in_training", True) or (lora is not None and lora.dropout > 0)
+    if draws and hardware.engine == "torchrun" and hardware.devices == "auto" and spec.schedule.micro_batch_size == "auto":
+        message = "with dropout, micro_batch_size auto is each device's share, and devices auto leaves that to the machine"
+        yield Problem(("schedule", "micro_batch_size"), CODE, message, "use micro_batch_size: 1 or more, or set hardware.devices")
