@@ -20,8 +20,10 @@ from specrun.runtime.distributed import whole
 from specrun.runtime.protocols import Batch, Task
 from specrun.runtime.seeds import derive, seed_torch
 from specrun.training.loss_scaling import LossScale
+from specrun.training.optimizers.skipping import found_inf
 from specrun.training.parallel import ON_ITS_OWN, Parallel
 from specrun.training.plateau import Plateau
+from specrun.training.weight_average import WeightAverage
 
 
 @dataclass(slots=True)
@@ -33,7 +35,7 @@ class TrainState:
     parallel: this process's part in a training of several.
     skip_non_finite: leave the update out where the loss or the gradient is not finite. loss_scale: what float16 needs; it leaves such
     an update out too. compilation: of the model's blocks, where they are compiled.
-    plateau: what evaluations have reduced the learning rate to, where they may.
+    plateau: what evaluations have reduced the learning rate to, where they may. average: of the weights, where it is judged for them.
     """
 
     model: nn.Module
@@ -52,6 +54,7 @@ class TrainState:
     loss_scale: LossScale | None = None
     compilation: Compilation | None = None
     plateau: Plateau | None = None
+    average: WeightAverage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +106,18 @@ def update(state: TrainState, loss: Tensor) -> StepStats:
     gradient_norm = _clip(state)
     if state.skip_non_finite or state.loss_scale is not None:
         # What torch's optimizers leave a whole update out for, their counts of steps included, as they do under a gradient scaler.
-        state.optimizer.found_inf = found_inf = _not_finite(loss, gradient_norm)  # type: ignore[attr-defined]
+        state.optimizer.found_inf = skip = _not_finite(loss, gradient_norm)  # type: ignore[attr-defined]
         if state.loss_scale is not None:
             gradient_norm = state.loss_scale.shown(gradient_norm)
-            state.loss_scale.update(found_inf)
+            state.loss_scale.update(skip)
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate * group.get("lr_scale", 1.0)
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
     state.position += 1
+    if state.average is not None:
+        state.average.update(steps=state.step, skip=found_inf(state.optimizer))
     return StepStats(loss, gradient_norm, learning_rate, scaled=state.loss_scale is not None)
 
 

@@ -102,12 +102,13 @@ class Saver:
         self._submit(write, files)
 
     def save_best(self, state: TrainState, *, metrics: Mapping[str, float], score: float) -> None:
-        """Save the weights alone, apart from the newest checkpoints. score: lower is better. Raises: as `save_step`."""
+        """Save the weights that are judged, alone, apart from the newest checkpoints. score: lower is better. Raises: as `save_step`."""
         files = self._copy(state, best_tensors(state))
+        (weights,) = files.values()
         step, document = state.step, json_chunks({"step": state.step})
 
         def write() -> CheckpointInfo:
-            pieces = {**{name: self._pieces(it) for name, it in files.items()}, "state.json": document}
+            pieces = {"model.safetensors": self._pieces(weights), "state.json": document}
             return checkpoint_files.save(
                 self._folder, step=step, key=self._key, files=pieces, role="best", metrics=metrics, score=score
             )  # fmt: skip

@@ -125,6 +125,22 @@ def test_saved_state_goes_on_bit_for_bit(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_without_its_state_an_optimizer_begins_anew(kind: str) -> None:
+    """As where training goes back to before its first step."""
+    used, fresh = new_model(), new_model()
+    optimizer, anew = new_optimizer(kind, used), new_optimizer(kind, fresh)
+    set_gradients(used, 0)
+    optimizer.step()
+    used.load_state_dict(fresh.state_dict())
+    optimizer.state.clear()
+    for step in range(1, 3):
+        for model, it in ((used, optimizer), (fresh, anew)):
+            set_gradients(model, step)
+            it.step()
+    assert_same_bits(everything(used, optimizer), everything(fresh, anew))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_same_weights_decay_whatever_the_optimizer(kind: str) -> None:
     model = new_model()
     names = {id(parameter): name for name, parameter in model.named_parameters()}

@@ -98,11 +98,10 @@ def _size(stacked: Tensor) -> Tensor:
 
 
 def _initial_state(parameter: Tensor) -> dict[str, Tensor]:
-    step = torch.zeros((), dtype=torch.float32, device=parameter.device)
+    def zeros(*shape: int) -> Tensor:
+        return torch.zeros(shape, dtype=torch.float32, device=parameter.device)
+
     if parameter.dim() < 2:
-        return {"step": step, "variance": torch.zeros_like(parameter)}
-    return {
-        "step": step,
-        "row_var": parameter.new_zeros(*parameter.shape[:-1], 1),
-        "col_var": parameter.new_zeros(*parameter.shape[:-2], 1, parameter.shape[-1]),
-    }
+        return {"step": zeros(), "variance": torch.zeros_like(parameter)}
+    *leading, rows, columns = parameter.shape
+    return {"step": zeros(), "row_var": zeros(*leading, rows, 1), "col_var": zeros(*leading, 1, columns)}

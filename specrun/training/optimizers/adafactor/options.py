@@ -16,6 +16,8 @@ class Options(Part):
     """
 
     factory: ClassVar[str] = "specrun.training.optimizers.adafactor.build:build"
+    moments: ClassVar[float] = 0.0
+    """Numbers kept for each one that is trained: of a matrix only a row and a column."""
     kind: Literal["adafactor"] = option(impact="weights", description="Adafactor, which keeps next to no state.")
     learning_rate: BaseRate = option(
         0.01,

@@ -16,6 +16,8 @@ class Options(Part):
     """Adam with decoupled weight decay, on matrices only: norms, biases and embeddings of positions do not decay."""
 
     factory: ClassVar[str] = "specrun.training.optimizers.adamw.build:build"
+    moments: ClassVar[float] = 2.0
+    """Numbers kept for each one that is trained."""
     kind: Literal["adamw"] = option(impact="weights", description="AdamW.")
     learning_rate: BaseRate = option(
         3e-4, impact="weights", description="Base learning rate, before the schedule's factor; auto finds one by a range test."

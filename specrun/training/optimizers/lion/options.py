@@ -20,6 +20,8 @@ class Options(Part):
     """
 
     factory: ClassVar[str] = "specrun.training.optimizers.lion.build:build"
+    moments: ClassVar[float] = 1.0
+    """Numbers kept for each one that is trained."""
     kind: Literal["lion"] = option(impact="weights", description="Lion.")
     learning_rate: BaseRate = option(
         1e-4, impact="weights", description="Base learning rate, before the schedule's factor; auto finds one by a range test."

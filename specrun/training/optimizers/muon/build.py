@@ -103,9 +103,10 @@ class Muon(torch.optim.Optimizer):
 
     def _step_rest(self, parameters: list[Tensor], group: Mapping[str, Any]) -> None:
         options, states = self._options, [self._state(parameter, orthogonal=False) for parameter in parameters]
-        first, second, steps = ([state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+        first, second, steps = ([own(state[name]) for state in states] for name in ("exp_avg", "exp_avg_sq", "step"))
+        weights, gradients = [own(parameter) for parameter in parameters], [own(gradient) for gradient in _gradients(parameters)]
         adamw(
-            list(parameters), _gradients(parameters), first, second, [], steps, fused=True, found_inf=found_inf(self), amsgrad=False,
+            weights, gradients, first, second, [], steps, fused=True, found_inf=found_inf(self), amsgrad=False,
             beta1=options.betas[0], beta2=options.betas[1], lr=group["lr"], weight_decay=group["weight_decay"], eps=options.epsilon,
             maximize=False,
         )  # fmt: skip

@@ -20,6 +20,8 @@ class Options(Part):
     """
 
     factory: ClassVar[str] = "specrun.training.optimizers.muon.build:build"
+    moments: ClassVar[float] = 2.0
+    """Numbers kept for each one that is trained, at most: hidden matrices have one."""
     kind: Literal["muon"] = option(impact="weights", description="Muon for hidden matrices, AdamW for all other weights.")
     learning_rate: BaseRate = option(
         0.02,

@@ -33,6 +33,11 @@ class Options(Part):
         1e-4, impact="weights", description="Factor of the L2 penalty on matrices, added to their gradient.", ge=0, le=10
     )
 
+    @property
+    def moments(self) -> float:
+        """Numbers kept for each one that is trained."""
+        return 1.0 if self.momentum else 0.0
+
     def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
         if self.nesterov and self.momentum == 0:
             yield Problem((*path, "nesterov"), "nesterov-without-momentum", "nesterov: true needs a momentum, which is 0",
