@@ -64,6 +64,7 @@ def expected_micro_batch(
     cost: ModelCost, schedule: ResolvedSchedule, *, evaluation_tokens: int, kind: str, memory_bytes: int, margin: float
 ) -> int:
     """The largest size that the prediction lets fit, leaving a margin; 1 where none does."""
+
     def needed(size: int) -> int:
         return _in_training(predict_memory(cost, replace(schedule, micro_batch_size=size), evaluation_tokens=evaluation_tokens, kind=kind))
 

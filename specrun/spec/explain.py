@@ -30,8 +30,8 @@ MEANINGS: dict[Impact, str] = {
 """What each impact class means to a reader."""
 _COMMENT_COLUMN = 44
 FOUND: dict[str, str] = {
-    "schedule.optimizer.learning_rate": "what the planned step find_learning_rate finds",
-    "schedule.micro_batch_size": "the whole batch, or what the planned step find_micro_batch finds where that may not fit",
+    "schedule.optimizer.learning_rate": "what find_learning_rate finds before training",
+    "schedule.micro_batch_size": "the whole batch, or what find_micro_batch finds where that may not fit",
 }
 """What `auto` comes to where it is only found by measurement."""
 

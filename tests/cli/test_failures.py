@@ -173,7 +173,7 @@ def test_a_word_after_the_end_of_options_asks_for_no_document(folder, capsys):
         (["plan", "x.yaml", "--jsn"], "did you mean --json?"),
         (["plan", "x.yaml", "--stor=x"], "did you mean --store?"),
         (["runs", "list", "--ordr", "x"], "did you mean --order?"),
-        (["zzz"], "use init, validate, explain, plan, apply, runs, sql, report, generate, schema, doctor or store"),
+        (["zzz"], "use init, validate, explain, plan, apply, lr-find, runs, sql, report, generate, schema, doctor or store"),
         (["plan", "x.yaml", "--zzzzzz"], "specrun plan --help shows what it takes"),
         (["plan"], "specrun plan --help shows what it takes"),
     ],

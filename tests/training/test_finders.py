@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_loop import batches, new_model, new_state
 from torch import Tensor, nn
 
 from specrun.runtime.device import Device
@@ -17,8 +19,6 @@ from specrun.training.finders.learning_rate import Curve, Range, range_test, smo
 from specrun.training.finders.micro_batch import Trial, fastest, measure_sizes
 from specrun.training.finders.trial import trial
 from specrun.training.loop import TrainState, train_step
-
-from test_loop import batches, new_model, new_state
 
 FULL = Range(low=1e-7, high=10.0, steps=100)
 
@@ -103,7 +103,7 @@ def test_rates_grow_by_the_same_factor_from_the_first_to_the_last():
     rates = [FULL.rate(step) for step in range(FULL.steps)]
     assert rates[0] == FULL.low
     assert rates[-1] == pytest.approx(FULL.high)
-    factors = [b / a for a, b in zip(rates, rates[1:], strict=False)]
+    factors = [b / a for a, b in itertools.pairwise(rates)]
     assert max(factors) == pytest.approx(min(factors))
 
 
@@ -188,9 +188,14 @@ def test_a_training_goes_on_after_a_range_test_as_without_it():
 def test_a_trial_that_fails_leaves_nothing_behind_either():
     state = new_state(new_model())
     before = everything(state)
-    with pytest.raises(KeyError), trial(state) as tried:
-        train_step(tried, next(batches(1)))
-        raise KeyError
+
+    def fail() -> None:
+        with trial(state) as tried:
+            train_step(tried, next(batches(1)))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert_same(everything(state), before)
 
 

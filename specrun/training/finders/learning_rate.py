@@ -55,7 +55,7 @@ def range_test(
     losses: list[float] = []
     diverged = False
     with trial(state) as tried:
-        tried.learning_rate, tried.rate_factor, tried.step = span.rate, 1.0, 0
+        tried.learning_rate, tried.rate_factor, tried.plateau, tried.step = span.rate, 1.0, None, 0
         while len(losses) < span.steps and not diverged:
             (loss,) = state.device.read([train_step(tried, next_batch(tried.position)).loss])
             if not math.isfinite(loss):

@@ -20,7 +20,7 @@ def trial(state: TrainState) -> Iterator[TrainState]:
     """A state to train with, from where `state` is. At its end weights, buffers, gradients, moments, rates and random numbers are as
     they were; the place in the data, which is the state's own, never moved."""
     with kept_random_state(), _kept_tensors(state.model), _kept_optimizer(state.optimizer):
-        yield replace(state, loss_scale=copy.deepcopy(state.loss_scale))
+        yield replace(state, loss_scale=copy.deepcopy(state.loss_scale), average=None)
 
 
 @contextmanager
