@@ -16,7 +16,7 @@ class ModelCost:
     activation_bytes_per_token: float32 bytes that the layers keep for the backward pass. layer_bytes_per_token: what one layer makes
     on its way forward, and again as gradients on the way back. vocabulary_rows: logits of a token.
     checkpointed_bytes_per_token: as activation_bytes_per_token, where layers are computed a second time; None: a model that cannot.
-    frozen_parameters: those of parameters that are not trained."""
+    frozen_parameters: those of parameters that are not trained. moments: numbers kept beside each one that is trained and its gradient."""
 
     parameters: int
     flops_per_token: int
@@ -25,6 +25,7 @@ class ModelCost:
     vocabulary_rows: int
     checkpointed_bytes_per_token: int | None = None
     frozen_parameters: int = 0
+    moments: float = 2.0
 
     @property
     def trainable_parameters(self) -> int:

@@ -18,10 +18,8 @@ from specrun.spec.section import Problem
 
 PROCESS_BYTES = 340_000_000
 """What Python, torch, its optimizer and the tokenizer's library take before the first step of any training."""
-WEIGHT_BYTES = 4
-"""A float32 weight."""
-TRAINING_BYTES = 12
-"""What a weight that is trained has beside itself: a gradient and AdamW's two moments."""
+NUMBER_BYTES = 4
+"""A weight, its gradient and each of its moments are float32."""
 RETAINED = 1.25
 """Peak of a processor's activations over their sum: blocks that the C library has not given back when it takes new ones."""
 RETAINED_IN_EVALUATION = 1.7
@@ -62,7 +60,7 @@ def predict_memory(cost: ModelCost, schedule: ResolvedSchedule, *, evaluation_to
     at_once = min(evaluation_tokens, max(EVALUATION_TOKENS, schedule.sequence_length))
     forward = max(cost.layer_bytes_per_token * at_once, 2 * _logits(cost, at_once, kind))
     beside = spread.devices if on_cpu else 1
-    state = WEIGHT_BYTES * cost.parameters + TRAINING_BYTES * cost.trainable_parameters
+    state = int(NUMBER_BYTES * (cost.parameters + (1 + cost.moments) * cost.trainable_parameters))
     return Memory(
         process=PROCESS_BYTES * beside if on_cpu else 0,
         state=state * beside // (spread.workers if spread.sharded else 1),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from specrun.plan.cost import ModelCost
-from specrun.plan.memory import WEIGHT_BYTES, Memory, predict_memory
+from specrun.plan.memory import NUMBER_BYTES, Memory, predict_memory
 from specrun.plan.resolve import ResolvedSchedule, resolve_schedule, samples_per_epoch
 from specrun.plan.spread import ON_ONE, Spread
 from specrun.plan.step import Predicted
@@ -24,8 +24,6 @@ FLOPS_PER_CORE = 30e9
 """Rule for a processor without history: float32 operations a second a core that training reaches, not the peak."""
 FLOPS_PER_GPU = 20e12
 """Rule for a CUDA device without history."""
-MOMENT_BYTES = 8
-"""What a checkpoint that training goes on from holds beside each weight that is trained: two moments in float32."""
 BYTES_PER_TOKEN = {"char": 1.0, "byte": 1.0, "bpe": 3.5}
 """Rule for English text that has not been tokenised yet."""
 START_SECONDS = 3.0
@@ -193,7 +191,7 @@ def _checkpoint_bytes(spec: Spec, cost: ModelCost, schedule: ResolvedSchedule) -
     saved = -(-schedule.total_steps // every) if every is not None else kept.keep_last
     evaluated = -(-schedule.total_steps // schedule.evaluate_every_steps)
     newest, best = min(kept.keep_last, saved), min(kept.keep_best, evaluated)
-    return WEIGHT_BYTES * cost.parameters * (newest + best) + MOMENT_BYTES * cost.trainable_parameters * newest
+    return int(NUMBER_BYTES * (cost.parameters * (newest + best) + cost.moments * cost.trainable_parameters * newest))
 
 
 def training_work(cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, *, steps: int) -> float:

@@ -1,4 +1,4 @@
-"""What a training costs where not every parameter of its model is trained, or where activations are computed twice."""
+"""What a training of a model costs, by what of it is trained and how."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from specrun.spec.patterns import matched
 
 
 def as_trained(cost: ModelCost, spec: Spec, *, vocab_size: int) -> ModelCost:
-    """A model's cost under `schedule.parameters` and `hardware`. vocab_size: of the tokenizer. A model that does not tell its
-    parameters by name is taken to train them all."""
+    """A model's cost under `schedule.parameters`, the optimizer and `hardware`. vocab_size: of the tokenizer.
+
+    A model that does not tell its parameters by name is taken to train them all.
+    """
     if spec.hardware.activation_checkpointing and cost.checkpointed_bytes_per_token is not None:
         cost = replace(cost, activation_bytes_per_token=cost.checkpointed_bytes_per_token)
     options, model = spec.schedule.parameters, spec.model
+    cost = replace(cost, moments=getattr(spec.schedule.optimizer, "moments", cost.moments) + (options.average is not None))
     if options.lora is None and not options.frozen:
         return cost
     tell: Any = getattr(model, "parameter_shapes", None)

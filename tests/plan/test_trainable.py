@@ -11,11 +11,13 @@ from specrun.models.gpt.build import build
 from specrun.plan.memory import predict_memory
 from specrun.plan.predict import Facts, Forecast, forecast, training_signature
 from specrun.plan.trainable import as_trained
+from specrun.runtime.factory import load_factory
 from specrun.spec.document import Spec
 from specrun.training.trainable import choose_trainable
 
 from .conftest import DOCUMENT, spec_of
 
+NOTHING: dict[str, Any] = {}
 FACTS = Facts(3000, 50, exact=True, basis="counted")
 
 
@@ -97,6 +99,32 @@ def test_a_model_that_names_no_parameters_is_taken_to_train_them_all(monkeypatch
     assert as_trained(cost, spec, vocab_size=50) == cost
 
 
+@pytest.mark.parametrize("kind", ["adamw", "sgd", "lion", "muon", "adafactor"])
+@pytest.mark.parametrize("momentum", [0.9, 0.0])
+def test_the_numbers_that_an_optimizer_keeps_are_counted(kind: str, momentum: float) -> None:
+    more = {"momentum": momentum} if kind == "sgd" else {}
+    optimizer: dict[str, Any] = {"kind": kind, **more}
+    schedule: Any = DOCUMENT["schedule"]
+    spec = spec_of({**DOCUMENT, "schedule": {**schedule, "optimizer": optimizer}})
+    model = build(spec.model, vocab_size=50, sequence_length=16)  # type: ignore[arg-type]
+    options: Any = spec.schedule.optimizer
+    stepping = load_factory(options.factory)(options, model=model, compute_dtype=torch.float32)
+    model(torch.zeros(1, 4, dtype=torch.long)).sum().backward()
+    stepping.step()
+    cost = expected(spec).cost
+    assert cost is not None
+    kept = [value for state in stepping.state.values() for value in state.values() if isinstance(value, torch.Tensor)]
+    share = sum(tensor.numel() for tensor in kept if tensor.dim()) / cost.parameters
+    assert {"muon": share <= cost.moments, "adafactor": share < 0.25}.get(kind, share == cost.moments)
+
+
+def test_a_moving_average_is_one_number_more() -> None:
+    plain, average = (expected(spec_with(options)).cost for options in (NOTHING, {"average": {}}))
+    assert plain is not None
+    assert average is not None
+    assert average.moments == plain.moments + 1
+
+
 def test_trainings_of_other_parameters_are_not_taken_for_one_another() -> None:
     specs = [spec_with({}), spec_with({"lora": {}}), spec_with({"frozen": ["blocks.0.*"]}), spec_with({}, activation_checkpointing=True)]
     assert len({training_signature({}, spec, 50) for spec in specs}) == len(specs)
@@ -105,7 +133,7 @@ def test_trainings_of_other_parameters_are_not_taken_for_one_another() -> None:
 def test_memory_of_adapters_fits_where_that_of_the_weights_does_not() -> None:
     schedule = expected(spec_with({})).schedule
     assert schedule is not None
-    whole, adapters = (expected(spec_with(options)).cost for options in ({}, {"lora": {"rank": 1, "targets": ["blocks.0.mlp.out"]}}))
+    whole, adapters = (expected(spec_with(options)).cost for options in (NOTHING, {"lora": {"rank": 1, "targets": ["blocks.0.mlp.out"]}}))
     assert whole is not None
     assert adapters is not None
     states = [predict_memory(cost, schedule, evaluation_tokens=0, kind="cuda").state for cost in (whole, adapters)]
