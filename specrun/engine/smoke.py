@@ -50,9 +50,11 @@ def smoke_layers(spec: Spec) -> tuple[Layer, ...]:
     step. A duration in epochs becomes two steps. Values that the spec's kinds do not have are left out."""
     schedule, data = spec.schedule, spec.data
     steps = min(_STEPS, _steps(spec))
+    together = spec.hardware.engine == "torchrun"
+    devices = spec.hardware.devices if together and spec.hardware.devices != "auto" else 1
     values = {
         "schedule.duration": f"{steps} steps",
-        "schedule.batch_size": min(2, schedule.batch_size),
+        "schedule.batch_size": max(devices, min(2, schedule.batch_size)),
         "schedule.micro_batch_size": "auto",
         "schedule.evaluate.every": "1 steps",
         "schedule.evaluate.max_batches": _at_most(2, schedule.evaluate.max_batches),
@@ -64,6 +66,8 @@ def smoke_layers(spec: Spec) -> tuple[Layer, ...]:
         "task.sample_tokens": _at_most(16, getattr(spec.task, "sample_tokens", None)),
         "expect": [],
     }
+    if together:  # on this machine alone, so that no other one has to be there
+        values |= {"hardware.devices": devices, "hardware.nodes": 1}
     warmup: Quantity | None = getattr(schedule.learning_rate, "warmup", None)
     if warmup is not None and warmup.amount:
         values["schedule.learning_rate.warmup"] = f"{steps - 1} steps"

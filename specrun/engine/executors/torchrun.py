@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 
 MAX_RESTARTS = 3
+MEET_SECONDS = 3600
+"""How long a machine waits for the others: the first of them prepares the data meanwhile."""
 FOLDER = "workers"
 """Below the run's folder: the request, and what each worker and torchrun said."""
 _LOOK_SECONDS = 0.1
@@ -42,42 +44,50 @@ def run_on_workers(kind: StepKind, context: StepContext, spec: Spec, inputs: Map
     folder.mkdir(exist_ok=True)
     request = folder / f"{kind.kind}.json"
     request.write_text(json.dumps(step_request(kind, context, spec, inputs)))
-    with Workers(request, context.hardware, this_node(context.hardware.nodes), log=folder / "torchrun.log") as workers:
-        return _follow(workers, context, folder)
+    with Workers(request, context.hardware, this_node(context.hardware.nodes)) as workers:
+        heard = _follow(workers, folder, emit=context.emit, stop_requested=context.stop_requested)
+    if heard.answer is None:
+        raise heard.lost_all()
+    return as_output(heard.answer, more_warnings=tuple(heard.warnings))
 
 
-def _follow(workers: Workers, context: StepContext, folder: Path) -> StepOutput:
-    answer: dict[str, Any] | None = None
-    heard, said = _Hearing(context.emit, folder), None
+def lend_workers(hardware: ResolvedHardware, folder: Path, *, emit: Emit, stop_requested: Callable[[], int | None]) -> None:
+    """Take part in a step that another machine runs, with this machine's workers. folder: for what they say. Raises whatever one of
+    them raised."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with Workers(folder / "request.json", hardware, this_node(hardware.nodes)) as workers:
+        heard = _follow(workers, folder, emit=emit, stop_requested=stop_requested)
+    if not workers.ended_well:
+        raise heard.lost_all()
+
+
+def _follow(workers: Workers, folder: Path, *, emit: Emit, stop_requested: Callable[[], int | None]) -> _Hearing:
+    heard = _Hearing(emit, folder)
     for document in workers.documents():
-        if (number := context.stop_requested()) is not None:
+        if (number := stop_requested()) is not None:
             workers.ask_to_stop(number)
         if "hello" in document:
             workers.first_pid = int(document["hello"]["pid"])
             heard.started(int(document["hello"]["restarts"]))
         elif "event" in document:
-            context.emit(as_event(document["event"]))
+            emit(as_event(document["event"]))
         elif "lost" in document:
-            said = heard.lost = document["lost"]
+            heard.lost = heard.last_lost = document["lost"]
         elif "error" in document:
             raise as_error(document["error"])
         elif "answer" in document:
-            answer = document["answer"]
-    if answer is None:
-        raise SpecrunError(
-            f"the workers ended {heard.restarts + 1} times without coming to an end{f'; {said}' if said else ''}",
-            code="workers-lost",
-            hint=f"what they said is in {folder}; apply again goes on from the last checkpoint",
-        )
-    return as_output(answer, more_warnings=tuple(heard.warnings))
+            heard.answer = document["answer"]
+    return heard
 
 
 class _Hearing:
-    """Tells of each new start."""
+    """What the workers have said. answer: the step's output; lost: why one of them ended, since the last start, and ever."""
 
     def __init__(self, emit: Emit, folder: Path) -> None:
+        self.answer: dict[str, Any] | None = None
         self.restarts = 0
         self.lost: str | None = None
+        self.last_lost: str | None = None
         self.warnings: list[str] = []
         self._emit, self._folder = emit, folder
 
@@ -92,17 +102,29 @@ class _Hearing:
             self._emit(Alert("warning", "worker-restarted", message))
         self.restarts, self.lost = restarts, None
 
+    def lost_all(self) -> SpecrunError:
+        """The failure of workers that came to no end."""
+        said = f": {self.last_lost}" if self.last_lost else ""
+        return SpecrunError(f"the workers were lost {_times(self.restarts + 1)}{said}", code="workers-lost",
+                            hint=f"what they said is in {self._folder}; apply again goes on from the last checkpoint")  # fmt: skip
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
+
 
 class Workers:
     """The processes of one step on this machine, under torchrun. A context manager: whoever is left when it ends is ended.
 
-    first_pid: of the first worker, once it is known: the one that is told of signals.
+    request: its place; what torchrun and the workers say goes to files beside it. first_pid: of the first worker here, once it is
+    known: the one that is told of signals. ended_well: whether all came to their end, once that is known.
     """
 
-    def __init__(self, request: Path, hardware: ResolvedHardware, node: Node, *, log: Path) -> None:
+    def __init__(self, request: Path, hardware: ResolvedHardware, node: Node) -> None:
         self.first_pid: int | None = None
+        self.ended_well = False
         self._asked: tuple[int, int] | None = None
-        with log.open("ab") as file:
+        with request.with_name("torchrun.log").open("ab") as file:
             self._process = subprocess.Popen(  # noqa: S603 - torch's own module and ours
                 command(request, hardware, node), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file,
                 env=environment(hardware), start_new_session=True,
@@ -116,6 +138,7 @@ class Workers:
             ready, _, _ = select.select([pipe], [], [], _LOOK_SECONDS)
             if ready:
                 if not (data := os.read(pipe, 1 << 16)):
+                    self.ended_well = self._process.wait() == 0
                     return
                 yield from lines.feed(data)
             yield {}
@@ -150,11 +173,12 @@ def command(request: Path, hardware: ResolvedHardware, node: Node) -> list[str]:
     if node.count == 1:
         meeting = ["--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1", "--rdzv-id", uuid.uuid4().hex]
     else:
-        meeting = ["--node-rank", str(node.rank), "--master-addr", node.address, "--master-port", str(node.port)]
+        meeting = ["--node-rank", str(node.rank), "--master-addr", node.address, "--master-port", str(node.port),
+                   "--rdzv-conf", f"timeout={MEET_SECONDS}"]  # fmt: skip
     return [
         sys.executable, "-P", "-m", "torch.distributed.run", *meeting,
         "--nnodes", str(node.count), "--nproc-per-node", str(hardware.devices), "--max-restarts", str(MAX_RESTARTS),
-        "--monitor-interval", "0.2", "--shutdown-timeout", "10", "-m", "specrun.engine.executors.worker", str(request),
+        "--monitor-interval", "0.2", "--shutdown-timeout", "10", "-m", "specrun.engine.executors.worker", hardware.kind, str(request),
     ]  # fmt: skip
 
 

@@ -1,8 +1,8 @@
-"""One of the processes that do a step together. torchrun starts it, with the step's request as its only argument.
+"""One of the processes that do a step together. torchrun starts it, with the kind of device and the place of the step's request.
 
-The first on each machine listens to signals and tells of the start; the first of all passes events on and answers. What a worker
-cannot mend is told, and the parent ends all of them; what may be mended by starting again (another worker was lost) ends this one,
-and torchrun starts all anew. Standard output and error go to a file of the worker's own.
+The request lies on the machine of the first worker, who tells the others; beside its place each worker has its log. The first on each
+machine listens to signals and tells of the start; the first of all passes events on and answers. What a worker cannot mend is told, and
+the parent ends all of them; what may be mended by starting again (another worker was lost) ends this one, and torchrun starts all anew.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ def main() -> int:
     """Do this worker's part of the step; 0, or 1 where all are to be started again."""
     end_with_parent()
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
-    request: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
-    wire = Wire(Path(sys.argv[1]).with_name(f"rank-{rank}.log"))
+    device_kind, place = sys.argv[1], Path(sys.argv[2])
+    wire = Wire(place.with_name(f"rank-{rank}.log"))
     faulthandler.enable()
     asked = _Asked()
     if local_rank == 0:
         asked.listen()
         wire.send(hello={"pid": os.getpid(), "restarts": int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))})
     try:
-        _work(request, wire, asked)
+        _work(device_kind, place, wire, asked)
     except BaseException as failure:  # noqa: BLE001 - whatever it is, someone has to hear of it
-        return _tell(failure, wire, rank=rank, folder=Path(request["folder"]))
+        return _tell(failure, wire, rank=rank, local_rank=local_rank, folder=place.parent.parent)
     return 0
 
 
@@ -68,10 +68,11 @@ class _Asked:
         self._number = self._number or number
 
 
-def _work(request: dict[str, Any], wire: Wire, asked: _Asked) -> None:
+def _work(device_kind: str, place: Path, wire: Wire, asked: _Asked) -> None:
     from specrun.runtime.distributed import join_workers, leave_workers
 
-    workers = join_workers(request["hardware"]["kind"])
+    workers = join_workers(device_kind)
+    request: dict[str, Any] = workers.told(json.loads(place.read_text()) if workers.first else None)
     kind, context, spec, inputs = requested_call(
         request, emit=wire.emit if workers.first else _unheard, stop_requested=asked.requested, workers=workers
     )
@@ -86,7 +87,7 @@ def _unheard(event: Event) -> None:
     """Every worker comes to the same events; the first one's are enough."""
 
 
-def _tell(failure: BaseException, wire: Wire, *, rank: int, folder: Path) -> int:
+def _tell(failure: BaseException, wire: Wire, *, rank: int, local_rank: int, folder: Path) -> int:
     from specrun.runtime.distributed import lost_worker
     from specrun.training.parallel import StartAgain
 
@@ -99,7 +100,7 @@ def _tell(failure: BaseException, wire: Wire, *, rank: int, folder: Path) -> int
     if rank and not isinstance(failure, InterruptedRun):
         time.sleep(_FIRST_SPEAKS_SECONDS)
         error.message = f"rank {rank}: {error.message}"
-    if rank == 0 or not isinstance(failure, InterruptedRun):
+    if local_rank == 0 or not isinstance(failure, InterruptedRun):
         wire.send(error=error_document(error))
     time.sleep(_END_SECONDS)
     return 1
