@@ -31,7 +31,8 @@ _LOGITS_COPIES = 3
 @dataclass(frozen=True, slots=True)
 class Memory:
     """Bytes at the peak. process: before the first tensor; state: weights, gradients, moments; activations: what a micro-batch keeps
-    for its backward pass, logits with it; evaluation: what a forward pass over many tokens takes, once they are gone."""
+    for its backward pass, logits with it; evaluation: what a forward pass over many tokens takes, once they are gone. could_checkpoint:
+    whether activations would be fewer with `hardware.activation_checkpointing`."""
 
     process: int
     state: int
@@ -39,6 +40,7 @@ class Memory:
     evaluation: int
     parameters: int
     micro_batch_size: int
+    could_checkpoint: bool = False
 
     @property
     def total(self) -> int:
@@ -68,6 +70,7 @@ def predict_memory(cost: ModelCost, schedule: ResolvedSchedule, *, evaluation_to
         evaluation=int(forward * beside * (RETAINED_IN_EVALUATION if on_cpu else 1)),
         parameters=cost.parameters,
         micro_batch_size=schedule.micro_batch_size,
+        could_checkpoint=(cost.checkpointed_bytes_per_token or cost.activation_bytes_per_token) < cost.activation_bytes_per_token,
     )
 
 
@@ -112,6 +115,8 @@ def _remedy(memory: Memory, memory_bytes: int) -> str:
         return f"Python and torch alone take {figures.size(memory.process)}: allow {figures.size(memory.total)} or more"
     if memory.dominating != "activations":
         return "use a smaller model.width or model.num_layers"
+    if memory.micro_batch_size == 1 and memory.could_checkpoint:
+        return "set hardware.activation_checkpointing: true, or use a smaller data.sequence_length, model.width or model.num_layers"
     if memory.micro_batch_size == 1:
         return "use a smaller data.sequence_length, model.width or model.num_layers: a micro-batch is one sequence already"
     return f"lower schedule.micro_batch_size, now {memory.micro_batch_size}: without dropout the result stays the same"

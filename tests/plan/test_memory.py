@@ -67,6 +67,7 @@ def test_state_beyond_the_device_is_an_error_and_a_total_beyond_it_a_warning(sta
         (Memory(0, 900, 500, 100, 50, 8), "weights, gradients and optimizer moments", "model.width"),
         (Memory(0, 100, 1200, 100, 6, 8), "activations of a micro-batch", "schedule.micro_batch_size, now 8"),
         (Memory(0, 100, 1200, 100, 6, 1), "activations of a micro-batch", "data.sequence_length"),
+        (Memory(0, 100, 1200, 100, 6, 1, could_checkpoint=True), "activations of a micro-batch", "hardware.activation_checkpointing: true"),
         (Memory(0, 100, 200, 950, 6, 8), "an evaluation's forward pass", "model.width"),
         (Memory(2000, 10, 20, 9, 6, 8), "activations of a micro-batch", "allow 1.98 KiB or more"),
     ],

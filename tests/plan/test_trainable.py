@@ -17,7 +17,6 @@ from specrun.training.trainable import choose_trainable
 
 from .conftest import DOCUMENT, spec_of
 
-NOTHING: dict[str, Any] = {}
 FACTS = Facts(3000, 50, exact=True, basis="counted")
 
 
@@ -68,6 +67,8 @@ def test_activations_that_are_computed_twice_are_kept_once() -> None:
     assert checkpointed.memory is not None
     assert checkpointed.memory.activations < plain.memory.activations
     assert checkpointed.memory.state == plain.memory.state
+    assert plain.memory.could_checkpoint
+    assert not checkpointed.memory.could_checkpoint
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "llama"])
@@ -119,7 +120,7 @@ def test_the_numbers_that_an_optimizer_keeps_are_counted(kind: str, momentum: fl
 
 
 def test_a_moving_average_is_one_number_more() -> None:
-    plain, average = (expected(spec_with(options)).cost for options in (NOTHING, {"average": {}}))
+    plain, average = expected(spec_with({})).cost, expected(spec_with({"average": {}})).cost
     assert plain is not None
     assert average is not None
     assert average.moments == plain.moments + 1
@@ -133,7 +134,8 @@ def test_trainings_of_other_parameters_are_not_taken_for_one_another() -> None:
 def test_memory_of_adapters_fits_where_that_of_the_weights_does_not() -> None:
     schedule = expected(spec_with({})).schedule
     assert schedule is not None
-    whole, adapters = (expected(spec_with(options)).cost for options in (NOTHING, {"lora": {"rank": 1, "targets": ["blocks.0.mlp.out"]}}))
+    whole = expected(spec_with({})).cost
+    adapters = expected(spec_with({"lora": {"rank": 1, "targets": ["blocks.0.mlp.out"]}})).cost
     assert whole is not None
     assert adapters is not None
     states = [predict_memory(cost, schedule, evaluation_tokens=0, kind="cuda").state for cost in (whole, adapters)]
