@@ -14,14 +14,17 @@ from tiny_run import Listener, context, parents, q, spec, stop_after
 
 from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import Alert, Metrics, Status
+from specrun.spec.sections.parameters import Average, Lora, Parameters
 from specrun.spec.sections.recovery import Recovery
 from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.train.run import run
 from specrun.tasks.causal_lm.build import CausalLM
 from specrun.training import recovery
 from specrun.training.cross_entropy import linear_scores
+from specrun.training.learning_rates.reduce_on_plateau import Options as ReduceOnPlateau
 from specrun.training.learning_rates.warmup_cosine import Options as WarmUpCosine
 from specrun.training.loop import TrainState
+from specrun.training.optimizers.muon.options import Options as Muon
 
 LAST = 24
 Cond = Callable[[TrainState], bool]
@@ -43,8 +46,8 @@ def batches(*positions: int) -> Cond:
 
 
 def final(folder: Path) -> dict[str, torch.Tensor]:
-    saved = folder / "checkpoints" / f"step-{LAST:08d}"
-    return load_file(saved / "model.safetensors") | load_file(saved / "optimizer.safetensors")
+    files = sorted((folder / "checkpoints" / f"step-{LAST:08d}").glob("*.safetensors"))
+    return {f"{file.stem} {name}": tensor for file in files for name, tensor in load_file(file).items()}
 
 
 def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
@@ -133,7 +136,35 @@ def test_a_window_of_bad_data_is_passed_over_from_the_last_good_checkpoint(
     assert output.values["steps"] == LAST
 
 
-@pytest.mark.parametrize("log_every", [1, 3, 100])
+STATEFUL: dict[str, dict[str, Any]] = {
+    "average": {"parameters": Parameters(average=Average(decay=0.9))},
+    "lora": {"parameters": Parameters(lora=Lora(rank=2))},
+    "plateau": {
+        "learning_rate": ReduceOnPlateau(kind="reduce_on_plateau", patience=q("1 evaluations"), min_delta=1.0),
+        "evaluate": Evaluate(every=q("3 steps")),
+    },
+    "muon": {"optimizer": Muon(kind="muon")},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [2, 11])
+@pytest.mark.parametrize("kind", STATEFUL)
+def test_all_that_training_goes_on_from_goes_back(tmp_path: Path, patch: pytest.MonkeyPatch, kind: str, first: int) -> None:
+    """Whatever was in memory: the outcome is that of a process that never saw the bad data."""
+    window, saved = (first, first + 1, first + 2), first // 8 * 8
+    poison(patch, batches(*window))
+    folder, output = train(tmp_path / "poisoned", **STATEFUL[kind])
+    patch.undo()
+    real, passed = CausalLM.train_batch, window[-1] + 1 - saved
+    patch.setattr(CausalLM, "train_batch", lambda self, at, *, count: real(self, at + passed * 4 * (at >= saved * 4), count=count))
+    around, expected = train(tmp_path / "around", **STATEFUL[kind])
+    assert same(final(folder), final(around))
+    names = [name for name in output.values["metrics"] if not name.startswith("throughput/")]
+    assert {name: output.values["metrics"][name] for name in names} == {name: expected.values["metrics"][name] for name in names}
+
+
+@pytest.mark.parametrize("log_every", [pytest.param(1, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow), 100])
 def test_how_often_is_logged_changes_nothing_about_a_roll_back(tmp_path: Path, patch: pytest.MonkeyPatch, log_every: int) -> None:
     poison(patch, batches(9, 10, 11, 12, 13))
     one, _ = train(tmp_path / "one")
@@ -209,7 +240,7 @@ def test_weights_that_are_not_finite_are_never_gone_back_to(tmp_path: Path, patc
     assert all(tensor.isfinite().all() for tensor in final(folder).values())
 
 
-@pytest.mark.parametrize("dies_at", [10, 13, 15, 16, 20, 30])
+@pytest.mark.parametrize("dies_at", [13, 16, *(pytest.param(at, marks=pytest.mark.slow) for at in (10, 15, 20, 30))])
 def test_killed_around_a_roll_back_it_ends_with_the_bits_of_one_that_was_not(
     tmp_path: Path, patch: pytest.MonkeyPatch, dies_at: int
 ) -> None:
