@@ -1,0 +1,170 @@
+"""What passes between an apply and the processes that train for it: requests, events, errors, commands, places to meet."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "steps"))
+from tiny_run import Listener, context, hardware, parents, spec
+
+from specrun.engine.executors.nodes import Node, this_node
+from specrun.engine.executors.request import as_error, as_output, error_document, output_document, requested_call, step_request
+from specrun.engine.executors.strategy import settle_strategy
+from specrun.engine.executors.torchrun import command, environment
+from specrun.engine.executors.wire import Lines, Wire, as_event
+from specrun.engine.plan import Request
+from specrun.engine.prepare import prepare
+from specrun.errors import InterruptedRun, SpecrunError, StorageFailure, UsageError
+from specrun.events import Alert, Example, Label, Metrics, Progress, Status
+from specrun.runtime.hardware import Choice
+from specrun.steps.contract import StepOutput
+from specrun.steps.registry import step_kinds
+
+TRAIN = next(kind for kind in step_kinds() if kind.kind == "train")
+TWO = replace(hardware(), devices=2, strategy=Choice("ddp", "a test"))
+
+
+def test_a_call_comes_out_of_its_request_as_it_was(tmp_path):
+    given, inputs, settings = replace(context(tmp_path / "run", Listener(), seed=3), hardware=TWO), parents(tmp_path), spec()
+    request = json.loads(json.dumps(step_request(TRAIN, given, settings, inputs)))
+    kind, made, read, gained = requested_call(request, emit=given.emit, stop_requested=given.stop_requested)
+    assert (kind, read, gained) == (TRAIN, settings, inputs)
+    assert replace(made, base_folder=given.base_folder) == given
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SpecrunError("a fact", code="a-code", hint="a remedy"),
+        StorageFailure("full", code="disk-full", hint="make room"),
+        InterruptedRun("stopped", signal_number=15, hint="apply again"),
+    ],
+)
+def test_an_error_arrives_as_what_it_was(error):
+    found = as_error(json.loads(json.dumps(error_document(error))))
+    assert type(found) is type(error)
+    assert (str(found), found.exit_code) == (str(error), error.exit_code)
+
+
+def test_an_output_arrives_with_what_the_parent_adds():
+    output = StepOutput({"steps": 3}, {"a/b": "role"}, ("one",), "stopped_early")
+    assert as_output(output_document(output), more_warnings=("two",)) == replace(output, warnings=("one", "two"))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Metrics(3, {"train/loss": 0.5}, epoch=0.1, tokens=7),
+        Status("running", "resumed", resumed_from=4),
+        Alert("warning", "a-code", "a\nmessage", 2),
+        Example(1, "sample", {"text": "naïve"}),
+        Label("name", ("a",), ("b",), 2),
+        Progress("train", 1, None, "step", {"loss": 1.0}),
+    ],
+)
+def test_an_event_arrives_as_it_was(event, tmp_path):
+    read = send(tmp_path, lambda wire: wire.emit(event))
+    assert [as_event(document["event"]) for document in Lines().feed(read)] == [event]
+
+
+def test_what_a_killed_worker_had_half_told_spoils_nothing(tmp_path):
+    whole = send(tmp_path, lambda wire: wire.send(hello={"pid": 1}))
+    lines, pieces = Lines(), whole[:-9] + whole + b"\n17\n"
+    found = [document for byte in pieces for document in lines.feed(bytes([byte]))]
+    assert found == [{"hello": {"pid": 1}}]
+
+
+def send(folder: Path, tell) -> bytes:
+    """What a process tells through its standard output, whatever else it prints."""
+    import os
+
+    reading, writing = os.pipe()
+    kept = os.dup(1), os.dup(2)
+    try:
+        os.dup2(writing, 1)
+        wire = Wire(folder / "log")
+        os.write(1, b"a library's own words")
+        tell(wire)
+    finally:
+        for number, descriptor in enumerate(kept, start=1):
+            os.dup2(descriptor, number)
+            os.close(descriptor)
+        os.close(writing)
+    os.close(wire._out)
+    assert (folder / "log").read_bytes() == b"a library's own words"
+    with os.fdopen(reading, "rb") as file:
+        return file.read()
+
+
+def test_workers_share_the_threads_and_meet_on_this_machine_alone(monkeypatch):
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
+    words = command(Path("/run/workers/train.json"), TWO, Node())
+    assert words[words.index("--nproc-per-node") + 1] == "2"
+    assert words[words.index("--rdzv-endpoint") + 1] == "127.0.0.1:0"
+    assert words[-2:] == ["cpu", "/run/workers/train.json"]
+    assert environment(replace(TWO, threads=3))["OMP_NUM_THREADS"] == "3"
+
+
+def test_machines_meet_at_the_first_one():
+    node = this_node(3, {"SPECRUN_RDZV_ENDPOINT": "first:4000", "SPECRUN_NODE_RANK": "2"})
+    assert node == Node(2, 3, "first", 4000)
+    words = command(Path("request.json"), replace(TWO, nodes=3), node)
+    assert words[words.index("--nnodes") + 1] == "3"
+    assert words[words.index("--node-rank") + 1] == "2"
+    assert words[words.index("--master-addr") + 1] == "first"
+    assert this_node(2, {"MASTER_ADDR": "first", "NODE_RANK": "1"}) == Node(1, 2, "first", 29500)
+    assert this_node(2, {"MASTER_ADDR": "first", "MASTER_PORT": "5", "SLURM_NODEID": "0"}) == Node(0, 2, "first", 5)
+    assert this_node(1, {}) == Node()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"SPECRUN_NODE_RANK": "0"},
+        {"MASTER_ADDR": "first"},
+        {"MASTER_ADDR": "first", "NODE_RANK": "2"},
+        {"MASTER_ADDR": "first", "NODE_RANK": "-1"},
+        {"SPECRUN_RDZV_ENDPOINT": "first:port", "NODE_RANK": "0"},
+        {"SPECRUN_RDZV_ENDPOINT": ":29500", "NODE_RANK": "0"},
+        {"SPECRUN_RDZV_ENDPOINT": "first:70000", "NODE_RANK": "0"},
+    ],
+)
+def test_a_machine_that_does_not_know_its_place_says_what_to_set(given):
+    with pytest.raises(UsageError) as error:
+        this_node(2, given)
+    assert error.value.code == "node-not-named"
+    assert "SPECRUN_" in (error.value.hint or "")
+
+
+def test_a_model_too_large_for_each_device_is_shared_out(spec_file, tmp_path):
+    sets = ("hardware.engine=torchrun", "hardware.devices=2", "schedule.batch_size=4", "hardware.threads=1", "model.width=512",
+            "model.num_layers=4", "schedule.micro_batch_size=1")  # fmt: skip
+    roomy = prepare(Request(str(spec_file), tmp_path / "store", sets))
+    assert roomy.hardware.strategy is not None
+    assert roomy.hardware.strategy.value == "ddp"
+    assert "2 devices by ddp" in roomy.text(columns=1000)
+    assert roomy.as_document()["device"]["strategy"] == "ddp"
+    short = replace(roomy, hardware=replace(roomy.hardware, memory_bytes=10**9))
+    asked = []
+    settle_strategy(short, lambda machine: asked.append(machine) or short)
+    assert roomy.forecast.memory is not None
+    assert roomy.forecast.memory.total > 10**9
+    assert [machine.strategy.value for machine in asked] == ["fsdp"]
+
+
+def test_the_number_of_devices_changes_no_key(spec_file, tmp_path):
+    def keys(*sets: str) -> list[str]:
+        return [step.key for step in prepare(Request(str(spec_file), tmp_path / "store", sets)).graph.steps]
+
+    alone = keys()
+    together = ("hardware.engine=torchrun", "hardware.devices=2")
+    assert keys(*together) == keys(*together, "hardware.strategy=fsdp") == alone
+    # Masks are drawn a micro-batch at a time: with dropout two halves are not the whole.
+    assert keys("model.dropout=0.1", "schedule.micro_batch_size=2") == keys("model.dropout=0.1", "schedule.micro_batch_size=2", *together)
+    assert keys("model.dropout=0.1") != keys("model.dropout=0.1", *together)

@@ -1,0 +1,75 @@
+"""A worker's share of a batch, of an evaluation and of the sums, without other workers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from specrun.runtime.distributed import ALONE, Workers, share_like, whole
+from specrun.tasks.causal_lm.build import TokenBatch
+from specrun.training.parallel import ON_ITS_OWN, Parallel, remember_size, remembered_size
+
+
+@given(workers=st.integers(1, 5), parts=st.integers(1, 4), micro=st.integers(1, 4))
+def test_the_workers_have_the_micro_batches_of_one_process_between_them(workers: int, parts: int, micro: int) -> None:
+    size = workers * parts * micro
+    batch = TokenBatch(torch.arange(size * 3).reshape(size, 3))
+    alone = [(number, part.ids.tolist()) for number, part, _ in ON_ITS_OWN.parts(batch, micro)]
+    together = [
+        (number, part.ids.tolist())
+        for rank in range(workers)
+        for number, part, _ in Parallel(Workers(rank, workers), size, torch.nn.Identity()).parts(batch, micro)
+    ]
+    assert together == alone
+
+
+@given(workers=st.integers(1, 4), share=st.integers(1, 9), micro=st.integers(1, 9))
+def test_micro_batches_that_do_not_fit_a_share_are_still_each_samples_once(workers: int, share: int, micro: int) -> None:
+    size = workers * share
+    batch = TokenBatch(torch.arange(size * 3).reshape(size, 3))
+    found = [
+        (number, part)
+        for rank in range(workers)
+        for number, part, _ in Parallel(Workers(rank, workers), size, torch.nn.Identity()).parts(batch, micro)
+    ]
+    assert torch.equal(torch.cat([part.ids for _, part in found]), batch.ids)
+    assert [number for number, _ in found] == list(range(len(found)))
+
+
+@given(count=st.integers(0, 20), workers=st.integers(1, 6))
+def test_items_are_shared_out_once_and_every_worker_has_equally_many(count: int, workers: int) -> None:
+    shares = [list(Workers(rank, workers).share(range(count))) for rank in range(workers)]
+    assert len({len(share) for share in shares}) == 1
+    assert sorted(item for share in shares for item, counts in share if counts) == list(range(count))
+
+
+def test_a_process_alone_says_nothing_and_waits_for_no_one() -> None:
+    tensor = torch.ones(2)
+    assert ALONE.add(tensor) is tensor
+    assert ALONE.total([1.5, 2.0]) == [1.5, 2.0]
+    assert ALONE.largest(3) == 3
+    assert ALONE.told({"a": 1}) == {"a": 1}
+    with ALONE.first_before_others():
+        assert whole(tensor) is tensor
+    assert share_like(tensor, torch.zeros(2)) is tensor
+
+
+@pytest.mark.slow
+def test_a_process_alone_imports_no_sharded_tensors() -> None:
+    import subprocess
+    import sys
+
+    code = "import sys, specrun.training.session, specrun.steps.train.run; print('torch.distributed.tensor' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("said", [None, "many"])
+def test_a_size_that_was_never_remembered_is_none(tmp_path, said) -> None:
+    if said is not None:
+        (tmp_path / "micro_batch_size").write_text(said)
+    assert remembered_size(tmp_path) is None
+    remember_size(tmp_path, 4)
+    assert remembered_size(tmp_path) == 4
