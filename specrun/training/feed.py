@@ -1,8 +1,9 @@
 """Gives the training thread its batches: gathered by index where they are asked for, or one step ahead where copies run beside.
 
-On a CPU a batch is gathered when it is taken: that costs tens of microseconds (12 x 64 tokens 22, 64 x 256 tokens 140), well below a
-thousandth of a step, and a thread would take the time of a core that computes. Every source has its tokens in a file by now;
-one that decodes when it is read, as images are, would want processes here.
+On a CPU a batch is gathered when it is taken. By index out of a memory map that costs 22 microseconds for 12 x 64 tokens and 140 for
+64 x 256 (means on two cores; the same out of a resident tensor 28 and 130), a thousandth of a step; to have it handed over by a thread
+costs 25 more, and a core that computes. Every source has its tokens in a file by now: one that decodes when it is read, as images
+are, would want processes here.
 """
 
 from __future__ import annotations
