@@ -18,6 +18,7 @@ ELSEWHERE = {
     "extends-cycle", "extends-too-long", "index-out-of-range", "kind-changed-drops-fields",  # test_layers
     "not-utf8",  # test_loader
     "profile-without-device",  # test_rules
+    "devices-exceed-machine",  # test_device_rules
     "threads-exceed-cores", "set-twice", "option-without-effect",  # test_every_error
     "unreadable-spec", "set-without-value", "unknown-preset", "no-spec-found", "invalid-spec",  # usage errors, not diagnostics
 }  # fmt: skip

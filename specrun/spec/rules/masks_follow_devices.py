@@ -21,4 +21,4 @@ def check(spec: Spec) -> Iterator[Problem]:
     draws = getattr(spec.model, "draws_in_training", True) or (lora is not None and lora.dropout > 0)
     if draws and hardware.engine == "torchrun" and hardware.devices == "auto" and spec.schedule.micro_batch_size == "auto":
         message = "with dropout, micro_batch_size auto is each device's share, and devices auto leaves that to the machine"
-        yield Problem(("schedule", "micro_batch_size"), CODE, message, "use micro_batch_size: 1 or more, or set hardware.devices")
+        yield Problem(("hardware", "engine"), CODE, message, "use schedule.micro_batch_size: 1 or more, or set hardware.devices")
