@@ -86,6 +86,7 @@ class StartAgain(Exception):
 
 def remember_size(folder: Path, size: int) -> None:
     """Have whoever trains in a folder of checkpoints compute no more than so many samples at once."""
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / _SIZE_FILE).write_text(str(size))
 
 

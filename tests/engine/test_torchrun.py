@@ -162,3 +162,30 @@ def test_a_failure_arrives_with_its_code_and_nothing_is_started_again(tmp_path):
     assert "DataError" in (tmp_path / "run" / "workers" / "rank-0.log").read_text()
     assert not list(listener.of(Alert))
     assert children(os.getpid()) == []
+
+
+WANT_OF_MEMORY = """
+import os
+if os.environ.get("RANK") == "1":
+    from specrun.tasks.causal_lm import build
+    split = build.TokenBatch.split
+    def split_small(self, size):
+        if size == 2:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        return split(self, size)
+    build.TokenBatch.split = split_small
+"""
+
+
+def test_one_worker_without_memory_has_all_start_again_with_smaller_parts(tmp_path, monkeypatch):
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(WANT_OF_MEMORY)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    output, listener = train_on_two(tmp_path / "run", settings(), tmp_path)
+    (alert,) = listener.of(Alert)
+    assert alert.code == "worker-restarted"
+    assert "rank 1: CUDA out of memory. Tried to allocate 2 GiB; 1 samples are computed at once from here on" in alert.message
+    assert output.values["micro_batch_size"] == 1
+    small = Listener()
+    smaller = run(context(tmp_path / "small" / "run", small), settings(micro_batch_size=1), parents(tmp_path / "small"))
+    assert_same_training(listener, tmp_path / "run", (smaller, small, tmp_path / "small" / "run"))

@@ -71,5 +71,5 @@ def test_a_size_that_was_never_remembered_is_none(tmp_path, said) -> None:
     if said is not None:
         (tmp_path / "micro_batch_size").write_text(said)
     assert remembered_size(tmp_path) is None
-    remember_size(tmp_path, 4)
-    assert remembered_size(tmp_path) == 4
+    remember_size(tmp_path / "new", 4)
+    assert remembered_size(tmp_path / "new") == 4

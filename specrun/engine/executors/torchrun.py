@@ -72,7 +72,8 @@ def _follow(workers: Workers, folder: Path, *, emit: Emit, stop_requested: Calla
         elif "event" in document:
             emit(as_event(document["event"]))
         elif "lost" in document:
-            heard.lost = heard.last_lost = document["lost"]
+            if document["cause"] or heard.lost is None:
+                heard.lost = heard.last_lost = document["lost"]
         elif "error" in document:
             raise as_error(document["error"])
         elif "answer" in document:

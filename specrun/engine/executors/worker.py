@@ -93,8 +93,11 @@ def _tell(failure: BaseException, wire: Wire, *, rank: int, local_rank: int, fol
 
     sys.stderr.write(process_mask().text(traceback.format_exc()))
     sys.stderr.flush()
-    if isinstance(failure, StartAgain) or (not isinstance(failure, SpecrunError) and lost_worker(failure)):
-        wire.send(lost=f"rank {rank}: {process_mask().text(str(failure).splitlines()[0][:300])}")
+    if isinstance(failure, StartAgain):
+        wire.send(lost=f"rank {rank}: {process_mask().text(str(failure))}", cause=True)
+        return 1
+    if not isinstance(failure, SpecrunError) and lost_worker(failure):
+        wire.send(lost=f"rank {rank} no longer heard the others", cause=False)
         return 1
     error = as_error(failure, folder)
     if rank and not isinstance(failure, InterruptedRun):
