@@ -32,7 +32,8 @@ def _known(failure: BaseException, folder: Path) -> SpecrunError:
     if isinstance(failure, SpecrunError):
         return failure
     if isinstance(failure, StopNow):
-        message = f"stopped at once by signal {failure.number}"
+        why = ": the step under way had not ended when the grace was over" if failure.late else ""
+        message = f"stopped at once by signal {failure.number}{why}"
         return InterruptedRun(message, signal_number=failure.number, hint="apply again goes on from what was saved")
     if isinstance(failure, OSError):
         return storage_failure(folder, failure)

@@ -12,6 +12,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from specrun.engine.executors.helping import help_first_node
+from specrun.engine.executors.nodes import this_node
 from specrun.engine.listener import Listener
 from specrun.engine.locks import hold
 from specrun.engine.outcome import Outcome, Run, StepOutcome
@@ -27,6 +29,7 @@ from specrun.events import Alert, Emit, Message
 from specrun.plan.step import StepResult
 from specrun.records.atomic import storage_failure
 from specrun.runtime.signals import StopNow, StopSignals
+from specrun.spec.units import Quantity
 
 
 def execute(prepared: Plan, *, show: Emit) -> Outcome:
@@ -36,9 +39,12 @@ def execute(prepared: Plan, *, show: Emit) -> Outcome:
     Raises SpecrunError for what ends an apply that trains nothing, and for a store that takes no records.
     """
     listener = Listener(show)
-    signals = StopSignals(on_request=lambda number: listener.show(_stopping(number)))
+    grace = prepared.loaded.spec.schedule.checkpoint.grace
+    signals = StopSignals(on_request=lambda number: listener.show(_stopping(number, grace)), grace_seconds=grace.amount)
     try:
         with ExitStack() as held, signals.listening():
+            if this_node(prepared.hardware.nodes).rank:
+                return help_first_node(prepared, signals=signals, show=listener.show)
             return _execute(prepared, held, signals, listener.show)
     except StopNow as stop:
         raise InterruptedRun(
@@ -51,8 +57,8 @@ def execute(prepared: Plan, *, show: Emit) -> Outcome:
         raise error if isinstance(error, StoreError) else storage_failure(store, error) from error
 
 
-def _stopping(number: int) -> Message:
-    again = "Ctrl-C again to end now" if number == signal.SIGINT else "a second signal ends it now"
+def _stopping(number: int, grace: Quantity) -> Message:
+    again = "Ctrl-C again to end now" if number == signal.SIGINT else f"a second signal ends it now, as does a step of more than {grace}"
     return Message(f"stopping after this step, then saving; {again}")
 
 

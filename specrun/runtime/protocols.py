@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from specrun.runtime.distributed import ALONE, Workers
+
+
+def nothing() -> None:
+    """What is done between two batches where there is nothing to do."""
 
 
 class Batch(Protocol):
@@ -59,11 +63,13 @@ class Task(Protocol):
         ...
 
     def evaluate(
-        self, model: nn.Module, split: str, *, max_samples: int | None = None, workers: Workers = ALONE, divided: int = 1
+        self, model: nn.Module, split: str, *, max_samples: int | None = None, workers: Workers = ALONE, divided: int = 1,
+        between: Callable[[], None] = nothing,
     ) -> Mapping[str, float]:
         """Sums over a whole split, or over its first samples; one transfer from the device. workers: who share the work; each calls
         this, calls the model equally often, and is given the whole sums. divided: by how much less is computed at once than usual,
-        as far as it can be. Whatever it raises, the model is in the mode it was in."""
+        as far as it can be. between: called between two batches; what it raises ends the evaluation. Whatever is raised, the
+        model is in the mode it was in."""
         ...
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:

@@ -91,7 +91,7 @@ def save(
         _write_file(temporary / "manifest.json", [_dump({**body, "digest": _digest(body)})])
         _sync_folder(temporary)
         if final.exists():
-            set_aside(final)
+            _remove(final)  # saved again: judged since, or after training went back
         os.rename(temporary, final)  # noqa: PTH104 - fault tests count the calls of the os module
         _sync_folder(folder)
         if role == "step":
@@ -270,7 +270,7 @@ def set_aside(path: Path) -> Path:
 
 def _remove(path: Path) -> None:
     """Remove a checkpoint, out of sight first: one that is half removed must not look like a damaged one."""
-    doomed = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    doomed = path.with_name(f".{path.name}.{os.getpid()}.old.tmp")
     path.rename(doomed)
     shutil.rmtree(doomed)
 

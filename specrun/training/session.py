@@ -27,8 +27,13 @@ from specrun.training.meters import Meter, Stopwatch, result_steps
 from specrun.training.recovery import Climb, Ladder, WayBack, evaluate_what_fits
 from specrun.training.saving import Saver
 from specrun.training.selection import Best
+from specrun.training.weight_average import judged
 
 SPLIT = "validation"
+
+
+class _AskedToStop(Exception):
+    """Ends an evaluation, so that the state can be saved while there is time."""
 
 
 @dataclass(slots=True)
@@ -36,7 +41,7 @@ class Session:
     """One run, over any number of attempts. folder: of its checkpoints; key: of the train step; producer: its id.
 
     metrics: of the last evaluation; patience: the tracker of early stopping, where there is one; initial_weights: draws those of
-    before step 0 again.
+    before step 0 again; stop_requested: gives the number of the signal that asks for an end, or None.
     """
 
     state: TrainState
@@ -49,6 +54,7 @@ class Session:
     best: Best
     patience: Best | None = None
     initial_weights: Callable[[], Mapping[str, Tensor]] | None = None
+    stop_requested: Callable[[], int | None] = lambda: None
     metrics: dict[str, float] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     ladder: Ladder = field(init=False)
@@ -84,8 +90,15 @@ class Session:
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to train."""
-        return self.state.step >= self.schedule.total_steps or self.stopped_early
+        """Whether there is nothing left to train or to judge."""
+        return (self.state.step >= self.schedule.total_steps and not self._evaluation_pending) or self.stopped_early
+
+    @property
+    def _evaluation_pending(self) -> bool:
+        """Whether the newest step should have been judged and was not: a signal came before its end."""
+        step, schedule = self.state.step, self.schedule
+        due = step > 0 and (step % schedule.evaluate_every_steps == 0 or step == schedule.total_steps)
+        return due and self._evaluated_step != step
 
     @property
     def seconds(self) -> float:
@@ -161,6 +174,8 @@ class Session:
         state.optimizer.state.clear()
         if state.loss_scale is not None:
             state.loss_scale.reset()
+        if state.average is not None:
+            state.average.reset()
         state.step, state.position, state.rate_factor = 0, 0, 1.0
         return self._initial_facts
 
@@ -198,16 +213,25 @@ class Session:
             self.save()
 
     def evaluate(self) -> None:
-        """Judge the weights on the validation split, once a step, and keep them if they are the best so far."""
+        """Judge the weights, or their average, on the validation split, once a step, and keep them if they are the best so far.
+
+        Where the run is asked to end meanwhile, the evaluation is left for the next attempt.
+        """
         step = self.state.step
         if self._evaluated_step == step or self._went_back():
             return
         self._watch.pause()
         started = self._clock()
         task, parallel = self.state.task, self.state.parallel
-        self.metrics = {f"{SPLIT}/{name}": value for name, value in sorted(task.metrics(self._validation_sums()).items())}
+        try:
+            with judged(self.state.average):
+                sums = self._validation_sums()
+                examples = parallel.judge(self.state.model, lambda model: task.examples(model, count=self.options.evaluate.samples))
+        except _AskedToStop:
+            self._watch.start()
+            return
+        self.metrics = {f"{SPLIT}/{name}": value for name, value in sorted(task.metrics(sums).items())}
         self._record(self.metrics)
-        examples = parallel.judge(self.state.model, lambda model: task.examples(model, count=self.options.evaluate.samples))
         for number, data in enumerate(examples):
             self.emit(Example(step, "sample" if number == 0 else f"sample-{number + 1}", data))
         self.emit(Span("evaluation", self.producer, self._clock() - started, step))
@@ -225,7 +249,7 @@ class Session:
         limit, climb, state = self.options.evaluate.max_batches, self.ladder.climb, self.state
         evaluate = partial(
             state.task.evaluate, split=SPLIT, max_samples=None if limit is None else limit * self.schedule.batch_size,
-            workers=state.parallel.workers,
+            workers=state.parallel.workers, between=self._look_up,
         )  # fmt: skip
         sums, climb.divided = evaluate_what_fits(
             lambda divided: state.parallel.judge(state.model, partial(evaluate, divided=divided)),
@@ -233,6 +257,21 @@ class Session:
             warn=lambda code, message: self._warn(code, message, state.step),
         )  # fmt: skip
         return sums
+
+    def _look_up(self) -> None:
+        """Between two batches of an evaluation. Several processes would have to agree on where to leave it: they do not leave it."""
+        if self.state.parallel.workers.size == 1 and self.stop_requested() is not None:
+            raise _AskedToStop
+
+    def catch_up(self) -> bool:
+        """Make the evaluation that the step before was left without. Returns whether there was one to make."""
+        if not self._evaluation_pending:
+            return False
+        self.evaluate()
+        if not self._evaluation_pending:
+            self._saved_step = None
+            self.save()
+        return True
 
     def save(self) -> None:
         """Have everything saved that training goes on from, once a step, while training goes on."""

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from specrun.training.checkpoint_files import damage
+
 pytestmark = pytest.mark.slow
 
 LONG = [
@@ -24,16 +26,19 @@ LONG = [
 ]
 
 
-def command(spec: Path, store: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "specrun", "apply", str(spec), "--store", str(store), "--json", *LONG, *more]
+SHORT = ["--set", "schedule.duration=60 steps", "--set", "schedule.checkpoint.every=20 steps", "--set", "schedule.evaluate.every=20 steps"]
+
+
+def command(spec: Path, store: Path, sets: list[str] = LONG) -> list[str]:
+    return [sys.executable, "-m", "specrun", "apply", str(spec), "--store", str(store), "--json", *sets]
 
 
 def start(spec: Path, store: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command(spec, store), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def finish(spec: Path, store: Path) -> dict:
-    done = subprocess.run(command(spec, store), capture_output=True, text=True, check=False)
+def finish(spec: Path, store: Path, sets: list[str] = LONG) -> dict:
+    done = subprocess.run(command(spec, store, sets), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -122,3 +127,68 @@ def test_a_run_that_was_killed_is_listed_as_crashed_and_not_as_running(spec_file
     process.communicate()
     with open_records(store) as records:
         assert [run.status for run in records.runs()] == ["crashed"]
+
+
+STOPPED = """
+import os, signal, sys, threading, time
+from specrun.training import checkpoint_files
+from specrun.tasks.causal_lm.build import CausalLM
+
+def send(numbers):
+    def wait_and_send():
+        for number in numbers:
+            os.kill(os.getpid(), number)
+            time.sleep(0.5)
+    threading.Thread(target=wait_and_send, daemon=True).start()
+
+def once(owner, name, numbers, linger):
+    real, done = getattr(owner, name), []
+    def call(*args, **kwargs):
+        if not done:
+            done.append(True)
+            send(numbers)
+            time.sleep(linger)
+        return real(*args, **kwargs)
+    setattr(owner, name, call)
+
+where, numbers = sys.argv[1], [int(text) for text in sys.argv[2].split(",")]
+once(*{"evaluation": (CausalLM, "evaluate"), "save": (checkpoint_files, "save")}[where], numbers, 1.5 if len(numbers) > 1 else 0.3)
+from specrun.cli.main import main
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+@pytest.fixture(scope="module")
+def briefly(tmp_path_factory, tiny_text):
+    """The store of a shorter uninterrupted training."""
+    folder = tmp_path_factory.mktemp("briefly")
+    (folder / "tiny.yaml").write_text(tiny_text)
+    finish(folder / "tiny.yaml", folder / "store", SHORT)
+    return folder / "store"
+
+
+@pytest.mark.parametrize(("where", "numbers", "code"), [
+    ("evaluation", (signal.SIGTERM,), 143),
+    ("save", (signal.SIGTERM,), 143),
+    ("evaluation", (signal.SIGUSR1,), 138),
+    ("evaluation", (signal.SIGINT, signal.SIGINT), 130),
+    ("save", (signal.SIGINT, signal.SIGINT), 130),
+])  # fmt: skip
+def test_a_signal_in_an_evaluation_or_a_save_ends_with_its_code_and_without_a_half_file(
+    spec_file, tmp_path, briefly, where, numbers, code
+):
+    store = tmp_path / "stopped"
+    words = [where, ",".join(str(int(number)) for number in numbers), *command(spec_file, store, SHORT)[3:]]
+    done = subprocess.run([sys.executable, "-c", STOPPED, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    (run,) = json.loads(done.stdout)["runs"]
+    assert run["status"] == "interrupted"
+    saved = sorted(store.glob("runs/*/checkpoints/step-*"))
+    assert all(damage(path) is None for path in saved)
+    if len(numbers) == 1:
+        assert saved
+        assert "its state is saved" in done.stderr
+    finish(spec_file, store, SHORT)
+    assert weights(store) == weights(briefly)
+    assert not list(store.glob("runs/*/checkpoints/.*.tmp"))

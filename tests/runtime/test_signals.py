@@ -115,3 +115,48 @@ def test_outside_the_main_thread_nothing_is_taken_over() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def wait_out(signals: StopSignals) -> None:
+    """A step that does not end; Python's own code of it does, when a handler raises."""
+    threading.Event().wait(20)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_step_that_outlasts_the_grace_is_left(number: int) -> None:
+    signals = StopSignals(grace_seconds=0.05)
+    with signals.listening(), pytest.raises(StopNow) as stop, signals.polite():  # noqa: PT012
+        os.kill(os.getpid(), number)
+        wait_out(signals)
+    assert (stop.value.number, stop.value.late) == (number, True)
+
+
+def test_a_person_who_asks_is_waited_for() -> None:
+    heard = Heard()
+    signals = StopSignals(on_request=heard, grace_seconds=0.0)
+    with signals.listening(), signals.polite():
+        os.kill(os.getpid(), signal.SIGINT)
+        heard.wait()
+        assert "specrun-grace" not in {thread.name for thread in threading.enumerate()}
+        assert signals.requested() == signal.SIGINT
+
+
+def test_the_grace_ends_with_the_step_and_saving_has_the_time_it_takes() -> None:
+    heard = Heard()
+    signals = StopSignals(on_request=heard, grace_seconds=0.05, end_process=lambda _: None)
+    with signals.listening(), signals.polite():
+        os.kill(os.getpid(), signal.SIGTERM)
+        heard.wait()
+        assert signals.requested() == signal.SIGTERM
+        signals._watch_grace(signal.SIGTERM)
+        assert signals.requested() == signal.SIGTERM
+
+
+def test_a_call_that_never_returns_is_left_by_ending_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("specrun.runtime.signals._HUNG_SECONDS", 0.0)
+    monkeypatch.setattr(signal, "pthread_kill", lambda *_: None)  # a call in C: no handler runs
+    ended: list[int] = []
+    signals = StopSignals(grace_seconds=0.0, end_process=ended.append)
+    with signals.listening(), signals.polite():
+        signals._watch_grace(signal.SIGTERM)
+    assert ended == [143]

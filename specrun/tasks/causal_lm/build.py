@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from specrun.plan.cost import EVALUATION_TOKENS
 from specrun.runtime.device import Device
 from specrun.runtime.distributed import ALONE, Workers
-from specrun.runtime.protocols import LanguageModel
+from specrun.runtime.protocols import LanguageModel, nothing
 from specrun.runtime.seeds import derive
 from specrun.tasks.causal_lm.options import Options
 from specrun.tasks.causal_lm.text import stream_text
@@ -82,12 +82,14 @@ class CausalLM:
         return linear_cross_entropy_sum(hidden_NC, network.head_VC, batch.ids[:, 1:].flatten(), label_smoothing=smoothing)
 
     def evaluate(
-        self, model: nn.Module, split: str, *, max_samples: int | None = None, workers: Workers = ALONE, divided: int = 1
+        self, model: nn.Module, split: str, *, max_samples: int | None = None, workers: Workers = ALONE, divided: int = 1,
+        between: Callable[[], None] = nothing,
     ) -> dict[str, float]:
         """Sums over a split, in windows that do not overlap, the last one shorter: each token but the first is predicted once.
 
         Returns: nll in nats, tokens, correct, bytes, words. max_samples: only the first windows; bytes and words are then the
         split's, scaled by the share of its tokens. divided: of so many as usual, that part of the tokens is computed at once.
+        between: called between two batches.
         """
         file = open_tokens(self._folders["tokens"], split)
         network, training = cast("LanguageModel", model), model.training
@@ -97,7 +99,9 @@ class CausalLM:
         model.eval()
         try:
             with torch.no_grad(), self._device.autocast():
-                for inputs, labels, counts in self._evaluation_batches(file, tokens, workers, at_once=EVALUATION_TOKENS // divided):
+                for inputs, labels, counts in self._evaluation_batches(file, tokens, workers, at_once=EVALUATION_TOKENS[self._device.kind] // divided):
+                    if totals:
+                        between()
                     hidden_BTC = network.hidden(self._device.transfer(inputs))
                     nll, correct = linear_scores(hidden_BTC.flatten(0, 1), network.head_VC, self._device.transfer(labels).flatten())
                     if counts:
