@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-EVALUATION_TOKENS = 16_384
-"""Tokens computed at once in an evaluation."""
+EVALUATION_TOKENS = {"cpu": 4_096, "cuda": 16_384}
+"""Tokens computed at once in an evaluation. More take a CPU's memory and, beyond its caches, longer."""
 LOGITS_AT_ONCE = {"cpu": 2**24, "cuda": 2**27}
 """Logits held at once: 64 MiB in float32 on a CPU, 512 MiB on a GPU, where larger products pay."""
 

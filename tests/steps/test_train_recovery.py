@@ -358,7 +358,7 @@ def test_an_evaluation_that_does_not_fit_is_cut_smaller_and_comes_to_the_same(tm
         return real(hidden, *rest)
 
     patch.setattr("specrun.tasks.causal_lm.build.linear_scores", scores)
-    patch.setattr("specrun.tasks.causal_lm.build.EVALUATION_TOKENS", 80)
+    patch.setattr("specrun.tasks.causal_lm.build.EVALUATION_TOKENS", {"cpu": 80})
     folder, _ = train(tmp_path / "tight", listener)
     assert same(final(folder), final(tmp_path / "plain" / "run"))
     assert rungs(listener) == [("out-of-memory", 8)] * 2

@@ -87,7 +87,7 @@ def test_an_evaluation_predicts_each_token_once_whatever_the_length(tmp_path: Pa
 def test_how_many_windows_are_computed_at_once_does_not_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     it, network = task(tmp_path), model()
     whole = it.evaluate(network, "validation")
-    monkeypatch.setattr("specrun.tasks.causal_lm.build.EVALUATION_TOKENS", 1)
+    monkeypatch.setattr("specrun.tasks.causal_lm.build.EVALUATION_TOKENS", {"cpu": 1})
     assert it.evaluate(network, "validation") == pytest.approx(whole, rel=1e-6)
 
 
