@@ -1,4 +1,6 @@
-"""The 0.8 M character GPT as used (records, evaluation, checkpoints) against other loops: `pytest tests/benchmarks/bench_rivals.py -m benchmark -s`.
+"""The 0.8 M character GPT as used (records, evaluation, checkpoints) against other loops.
+
+    pytest tests/benchmarks/bench_rivals.py -m benchmark -s
 
 Contenders, each a process of its own, in interleaved blocks (A B C D, then D C B A): the bare loop and Hugging Face Trainer of the shared
 rivals, and a loop with the settings of nanoGPT's published recipe (contenders/nanogpt_recipe.py). Trainer needs `transformers` and
@@ -160,7 +162,7 @@ def test_as_used_against_the_contenders(tmp_path: Path, monkeypatch: pytest.Monk
     assert gate < 1e-4
     contenders = {
         "bare loop": lambda _: _rival(RIVALS / "lm_bare.py", sys.executable),
-        "specrun": lambda store: _specrun(store),
+        "specrun": _specrun,
         "nanoGPT's recipe": lambda _: _rival(Path(__file__).parent / "contenders" / "nanogpt_recipe.py", sys.executable),
     }
     if trainer := os.environ.get("SPECRUN_BENCH_TRAINER_PYTHON"):
@@ -179,8 +181,9 @@ def _tell(name: str, figures: list[Figures], ours: list[Figures]) -> None:
     """Speed and memory, and the ratio of speeds pair by pair with the middle 80 % of pairs."""
     ratios = sorted(one["ms"] / own["ms"] for one, own in zip(figures, ours, strict=True))
     low, high = ratios[len(ratios) // 10], ratios[-1 - len(ratios) // 10]
-    memory = statistics.median(own["peak"] for own in ours) / statistics.median(one["peak"] for one in figures)
+    milliseconds, peak = (statistics.median(one[what] for one in figures) for what in ("ms", "peak"))
+    memory = statistics.median(own["peak"] for own in ours) / peak
     print(
-        f"{name}: {statistics.median(one['ms'] for one in figures):.2f} ms a step, {statistics.median(one['peak'] for one in figures) / 2**20:.0f} MiB; "
-        f"specrun is {statistics.median(ratios):.3f} x as fast ({low:.3f} to {high:.3f}) and takes {memory:.2f} x its memory"
+        f"{name}: {milliseconds:.2f} ms a step, {peak / 2**20:.0f} MiB; specrun is {statistics.median(ratios):.3f} x as fast "
+        f"({low:.3f} to {high:.3f}) and takes {memory:.2f} x its memory"
     )

@@ -126,7 +126,7 @@ def main(text: Path, steps: int, folder: Path) -> None:
         losses.append(loss.item())
         seconds.append(time.perf_counter() - began)
     newest = seconds[len(seconds) // 3 :]
-    print(f"step_ms {1e3 * sum(newest) / len(newest):.2f} train_loss {losses[-1]:.4f} val_loss {judged['val']:.4f}")  # noqa: T201
+    print(f"step_ms {1e3 * sum(newest) / len(newest):.2f} train_loss {losses[-1]:.4f} val_loss {judged['val']:.4f}")
 
 
 if __name__ == "__main__":
