@@ -181,7 +181,7 @@ def _explain_section(loaded: LoadedSpec, found: Found) -> str:
     key = ".".join(found.path)
     head = f"{key}: {found.field.info.description}"
     if found.value is None:
-        head += " Absent in this spec; these keys would apply:"
+        head += f"\n  impact     {found.field.impact}: {MEANINGS[found.field.impact]}\nAbsent in this spec; these keys would apply:"
     elif isinstance(found.value, Part) and found.field.family:
         head += f" This spec has the {family_noun(found.field.family)} {found.value.kind}:"
     lines = [head]

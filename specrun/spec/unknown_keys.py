@@ -9,7 +9,7 @@ from specrun.spec.nearest import distance, listed, nearest
 from specrun.spec.nodes import MapNode, Path_, ScalarNode, dotted, key_place
 from specrun.spec.secrets import shortened
 from specrun.spec.section import Part, Section
-from specrun.spec.shape import Field, classes_under, fields, known_places
+from specrun.spec.shape import Field, classes_under, fields, known_places, walk_classes
 
 
 def report_unknown_keys(
@@ -86,7 +86,7 @@ def _carried(name: str, node: MapNode) -> set[str]:
 
 
 def _belongs(name: str, cls: type[Section], missing: MissingKeys) -> str | None:
-    """Where a key of this name has its place: sections first, then parts with the kinds that have it."""
+    """Where a key of this name has its place: other kinds of the same part, else sections first, then parts with the kinds that have it."""
     found: dict[str, list[str]] = {}
     for place, owner in known_places(Spec, name):
         if name == "kind" or owner is cls:
@@ -96,6 +96,8 @@ def _belongs(name: str, cls: type[Section], missing: MissingKeys) -> str | None:
         kinds += [_kind(owner)] if issubclass(owner, Part) else []
     if not found:
         return None
+    same = {dotted(place) for place, owner in walk_classes(Spec) if owner is cls and place} & found.keys()
+    found = {place: kinds for place, kinds in found.items() if not same or place in same}
     labels = [f"{place} of kind {listed(dict.fromkeys(kinds))}" if kinds else place for place, kinds in found.items()]
     return f'"{name}" belongs to {listed(sorted(labels, key=lambda label: " of kind " in label)[:3])}'
 
