@@ -34,11 +34,8 @@ def settle_compilation(prepared: Plan, again: Callable[[ResolvedHardware], Plan]
     verdict = worth_compiling(steps=forecast.schedule.total_steps, step_seconds=step_seconds, gain=gain, basis=basis)
     if verdict.compiled:
         return again(replace(hardware, compilation=Choice(_MODE, verdict.reason)))
-    if any(past.signature == compiled_signature(prepared.signature, _MODE) for past in history):
-        earlier = again(replace(hardware, compilation=Choice(_MODE, "as it began")))
-        if _has_begun(earlier):
-            return earlier
-    return _eager(prepared, verdict.reason)
+    earlier = again(replace(hardware, compilation=Choice(_MODE, "as it began")))
+    return earlier if _has_begun(earlier) else _eager(prepared, verdict.reason)
 
 
 def compiled_cost(signature: str, hardware: ResolvedHardware, history: Sequence[Past]) -> tuple[str, float]:

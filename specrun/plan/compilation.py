@@ -24,9 +24,10 @@ class Gain:
     saved_share: float
 
 
-RULE: Mapping[str, Gain] = {"cpu": Gain(25.0, 0.05), "cuda": Gain(60.0, 0.25)}
-"""By kind of device. cpu: small GPTs on two cores, compiled cold. cuda: not measured here; nanoGPT's README tells of 250 ms a step that
-became 135 (0.46 saved, on an A100), of which about half is taken for models that gain less."""
+RULE: Mapping[str, Gain] = {"cpu": Gain(20.0, 0.05), "cuda": Gain(60.0, 0.25)}
+"""By kind of device. cpu: two small GPTs, compiled cold in 16 and 19 s of processor time, whose steps became 2 % and 11 % shorter
+(docs/benchmarks.md). cuda: not measured here; nanoGPT's README tells of 250 ms a step that became 135 on an A100, 0.46 saved, of which
+about half is taken for models that gain less."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def choose_precision(options: Hardware, machine: Machine, gpu: Gpu | None) -> Ch
         return Choice(options.precision, "asked for")
     able = bfloat16_reason(machine, gpu)
     if gpu is None:
-        return Choice("float32", able.reason if able.value == "no" else "exact on a CPU, and faster than bfloat16 for small matrices")
+        return Choice("float32", able.reason if able.value == "no" else "exact; bfloat16, which this CPU has, is taken when asked for")
     if able.value == "yes":
         return Choice("bfloat16", able.reason)
     if gpu.compute_capability >= _WITH_TENSOR_CORES:

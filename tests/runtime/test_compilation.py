@@ -81,6 +81,17 @@ def test_compiled_blocks_compute_what_eager_ones_do_under_the_same_names(more: d
     assert it.take_seconds() == 0
 
 
+def test_a_block_that_computes_its_activations_a_second_time_is_compiled_too() -> None:
+    eager, model = gpt(dropout=0.2), gpt(dropout=0.2)
+    for network in (eager, model):
+        network.checkpoint_activations(enabled=True)
+    it = compiled(model)
+    assert attempt(it, model).item() == pytest.approx(step(eager).item(), abs=1e-6)
+    for a, b in zip(gradients(model), gradients(eager), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-4)
+    assert (it.figures.graphs, it.figures.graph_breaks) == (1, 0)
+
+
 def test_another_shape_is_a_recompilation_and_the_same_one_is_none() -> None:
     model = gpt()
     it = compiled(model)

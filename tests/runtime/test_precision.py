@@ -36,7 +36,7 @@ def problems(machine: Machine, **hardware: Any) -> list[tuple[str, str]]:
     ("machine", "expected", "reason"),
     [
         (CPU, "float32", "no bf16 instructions here"),
-        (replace(CPU, instructions=frozenset({"amx_bf16"})), "float32", "exact on a CPU, and faster than bfloat16 for small matrices"),
+        (replace(CPU, instructions=frozenset({"amx_bf16"})), "float32", "exact; bfloat16, which this CPU has, is taken when asked for"),
         (gpu(6, 1), "float32", "compute capability 6.1"),
         (gpu(7), "float16", "compute capability 7.0 has no bfloat16; the loss is scaled"),
         (gpu(7, 5), "float16", "compute capability 7.5 has no bfloat16; the loss is scaled"),

@@ -42,7 +42,9 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     return choose
 
 
-def trained(root: Path, *, mode: str = "default", precision: str = "float32", stop: int | None = None, again: bool = False, **schedule: Any) -> Any:
+def trained(
+    root: Path, *, mode: str = "default", precision: str = "float32", stop: int | None = None, again: bool = False, **schedule: Any
+) -> Any:
     listener = Listener()
     it = context(root / "run", listener, **({"stop": stop_after(stop)} if stop is not None else {}))
     hardware = replace(it.hardware, compilation=Choice(mode, "a test"), precision=Choice(precision, "a test"))
@@ -67,7 +69,12 @@ def test_compiling_is_recorded_and_its_time_is_none_of_the_steps(tmp_path: Path,
     assert (span.step, span.producer) == (1, "train[seed=0]")
     assert span.seconds > 0.3
     (record,) = [it for it in listener.of(Metrics) if "compile/seconds" in it.values]
-    assert record.values == {"compile/seconds": span.seconds, "compile/graphs": 1.0, "compile/graph_breaks": 0.0, "compile/recompilations": 0.0}
+    assert record.values == {
+        "compile/seconds": span.seconds,
+        "compile/graphs": 1.0,
+        "compile/graph_breaks": 0.0,
+        "compile/recompilations": 0.0,
+    }
     found = output.values["compilation"]
     assert found == {"mode": "default", "failed": False, "seconds": span.seconds, "graphs": 1, "graph_breaks": 0, "recompilations": 0}
     steps = output.values["total_steps"] * output.values["metrics"]["throughput/step_seconds"]

@@ -1,7 +1,7 @@
 """What: a precision that the device cannot give, or that is slower there than float32.
 
 Why: TF32 exists on CUDA devices from compute capability 8.0 on; elsewhere the run would be float32 under another name. bfloat16 and
-float16 are computed anywhere, but where the hardware has no instructions for them torch converts back and forth: 11 to 40 times slower
+float16 are computed anywhere, but where the hardware has no instructions for them torch converts back and forth: 8 to 40 times slower
 than float32 on a processor. What the device can do is known only on the machine, so the planner asks.
 
 Example: `hardware: {precision: tf32}` on a CPU. Remedy: `precision: auto`.
@@ -16,8 +16,8 @@ from specrun.spec.section import Problem
 
 CODE = "precision-without-device"
 SLOW = "precision-slower-here"
-_TIMES_ON_A_CPU = {"bfloat16": 40, "float16": 11}
-"""Measured (docs/benchmarks.md): steps of a small GPT, on processors without the instructions."""
+_TIMES_ON_A_CPU = {"bfloat16": "8 to 40", "float16": "about 10"}
+"""Steps of a small GPT against float32, on processors without the instructions (docs/benchmarks.md)."""
 
 
 def precision_problems(spec: Spec, *, on: str, lacks: str | None) -> Iterator[Problem]:
@@ -28,6 +28,6 @@ def precision_problems(spec: Spec, *, on: str, lacks: str | None) -> Iterator[Pr
     if asked == "tf32":
         yield Problem(path, CODE, f"precision is tf32, which this device does not have: {lacks}", "use auto or float32")
         return
-    slower = f"steps take up to {_TIMES_ON_A_CPU[asked]} times as long as in float32" if on == "cpu" else "float32 is no slower, and exact"
+    slower = f"steps take {_TIMES_ON_A_CPU[asked]} times as long as in float32" if on == "cpu" else "float32 is no slower, and exact"
     yield Problem(path, SLOW, f"precision is {asked}, for which this device has no instructions ({lacks}); {slower}",
                   "use auto or float32", severity="warning")  # fmt: skip
