@@ -5,6 +5,7 @@
     results/<kind>-<key>.json  a finished step: its StepResult and the options it was made from
     runs/<run_id>/           a run: run.json, journals, checkpoints/, report/
     run-keys/<key>           the run that trains a key
+    cache/compile/           what torch has compiled; to be removed at will, it is made again
     locks/  history.jsonl  fingerprints.json  store-*.duckdb  CURRENT  active/
 
 Owns paths, results and run ids. Journals and the DuckDB snapshot are `records`' business.
