@@ -133,13 +133,16 @@ def eager_step_seconds(expected: Forecast) -> float | None:
 def training_signature(
     model: Mapping[str, Any], spec: Spec, vocab_size: int | None, *, threads: int = 0, precision: str = "", spread: Spread = ON_ONE
 ) -> str:
-    """Equal for trainings whose optimizer steps cost the same: model, sequence, batch, vocabulary, threads, precision, processes."""
+    """Equal for trainings whose optimizer steps cost the same: model, optimizer, sequence, batch, vocabulary, threads, precision,
+    processes."""
     schedule = spec.schedule
     sizes: list[Any] = [spec.data.sequence_length, schedule.batch_size, schedule.micro_batch_size, vocab_size, threads, precision]
     if schedule.parameters != Parameters() or spec.hardware.activation_checkpointing:
         sizes += [dump(schedule.parameters), spec.hardware.activation_checkpointing]
     if spread != ON_ONE:
         sizes.append(spread)
+    if schedule.optimizer.kind != "adamw":
+        sizes.append(schedule.optimizer.kind)
     return "|".join([*(f"{k}={v}" for k, v in sorted(model.items())), *map(str, sizes)])
 
 

@@ -156,6 +156,7 @@ def test_the_signature_tells_trainings_of_other_cost_apart(spec):
         training_signature({"width": 2}, spec, 27),
         training_signature({"width": 1}, spec, 28),
         training_signature({"width": 1}, with_schedule(batch_size=8), 27),
+        training_signature({"width": 1}, with_schedule(optimizer={"kind": "muon"}), 27),
         training_signature({"width": 1}, spec_of({**DOCUMENT, "data": {**DOCUMENT["data"], "sequence_length": 8}}), 27),
     }
-    assert len(others | {base}) == 5
+    assert len(others | {base}) == 6

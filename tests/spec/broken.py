@@ -49,7 +49,6 @@ BROKEN: dict[str, str] = {
     "not-available-yet": MINIMAL + "search: {trials: 20}\nexpect: [export/onnx/latency_p95_ms < 50]\n",
     "not-yaml": "name: @a\n",
     "number-too-long": MINIMAL + "seeds: [" + "9" * 301 + "]\n",
-    "optimizer-needs-whole-matrices": _schedule("{optimizer: {kind: muon}}") + "hardware: {engine: torchrun, devices: 2, strategy: fsdp}\n",
     "out-of-range": _schedule("{batch_size: 0, optimizer: {kind: adamw, learning_rate: 20}}"),
     "pattern-matches-nothing": _schedule("{parameters: {frozen: [token_embedding.*, 'block.*']}}"),
     "quantity-not-positive": _schedule("{duration: 0 steps}"),

@@ -57,12 +57,6 @@ def test_devices_that_the_machine_lacks_are_an_error_of_gpus_and_a_warning_of_pr
     assert not list(device_problems(spec, gpus=4, cores=1))
 
 
-def test_shares_of_matrices_are_no_matrices():
-    text = MINIMAL + "hardware: {engine: torchrun, devices: 2, strategy: %s}\nschedule: {optimizer: {kind: %s}}\n"
-    assert [code for code, _, _ in found(text % ("fsdp", "muon"))] == ["optimizer-needs-whole-matrices"]
-    assert found(text % ("ddp", "muon")) == found(text % ("fsdp", "adamw")) == []
-
-
 def test_masks_that_would_follow_the_machine_are_refused():
     dropout = MINIMAL.replace("kind: gpt", "kind: gpt, dropout: 0.1")
     assert dropout != MINIMAL

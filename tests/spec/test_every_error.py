@@ -214,6 +214,7 @@ def test_sets_that_all_count_are_not_warned_of(sets: tuple[str, ...]) -> None:
     assert replaced(*sets) == []
 
 
+COURSE = "{kind: gpt}\nschedule: {learning_rate: "
 RECOVERING = "{kind: gpt}\nschedule:\n  recovery: "
 HUB = "{kind: ratio}\n  fallback: {kind: huggingface, path: a/b}"
 
@@ -224,6 +225,8 @@ HUB = "{kind: ratio}\n  fallback: {kind: huggingface, path: a/b}"
         ("{kind: ratio}", "{kind: ratio, seed: 3}", "{kind: ratio, seed: 3, shuffle: true}"),
         ("{kind: ratio}", "{kind: ratio}\n  columns: {text: words}", HUB + "\n  columns: {text: words}"),
         ("{kind: gpt}\n", "{kind: gpt}\nschedule: {evaluate: {samples: 0}}\n", "{kind: gpt}\nschedule: {evaluate: {samples: 1}}\n"),
+        ("{kind: gpt}\n", COURSE + "{kind: one_cycle, warmup: 0 steps, initial_fraction: 0.1}}\n", COURSE + "{kind: one_cycle}}\n"),
+        ("{kind: gpt}\n", COURSE + "{kind: cosine_restarts, cycles: 1, cycle_growth: 2}}\n", COURSE + "{kind: cosine_restarts}}\n"),
         ("{kind: gpt}\n", RECOVERING + "{non_finite: fail, skips: 5}\n", RECOVERING + "{skips: 5}\n"),
         ("{kind: gpt}\n", RECOVERING + "{max_rollbacks: 1, learning_rate_factor: 0.1}\n", RECOVERING + "{learning_rate_factor: 0.1}\n"),
     ],

@@ -9,7 +9,6 @@ from specrun.engine.plan import Plan
 from specrun.plan import figures
 from specrun.runtime.choice import Choice
 from specrun.runtime.hardware import ResolvedHardware
-from specrun.spec.rules.optimizer_needs_whole_matrices import works_on_shares
 
 
 def settle_strategy(prepared: Plan, again: Callable[[ResolvedHardware], Plan]) -> Plan:
@@ -17,7 +16,7 @@ def settle_strategy(prepared: Plan, again: Callable[[ResolvedHardware], Plan]) -
     hardware, spec, memory = prepared.hardware, prepared.loaded.spec, prepared.forecast.memory
     if hardware.strategy is None or spec.hardware.strategy != "auto" or memory is None or memory.total <= hardware.memory_bytes:
         return prepared
-    if hardware.workers == 1 or memory.dominating != "state" or not works_on_shares(spec):
+    if hardware.workers == 1 or memory.dominating != "state":
         return prepared
     reason = f"weights, gradients and moments take {figures.size(memory.state)}"
     return again(replace(hardware, strategy=Choice("fsdp", reason)))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
-from specrun.spec.section import option
+from specrun.spec.section import Problem, option
 from specrun.training.learning_rates._base import WarmUp
+
+if TYPE_CHECKING:
+    from specrun.spec.document import Spec
 
 
 class Options(WarmUp):
@@ -21,6 +25,11 @@ class Options(WarmUp):
         if step >= steps:
             return self.final_fraction
         return self.final_fraction + (1 - self.final_fraction) * 0.5 * (1 + math.cos(math.pi * self._progress(step / steps)))
+
+    def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        if self.cycles == 1 and "cycle_growth" in self.model_fields_set:
+            yield Problem((*path, "cycle_growth"), "option-without-effect", "a single cycle follows no other", "remove cycle_growth",
+                          severity="warning")  # fmt: skip
 
     def _progress(self, share: float) -> float:
         """Progress within its cycle of a point of the whole, both 0 to 1. The first n cycles are (g^n - 1) / (g - 1) firsts long."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from specrun.spec.section import option
+from specrun.spec.section import Problem, option
 from specrun.spec.units import Quantity, Units
 from specrun.training.learning_rates._base import WarmUp
+
+if TYPE_CHECKING:
+    from specrun.spec.document import Spec
 
 
 class Options(WarmUp):
@@ -30,6 +34,11 @@ class Options(WarmUp):
 
     def after_warmup(self, step: int, steps: int) -> float:
         return self._between(1.0, self.final_fraction, min(1.0, step / steps))
+
+    def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        if not self.warmup.amount and "initial_fraction" in self.model_fields_set:
+            yield Problem((*path, "initial_fraction"), "option-without-effect", "without a warm-up the rate does not rise",
+                          "remove initial_fraction, or use warmup: 30%", severity="warning")  # fmt: skip
 
     def _between(self, start: float, end: float, progress: float) -> float:
         share = progress if self.shape == "linear" else (1 - math.cos(math.pi * progress)) / 2
