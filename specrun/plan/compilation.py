@@ -25,7 +25,7 @@ class Gain:
 
 
 RULE: Mapping[str, Gain] = {"cpu": Gain(20.0, 0.05), "cuda": Gain(60.0, 0.25)}
-"""By kind of device. cpu: two small GPTs, compiled cold in 16 and 19 s of processor time, whose steps became 2 % and 11 % shorter
+"""By kind of device. cpu: two small GPTs, compiled cold in 15 to 19 s of processor time, whose steps became 2 % and 7 to 11 % shorter
 (docs/benchmarks.md). cuda: not measured here; nanoGPT's README tells of 250 ms a step that became 135 on an A100, 0.46 saved, of which
 about half is taken for models that gain less."""
 
