@@ -22,6 +22,8 @@ def run(
         str, typer.Argument(metavar="SPEC|PLANFILE", help="A spec, a saved plan, or - for standard input.", show_default=False)
     ],
     smoke: Annotated[bool, typer.Option("--smoke", help="Every step on two tiny batches, kept apart from real history.")] = False,
+    resume: options.Resume = None,
+    fork: options.Fork = False,
     set_: options.Set = [],  # noqa: B006 - typer copies it
     preset: options.Preset = None,
     data_root: options.DataRoot = None,
@@ -32,6 +34,7 @@ def run(
     from specrun.cli import planned
     from specrun.cli.output import columns_of
     from specrun.cli.progress import progress
+    from specrun.engine.continuing import check_resume
     from specrun.engine.execute import execute
     from specrun.engine.plan import Request
     from specrun.engine.planfile import is_plan, prepare_plan
@@ -42,12 +45,15 @@ def run(
     if is_plan(Path(spec)):
         source = context.get_parameter_source("data_root")
         # The environment's data root holds for every command; the plan has its own.
-        if set_ or preset or smoke or (source is not None and source.name == "COMMANDLINE"):
+        if set_ or preset or smoke or resume or fork or (source is not None and source.name == "COMMANDLINE"):
             raise UsageError(f"{spec} is a saved plan; what it was made with cannot be changed now", code="options-with-plan-file",
                              hint="give the options to plan instead")  # fmt: skip
         prepared = prepare_plan(Path(spec), store=store, command=context.obj)
     else:
-        prepared = prepare(Request(spec, store, tuple(set_), preset, data_root, smoke, command=context.obj))
+        check_resume(resume, fork=fork, smoke=smoke)
+        prepared = prepare(
+            Request(spec, store, tuple(set_), preset, data_root, smoke, command=context.obj, resume=resume, fork=fork)
+        )  # fmt: skip
     planned.warn(prepared)
     if prepared.changes_anything:
         prepared.workspace.prepare()  # before anything is said of what would be done: without a store, nothing would

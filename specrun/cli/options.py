@@ -9,7 +9,7 @@ import typer
 
 from specrun.records.place import DEFAULT_STORE, store_of
 
-__all__ = ["DEFAULT_STORE", "DataRoot", "Json", "Preset", "Set", "SpecPath", "Store"]
+__all__ = ["DEFAULT_STORE", "DataRoot", "Fork", "Json", "Preset", "Resume", "Set", "SpecPath", "Store"]
 
 Store = Annotated[
     Path, typer.Option("--store", envvar="SPECRUN_STORE", parser=store_of, metavar="DIR", help="Folder of records and results.")
@@ -23,4 +23,8 @@ DataRoot = Annotated[
         "--data-root", envvar="SPECRUN_DATA_ROOT", metavar="DIR", help="Folder of <owner>/<name>/ mirrors that stand for Hub datasets."
     ),
 ]
+Resume = Annotated[
+    str | None, typer.Option("--resume", metavar="RUN", help="Go on from this run, as far as what the spec changes lets it.")
+]
+Fork = Annotated[bool, typer.Option("--fork", help="With --resume: begin a run of its own with that run's weights.")]
 SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="Path of the spec; - is standard input.", show_default=False)]

@@ -21,6 +21,8 @@ def run(
     spec: options.SpecPath,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Save the plan, for apply.")] = None,
     detailed_exitcode: Annotated[bool, typer.Option("--detailed-exitcode", help="Exit 6 where something would run.")] = False,
+    resume: options.Resume = None,
+    fork: options.Fork = False,
     set_: options.Set = [],  # noqa: B006 - typer copies it
     preset: options.Preset = None,
     data_root: options.DataRoot = None,
@@ -30,6 +32,7 @@ def run(
     """Plan a spec."""
     from specrun.cli import planned
     from specrun.cli.output import columns_of
+    from specrun.engine.continuing import check_resume
     from specrun.engine.plan import Request
     from specrun.engine.planfile import write_plan
     from specrun.engine.prepare import prepare
@@ -37,7 +40,8 @@ def run(
 
     if output is not None:
         _refuse_place(output)
-    prepared = prepare(Request(spec, store, tuple(set_), preset, data_root))
+    check_resume(resume, fork=fork)
+    prepared = prepare(Request(spec, store, tuple(set_), preset, data_root, resume=resume, fork=fork))
     planned.warn(prepared)
     if output is not None:
         write_plan(prepared, output)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from specrun.engine.continuing import check_resume
 from specrun.engine.execute import execute
 from specrun.engine.outcome import Outcome
 from specrun.engine.plan import Plan, Request
@@ -32,18 +33,22 @@ def compile_plan(
     preset: str | None = None,
     data_root: os.PathLike[str] | str | None = None,
     smoke: bool = False,
+    resume: str | None = None,
+    fork: bool = False,
 ) -> Plan:
     """What apply would do: steps with decisions, predictions, hardware. sets, preset: for a path; a loaded spec has its own.
-    store: absent means `.specrun` in the current folder.
+    store: absent means `.specrun` in the current folder. resume: the run to go on from; fork: by a run of its own.
 
-    Raises: SpecError with every diagnostic; UsageError for what is no spec.
+    Raises: SpecError with every diagnostic; UsageError for what is no spec, and for a run that cannot go on under it.
     """
     found = _source(source)
     if not isinstance(found, str) and (sets or preset):
         raise UsageError("sets and preset cannot be laid over a spec that is loaded", code="options-with-loaded-spec",
                          hint="give them to load_spec, or give the path")  # fmt: skip
+    check_resume(resume, fork=fork, smoke=smoke)
     root = Path(data_root) if data_root else None
-    return prepare(Request(found, store_of(os.fspath(DEFAULT_STORE if store is None else store)), tuple(sets), preset, root, smoke))
+    place = store_of(os.fspath(DEFAULT_STORE if store is None else store))
+    return prepare(Request(found, place, tuple(sets), preset, root, smoke, resume=resume, fork=fork))
 
 
 def apply(
@@ -54,6 +59,8 @@ def apply(
     preset: str | None = None,
     data_root: os.PathLike[str] | str | None = None,
     smoke: bool = False,
+    resume: str | None = None,
+    fork: bool = False,
     show: Emit | None = None,
 ) -> Outcome:
     """Plan and run, or run a plan, which has its store and options. show: called with every event as it happens.
@@ -61,12 +68,14 @@ def apply(
     A run's failure is in the outcome, not raised.
     """
     if isinstance(source, Plan):
-        if sets or preset is not None or data_root is not None or smoke or store is not None:
+        if sets or preset is not None or data_root is not None or smoke or store is not None or resume or fork:
             raise UsageError("a plan has its store and options; they cannot be changed now", code="options-with-plan",
                              hint="give them to compile_plan")  # fmt: skip
         plan = refresh(source)  # the store may be another than when it was made
     else:
-        plan = compile_plan(source, store=store, sets=sets, preset=preset, data_root=data_root, smoke=smoke)
+        plan = compile_plan(
+            source, store=store, sets=sets, preset=preset, data_root=data_root, smoke=smoke, resume=resume, fork=fork
+        )  # fmt: skip
     return execute(plan, show=show or _silent)
 
 

@@ -8,6 +8,7 @@ from specrun.engine.workspace import Workspace, input_sizes
 from specrun.plan.compare import Change, nearest, reason_to_run
 from specrun.plan.graph import StepGraph
 from specrun.plan.predict import Forecast
+from specrun.plan.start import start_of
 from specrun.plan.step import Decision, Predicted, Step, StepKind, StepResult
 from specrun.records.run_files import ending
 from specrun.records.seeds import ENDED_WELL
@@ -107,20 +108,37 @@ def _needed(plan: StepGraph, kinds: Mapping[str, StepKind], results: Mapping[str
 
 
 def _resume(step: Step, kind: StepKind, workspace: Workspace, forecast: Forecast, predicted: Predicted) -> Decision | None:
-    """How a step goes on from its checkpoints, anew where its best weights are gone and none is so old; None without any."""
+    """How a step goes on from its checkpoints, anew where its best weights are gone and none is so old, or from another run; None
+    without any."""
     run_id = workspace.run_of_key(step.key) if kind.resumable else None
     if run_id is None:
-        return None
+        return _begin(step, forecast, predicted)
     found = resumable(workspace.runs / run_id / "checkpoints", key=step.key)
     checkpoint = found.checkpoint
     gone = f"the best weights, those of step {found.lost_best_step:,}, are gone" if found.lost_best_step is not None else ""
     if checkpoint is None:
-        return Decision(step, "run", gone, predicted) if gone else None
+        return _begin(step, forecast, predicted) or (Decision(step, "run", gone, predicted) if gone else None)
+    return _continued(step, run_id, checkpoint.step, forecast, predicted, why=f": {gone}" if gone else "")
+
+
+def _begin(step: Step, forecast: Forecast, predicted: Predicted) -> Decision | None:
+    """How a step begins with the state of another run; None where it begins with drawn weights."""
+    start = start_of(step.label)
+    if start is None:
+        return None
+    if start.how == "fork":
+        begins = f"begins with the weights of {start.run_id} at its step {start.step:,}; the schedule is its own"
+        return Decision(step, "run", begins, predicted)
+    return _continued(step, start.run_id, start.step, forecast, predicted, why=f" ({start.note})" if start.note else "")
+
+
+def _continued(step: Step, run_id: str, done: int, forecast: Forecast, predicted: Predicted, *, why: str) -> Decision:
+    """A training of which so many steps are done."""
     total = forecast.schedule.total_steps if forecast.schedule else None
     left = predicted.seconds
     if left is not None and total:
-        left *= max(0.0, 1 - checkpoint.step / total)
-    reason = f"continues {run_id} from step {checkpoint.step:,}" + (f" of {total:,}" if total else "") + (f": {gone}" if gone else "")
+        left *= max(0.0, 1 - done / total)
+    reason = f"continues {run_id} from step {done:,}" + (f" of {total:,}" if total else "") + why
     return Decision(step, "resume", reason, Predicted(left, predicted.memory_bytes, predicted.disk_bytes, predicted.basis))
 
 

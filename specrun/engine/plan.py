@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import html
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from specrun.engine.continuing import Continuation
 from specrun.engine.finding import Found
 from specrun.engine.labels import new_name
 from specrun.engine.workspace import Workspace
@@ -28,7 +30,7 @@ from specrun.steps.registry import step_kinds
 class Request:
     """What was asked for. source: path of the spec, - for standard input, or a spec that is loaded already. command: the words
     after `specrun` of the command line that asked, None where Python code did. settings: of kinds of step, where they are to be other
-    than declared."""
+    than declared. resume: the run to go on from; fork: by a run of its own that begins with its weights."""
 
     source: str | LoadedSpec
     store: Path
@@ -38,6 +40,8 @@ class Request:
     smoke: bool = False
     command: tuple[str, ...] | None = None
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    resume: str | None = None
+    fork: bool = False
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -62,6 +66,7 @@ class Plan:
     first_keys: Mapping[str, str]
     asked: LoadedSpec
     found: tuple[Found, ...] = ()
+    goes_on: Continuation | None = None
 
     @property
     def name(self) -> str:
@@ -102,9 +107,10 @@ class Plan:
             f"{machine.kind}{_together(machine)} ({processors}, {figures.size(machine.memory_bytes)}; "
             f"{machine.precision.value}: {machine.precision.reason}; {machine.compilation.value}: {machine.compilation.reason})"
         )
-        return step_lines(name=self.name, place=place, decisions=self.decisions, forecast=self.forecast,
-                          memory_bytes=machine.memory_bytes, columns=columns,
-                          found={one.step: f"{one.path} {shown(one.value)}" for one in self.found})  # fmt: skip
+        lines = step_lines(name=self.name, place=place, decisions=self.decisions, forecast=self.forecast,
+                           memory_bytes=machine.memory_bytes, columns=columns,
+                           found={one.step: f"{one.path} {shown(one.value)}" for one in self.found})  # fmt: skip
+        return lines if self.goes_on is None else [*lines, *_changes(self.goes_on, columns)]
 
     def as_document(self) -> dict[str, Any]:
         """The `plan --json` document."""
@@ -113,7 +119,9 @@ class Plan:
                   "memory_bytes": machine.memory_bytes, "threads": machine.threads, "devices": machine.devices, "nodes": machine.nodes,
                   "strategy": None if machine.strategy is None else machine.strategy.value}  # fmt: skip
         document = plan_document(spec_digest=self.loaded.digest, decisions=self.decisions, forecast=self.forecast, device=device)
-        return {**document, "found": {one.path: one.value for one in self.found}, "remarks": list(self.remarks)}
+        goes_on = self.goes_on
+        resumes = None if goes_on is None else {"run_id": goes_on.run_id, "fork": self.request.fork, "changes": list(goes_on.changes)}
+        return {**document, "found": {one.path: one.value for one in self.found}, "resumes": resumes, "remarks": list(self.remarks)}
 
     def text(self, *, columns: int = WIDTH) -> str:
         """The whole plan, as `specrun plan` prints it."""
@@ -127,6 +135,16 @@ class Plan:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
+
+
+def _changes(goes_on: Continuation, columns: int) -> list[str]:
+    """What the spec says otherwise than the run that it goes on from, by impact."""
+    if not goes_on.changes:
+        return [f"  nothing is changed since {goes_on.run_id}"]
+    lines = [f"  changed since {goes_on.run_id}, by impact:"]
+    for text in goes_on.changes:
+        lines += textwrap.wrap(text, max(24, columns), initial_indent=" " * 4, subsequent_indent=" " * 8)
+    return lines
 
 
 def _together(machine: ResolvedHardware) -> str:

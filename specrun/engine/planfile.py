@@ -35,6 +35,8 @@ def write_plan(prepared: Plan, path: Path) -> None:
             "sets": list(request.sets),
             "preset": request.preset,
             "data_root": str(request.data_root.absolute()) if request.data_root else None,
+            "resume": request.resume,
+            "fork": request.fork,
             "folder": str(Path.cwd()),
         },
         "steps": [{"id": d.step.id, "key": d.step.key, "action": d.action, "options": d.step.options} for d in prepared.decisions],
@@ -71,6 +73,8 @@ def prepare_plan(path: Path, *, store: Path, command: tuple[str, ...] | None = N
         asked["preset"],
         Path(asked["data_root"]) if asked["data_root"] else None,
         command=command,
+        resume=asked.get("resume"),
+        fork=bool(asked.get("fork")),
     )
     try:
         prepared = prepare(request)
@@ -90,6 +94,8 @@ def _plan_again(path: Path, asked: dict[str, Any], store: Path) -> str:
     words += [word for text in asked["sets"] for word in ("--set", text)]
     words += ["--preset", asked["preset"]] if asked["preset"] else []
     words += ["--data-root", asked["data_root"]] if asked["data_root"] else []
+    words += ["--resume", asked["resume"]] if asked.get("resume") else []
+    words += ["--fork"] if asked.get("fork") else []
     return command_on(store, *words)
 
 

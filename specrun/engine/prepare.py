@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from specrun.engine.compilation import compiled_cost, settle_compilation
+from specrun.engine.continuing import continuation, with_beginnings
 from specrun.engine.decide import decide
 from specrun.engine.executors.strategy import settle_strategy
 from specrun.engine.facts import gather_facts
@@ -24,6 +25,7 @@ from specrun.plan.graph import StepGraph
 from specrun.plan.memory import memory_problems
 from specrun.plan.predict import Facts, Forecast, forecast, training_signature
 from specrun.plan.proportions import proportion_problems
+from specrun.plan.start import Start
 from specrun.plan.step import WEIGHTS, StepKind
 from specrun.runtime.hardware import ResolvedHardware, probe, resolve
 from specrun.sources.existence import file_problems
@@ -129,9 +131,16 @@ def _plan_for(
             known[path] = digests_now(request, loaded, workspace, path, part)
         return known[path]
 
-    def compiled(spec: Spec, kinds: Sequence[StepKind], variants: Mapping[str, str]) -> StepGraph:
-        return compile_steps(spec, kinds=kinds, digest_inputs=digest_inputs, device=hardware.identity, spec_digest=loaded.digest,
-                             variants=variants, machine={"name": hardware.name, "memory_bytes": hardware.memory_bytes})  # fmt: skip
+    def beginning_with(start: Start | None) -> Compile:
+        def compiled(spec: Spec, kinds: Sequence[StepKind], variants: Mapping[str, str]) -> StepGraph:
+            return compile_steps(spec, kinds=kinds, digest_inputs=digest_inputs, device=hardware.identity, spec_digest=loaded.digest,
+                                 variants=variants, machine={"name": hardware.name, "memory_bytes": hardware.memory_bytes},
+                                 start=start)  # fmt: skip
+
+        return compiled
+
+    def graph_of(spec: Spec, start: Start | None) -> StepGraph:
+        return _compile_known(spec, kinds, beginning_with(start), workspace).graph
 
     def predicted(spec: Spec, facts: Facts) -> tuple[Forecast, str]:
         signature = training_signature(select(spec, "model", WEIGHTS), spec, facts.vocab_size, threads=hardware.threads,
@@ -145,21 +154,26 @@ def _plan_for(
 
     all_kinds = with_settings(step_kinds(), SMOKE_SETTINGS if request.smoke else request.settings)
     kinds = planned_kinds(all_kinds, loaded.spec, idle={MICRO_BATCH})
-    known_so_far = _compile_known(loaded.spec, kinds, compiled, workspace)
+    goes_on = None
+    if request.resume is not None:
+        goes_on = continuation(loaded.spec, graph_of, workspace, run=request.resume, fork=request.fork)
+    start = None if goes_on is None else goes_on.start
+    known_so_far = _compile_known(loaded.spec, kinds, beginning_with(start), workspace)
     facts = gather_facts(loaded.spec, known_so_far.graph, workspace, base_folder=loaded.provenance.base_folder,
                          data_root=request.data_root)  # fmt: skip
     spec = known_so_far.spec
     expected, signature = predicted(spec, facts)
     if spec.schedule.micro_batch_size == "auto" and not is_roomy(expected.memory, memory_bytes=hardware.memory_bytes, kind=hardware.kind):
         kinds = planned_kinds(all_kinds, loaded.spec)
-        known_so_far = _compile_known(loaded.spec, kinds, compiled, workspace)
+        known_so_far = _compile_known(loaded.spec, kinds, beginning_with(start), workspace)
         spec = with_expected(known_so_far.spec, expected, memory_bytes=hardware.memory_bytes, kind=hardware.kind)
         expected, signature = predicted(spec, facts)
-    graph, as_found = known_so_far.graph, with_found(loaded, known_so_far.found)
+    as_found = with_found(loaded, known_so_far.found)
+    graph = with_beginnings(known_so_far.graph, spec, expected.schedule, graph_of, workspace, asked=goes_on)
     decisions = decide(graph, kinds={kind.kind: kind for kind in kinds}, workspace=workspace, forecast=expected,
                        describe=_places(as_found), retry=_to_retry(graph, workspace))  # fmt: skip
     return Plan(request, as_found, hardware, workspace, graph, decisions, expected, signature, known, known_so_far.first_keys, loaded,
-                known_so_far.found)  # fmt: skip
+                known_so_far.found, goes_on)  # fmt: skip
 
 
 def _places(loaded: LoadedSpec) -> Callable[[str], str | None]:

@@ -19,6 +19,7 @@ from specrun.engine.plan import Plan
 from specrun.engine.repository import git_state
 from specrun.engine.secrecy import process_mask
 from specrun.events import Alert, Emit, Event, RunStatus, Status, StepRecord
+from specrun.plan.start import start_of
 from specrun.plan.step import Decision, Predicted, Step, StepResult
 from specrun.records.journal import Journal
 from specrun.records.journal_reader import next_attempt
@@ -147,6 +148,7 @@ def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str,
     git = mask.repository(git_state(Path.cwd()))
     command = prepared.request.command
     data = shared["data"].values if "data" in shared else {}
+    start = next((it for d in prepared.decisions if d.step.seed == seed and (it := start_of(d.step.label)) is not None), None)
     document = {
         "format_version": 1,
         "run_id": run_id,
@@ -168,7 +170,8 @@ def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str,
         "data_ready": data_ready,
         "shared": {id: result.folder for id, result in shared.items()},
         "comparable": bool(data.get("comparable", True)),
-        "parent": None,
+        "parent": None if start is None else start.run_id,
+        "start": None if start is None else start.to_json(),
         "smoke": prepared.request.smoke,
     }
     # Not masked: a spec is refused when it holds a credential, and a changed value would make it another spec.

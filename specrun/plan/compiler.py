@@ -7,6 +7,7 @@ from typing import Any
 
 from specrun.plan.graph import StepGraph
 from specrun.plan.keys import effective_key, step_key
+from specrun.plan.start import LABEL, Start
 from specrun.plan.step import Step, StepKind
 from specrun.spec.document import Spec
 from specrun.spec.dump import select
@@ -25,11 +26,12 @@ def compile_steps(
     spec_digest: str,
     variants: Mapping[str, str] | None = None,
     machine: Mapping[str, Any] | None = None,
+    start: Start | None = None,
 ) -> StepGraph:
     """Make the plan. kinds: parents first. device: what of the resolved hardware can change results.
 
     variants: by key, what finished results said that their keys could not foresee; it enters the children's keys.
-    machine: name and memory of the device, for what is measured on it.
+    machine: name and memory of the device, for what is measured on it. start: what trainings begin with, where not with drawn weights.
     """
     known = variants or {}
     steps: list[Step] = []
@@ -40,10 +42,13 @@ def compile_steps(
             options = _options(spec, kind, device, seed)
             if kind.uses_machine:
                 options["machine"] = dict(machine or {})
+            label: dict[str, Any] = {"name": spec.name}
+            if start is not None and kind.resumable:
+                options[LABEL], label[LABEL] = start.identity, start.to_json()
             inputs = _inputs(spec, kind, digest_inputs)
             parents = [effective_key(step.key, known.get(step.key)) for need in needs for step in steps if step.id == need]
             key = step_key(kind=kind.kind, version=kind.version, options=options, inputs=inputs, parents=parents)
-            steps.append(Step(_id(kind, spec, seed), kind.kind, key, (*needs, *found), options, inputs, {"name": spec.name}, seed))
+            steps.append(Step(_id(kind, spec, seed), kind.kind, key, (*needs, *found), options, inputs, label, seed))
     return StepGraph(spec.name, spec_digest, tuple(steps))
 
 

@@ -9,10 +9,20 @@ from specrun.spec.sections.hardware import Hardware
 from specrun.spec.sections.schedule import Schedule
 from specrun.spec.units import Quantity
 
+_RESULT_SHARE = 0.05
+_RESULT_STEPS = 1000
+"""A result is the mean of the last 5 % of the planned steps, of at most so many: each is kept in every checkpoint."""
+
+
+def result_steps(total_steps: int) -> int:
+    """How many of the newest steps a result is the mean of."""
+    return min(_RESULT_STEPS, max(1, math.ceil(_RESULT_SHARE * total_steps)))
+
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSchedule:
-    """A schedule in optimizer steps. samples_per_epoch: training sequences in one pass. checkpoint_every_seconds stands in
+    """A schedule in optimizer steps. samples_per_epoch: training sequences in one pass. sample_tokens: predicted in one of them, in the
+    mean over a pass; sequence_length: at most. checkpoint_every_seconds stands in
     for checkpoint_every_steps where the spec gives a time."""
 
     samples_per_epoch: int
@@ -25,14 +35,16 @@ class ResolvedSchedule:
     checkpoint_every_steps: int | None
     checkpoint_every_seconds: float | None
     log_every_steps: int
+    sample_tokens: float
 
     @property
     def tokens_per_step(self) -> int:
-        return self.batch_size * self.sequence_length
+        """In the mean over a pass."""
+        return round(self.batch_size * self.sample_tokens)
 
     @property
     def total_tokens(self) -> int:
-        return self.total_steps * self.tokens_per_step
+        return round(self.total_steps * self.batch_size * self.sample_tokens)
 
     @property
     def total_samples(self) -> int:
@@ -43,12 +55,16 @@ class ResolvedSchedule:
         return step * self.batch_size / self.samples_per_epoch
 
 
-def resolve_schedule(schedule: Schedule, *, samples_per_epoch: int, sequence_length: int, workers: int = 1) -> ResolvedSchedule:
-    """Count everything in optimizer steps. samples_per_epoch: at least 1; workers: processes that share a batch."""
+def resolve_schedule(
+    schedule: Schedule, *, samples_per_epoch: int, sequence_length: int, sample_tokens: float | None = None, workers: int = 1
+) -> ResolvedSchedule:
+    """Count everything in optimizer steps. samples_per_epoch: at least 1; sample_tokens: predicted in a sample, where these are not all
+    sequences of full length; workers: processes that share a batch."""
     assert samples_per_epoch >= 1
+    each = sequence_length if sample_tokens is None else sample_tokens
 
     def steps(quantity: Quantity, total: int | None = None) -> int:
-        return count_steps(quantity, schedule.batch_size, samples_per_epoch, sequence_length, total)
+        return count_steps(quantity, schedule.batch_size, samples_per_epoch, each, total)
 
     total_steps = steps(schedule.duration)
     every = schedule.checkpoint.every
@@ -59,11 +75,12 @@ def resolve_schedule(schedule: Schedule, *, samples_per_epoch: int, sequence_len
         micro_batch_size=micro_batch_size(schedule, workers=workers),
         sequence_length=sequence_length,
         total_steps=total_steps,
-        warmup_steps=warmup_steps(schedule, samples_per_epoch=samples_per_epoch, sequence_length=sequence_length),
+        warmup_steps=warmup_steps(schedule, samples_per_epoch=samples_per_epoch, sequence_length=each),
         evaluate_every_steps=steps(schedule.evaluate.every, total_steps),
         checkpoint_every_steps=None if timed else steps(every, total_steps),
         checkpoint_every_seconds=every.amount if timed else None,
         log_every_steps=steps(schedule.log_every),
+        sample_tokens=each,
     )
 
 
@@ -80,8 +97,8 @@ def micro_batch_size(schedule: Schedule, *, workers: int = 1) -> int:
     return share if asked == "auto" else min(asked, share)
 
 
-def warmup_steps(schedule: Schedule, *, samples_per_epoch: int, sequence_length: int) -> int:
-    """Optimizer steps of warm-up; 0 where the learning rate has none."""
+def warmup_steps(schedule: Schedule, *, samples_per_epoch: int, sequence_length: float) -> int:
+    """Optimizer steps of warm-up; 0 where the learning rate has none. sequence_length: tokens predicted in a sample."""
     warmup = getattr(schedule.learning_rate, "warmup", None)
     if warmup is None or warmup.amount == 0:
         return 0
@@ -89,8 +106,8 @@ def warmup_steps(schedule: Schedule, *, samples_per_epoch: int, sequence_length:
     return count_steps(warmup, schedule.batch_size, samples_per_epoch, sequence_length, total)
 
 
-def count_steps(quantity: Quantity, batch_size: int, samples_per_epoch: int, sequence_length: int, total_steps: int | None) -> int:
-    """Optimizer steps in a quantity, rounded up, at least 1. total_steps: what a percentage is of."""
+def count_steps(quantity: Quantity, batch_size: int, samples_per_epoch: int, sequence_length: float, total_steps: int | None) -> int:
+    """Optimizer steps in a quantity, rounded up, at least 1. sequence_length: tokens predicted in a sample. total_steps: what a percentage is of."""
     amount = quantity.amount
     match quantity.unit:
         case "steps":

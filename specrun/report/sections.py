@@ -191,12 +191,23 @@ def environment(facts: Facts) -> tuple[tuple[Fact, ...], str, Table | None]:
         Fact("git commit", commit[:12], state, mono=True),
         Fact("spec digest", str(facts.document.get("spec_digest") or "")[:16], mono=True),
         Fact("run", facts.run.run_id, mono=True),
+        _parent(facts),
     )
     text = str(facts.document.get("command") or "")
     versions = sorted(mapping(facts.document.get("packages")).items())
     columns = (Column("package"), Column("version", mono=True))
     packages = Table("Packages", columns, tuple(Row((name, str(version))) for name, version in versions)) if versions else None
     return tuple(fact for fact in wanted if fact.value), text, packages
+
+
+def _parent(facts: Facts) -> Fact:
+    """The run that this one began from; without a value where it began by itself."""
+    start = mapping(facts.document.get("start"))
+    if not start:
+        return Fact("begins from", "")
+    extends = start.get("how") == "extend"
+    what = "goes on with all of its state; what came before is in its own report" if extends else "its weights, by a schedule of its own"
+    return Fact("begins from", f"{start.get('run_id')}, step {start.get('step')}", what, mono=True)
 
 
 def artifacts_table(facts: Facts) -> Table | None:

@@ -52,7 +52,7 @@ class StopSignals:
         on_request: Callable[[int], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         grace_seconds: float | None = None,
-        end_process: Callable[[int], None] = os._exit,  # noqa: SLF001 - its public name
+        end_process: Callable[[int], None] = os._exit,
     ) -> None:
         self._on_request = on_request
         self._grace_seconds, self._end_process = grace_seconds, end_process

@@ -20,7 +20,7 @@ from specrun.spec.yaml_text import yaml_value
 
 MEANINGS: dict[Impact, str] = {
     "weights": "a change trains again, where it can change the result",
-    "extend": "a change trains again from the first step; carrying a finished training further is not available yet",
+    "extend": "more of it goes on from the finished training where that gives the same bits, and elsewhere with --resume RUN",
     "eval": "a change evaluates again, with the same weights",
     "export": "a change exports again, with the same weights",
     "report": "a change writes the report again",

@@ -44,24 +44,25 @@ def best_tensors(state: TrainState) -> dict[str, Mapping[str, Tensor]]:
 
 def place_of(state: TrainState) -> dict[str, Any]:
     """Where training stands, as a checkpoint's facts have it."""
-    return {"step": state.step, "position": state.position, "rate_factor": state.rate_factor}
+    return {"step": state.step, "position": state.position, "tokens": state.tokens, "rate_factor": state.rate_factor}
 
 
 def load_step(info: CheckpointInfo, state: TrainState) -> dict[str, Any]:
     """Put a checkpoint's weights and optimizer into `state`; returns the facts saved with it."""
     load_weights(info.path / "model.safetensors", state.model, state.device)
-    tensors = _load(info.path / "optimizer.safetensors", state.device)
+    tensors = load_tensors(info.path / "optimizer.safetensors", state.device)
     state.optimizer.state.clear()
     for name, parameter in state.model.named_parameters():
         kept = {key.rpartition("/")[2]: share_like(it, parameter) for key, it in tensors.items() if key.rpartition("/")[0] == name}
         if kept:
             state.optimizer.state[parameter] = kept
     if state.loss_scale is not None:
-        state.loss_scale.load(_load(info.path / "loss_scale.safetensors", state.device))
+        state.loss_scale.load(load_tensors(info.path / "loss_scale.safetensors", state.device))
     if state.average is not None:
-        state.average.load(_load(info.path / "average.safetensors", state.device))
+        state.average.load(load_tensors(info.path / "average.safetensors", state.device))
     facts: dict[str, Any] = json.loads((info.path / "state.json").read_bytes())
     state.step, state.position, state.rate_factor = facts["step"], facts["position"], facts["rate_factor"]
+    state.tokens = facts["tokens"]
     return facts
 
 
@@ -73,7 +74,7 @@ def is_finite(state: TrainState) -> bool:
 
 def load_weights(path: Path, model: nn.Module, device: Device, *, lora: Lora | None = None) -> None:
     """Put saved weights into a model, adapters merged where it was trained with them. Raises: SpecrunError where they are of another."""
-    tensors = _load(path, device)
+    tensors = load_tensors(path, device)
     try:
         put_weights(model, tensors if lora is None else merged(tensors, lora))
     except RuntimeError as error:
@@ -120,7 +121,8 @@ def json_chunks(document: Mapping[str, Any]) -> list[Chunk]:
     return [json.dumps(document, sort_keys=True, indent=1).encode()]
 
 
-def _load(path: Path, device: Device) -> dict[str, Tensor]:
+def load_tensors(path: Path, device: Device) -> dict[str, Tensor]:
+    """The tensors of a file, on the device. Raises: SpecrunError where it cannot be read."""
     try:
         tensors: dict[str, Tensor] = load_file(path, device=str(device.place))
     except (OSError, SafetensorError) as error:

@@ -7,9 +7,10 @@ of a checkpoint, so that a resumed run comes to the figures of the uninterrupted
 from __future__ import annotations
 
 import math
+import operator
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,18 +19,8 @@ from specrun.runtime.device import Device
 from specrun.training.loop import StepStats
 from specrun.training.recovery import Fault
 
-_RESULT_SHARE = 0.05
-_RESULT_STEPS = 1000
-"""A result is the mean of the last 5 % of the planned steps, of at most so many: each is kept in every checkpoint."""
-
-
-def result_steps(total_steps: int) -> int:
-    """How many of the newest steps a result is the mean of."""
-    return min(_RESULT_STEPS, max(1, math.ceil(_RESULT_SHARE * total_steps)))
-
-
-Figures = tuple[float, float]
-"""A step's loss and its gradient's norm."""
+Figures = tuple[float, float, int]
+"""A step's loss, its gradient's norm, and the predictions that the loss is the mean of."""
 
 
 @dataclass(slots=True)
@@ -62,9 +53,9 @@ class Meter:
         faults = []
         for it, loss, norm in zip(stats, numbers[::2], numbers[1::2], strict=True):
             finite = math.isfinite(loss) and math.isfinite(norm)
-            self._read.append((loss, norm) if finite else None)
+            self._read.append((loss, norm, it.tokens) if finite else None)
             if finite:
-                self._newest.append((loss, norm))
+                self._newest.append((loss, norm, it.tokens))
             elif not (it.scaled and math.isfinite(loss) and norm == math.inf):
                 faults.append(Fault(self.first_step + len(self._read), loss, norm))
         return faults
@@ -92,15 +83,25 @@ class Meter:
     @classmethod
     def from_json(cls, document: Mapping[str, Any], *, newest: int) -> Meter:
         """The meter of a checkpoint."""
-        read = [it and (it[0], it[1]) for it in document["figures"]]
+        read = [it and _figures(it) for it in document["figures"]]
         meter = cls(newest, document["first_step"], document["learning_rate"], read)
-        meter._newest.extend((loss, norm) for loss, norm in document["newest"])
+        meter._newest.extend(_figures(it) for it in document["newest"])
         return meter
 
     def _means(self, figures: Collection[Figures]) -> dict[str, float]:
-        """Every optimizer step has as many tokens as any other, so that a mean over steps is one over tokens."""
-        losses, norms = zip(*figures, strict=True) if figures else ((), ())
-        return {"train/loss": _mean(losses), "train/learning_rate": self.learning_rate, "train/gradient_norm": _mean(norms)}
+        """The loss is the mean over tokens, which is that over steps where each has as many."""
+        losses, norms, tokens = zip(*figures, strict=True) if figures else ((), (), ())
+        if len(set(tokens)) > 1:
+            loss = math.fsum(map(operator.mul, losses, tokens)) / sum(tokens)
+        else:
+            loss = _mean(losses)
+        return {"train/loss": loss, "train/learning_rate": self.learning_rate, "train/gradient_norm": _mean(norms)}
+
+
+def _figures(kept: Sequence[float]) -> Figures:
+    """What a checkpoint kept of a step."""
+    loss, norm, tokens = kept
+    return loss, norm, int(tokens)
 
 
 def _mean(numbers: Collection[float]) -> float:
@@ -111,20 +112,27 @@ def _mean(numbers: Collection[float]) -> float:
 class Stopwatch:
     """Seconds spent on optimizer steps, apart from evaluations and checkpoints.
 
-    total: over all attempts; waited: of these, for batches. wait_share: of the interval that ended last, the share waited for batches.
+    total: over all attempts; waited: of these, for batches. Of the interval that ended last: wait_share, the share waited for batches;
+    step_tokens, predictions an optimizer step; padding_share, of what was computed, the share that no prediction was made of.
     """
 
     total: float = 0.0
     waited: float = 0.0
     wait_share: float = 0.0
+    step_tokens: float = 0.0
+    padding_share: float = 0.0
     _interval: float = 0.0
     _interval_waited: float = 0.0
     _steps: int = 0
+    _tokens: int = 0
+    _positions: int = 0
     _since: float = field(default_factory=time.perf_counter)
 
-    def count_step(self) -> None:
-        """One more optimizer step in the interval."""
+    def count_step(self, *, tokens: int = 0, positions: int = 0) -> None:
+        """One more optimizer step in the interval, with its predictions and what was computed for them."""
         self._steps += 1
+        self._tokens += tokens
+        self._positions += positions
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -157,7 +165,9 @@ class Stopwatch:
         self.pause()
         seconds = self._interval / max(1, self._steps)
         self.wait_share = self._interval_waited / self._interval if self._interval else 0.0
-        self._interval, self._interval_waited, self._steps = 0.0, 0.0, 0
+        self.step_tokens = self._tokens / max(1, self._steps)
+        self.padding_share = 1 - self._tokens / max(1, self._positions)
+        self._interval, self._interval_waited, self._steps, self._tokens, self._positions = 0.0, 0.0, 0, 0, 0
         return seconds
 
     @property

@@ -16,14 +16,14 @@ from typing import Any
 from torch import Tensor
 
 from specrun.events import Alert, Emit, Example, Metrics, Progress, Span, Status
-from specrun.plan.resolve import ResolvedSchedule
+from specrun.plan.resolve import ResolvedSchedule, result_steps
 from specrun.spec.sections.schedule import Schedule
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo
 from specrun.training.checkpoints import is_finite, load_step, put_weights
 from specrun.training.following import Follower
 from specrun.training.loop import StepStats, TrainState
-from specrun.training.meters import Meter, Stopwatch, result_steps
+from specrun.training.meters import Meter, Stopwatch
 from specrun.training.recovery import Climb, Ladder, WayBack, evaluate_what_fits
 from specrun.training.saving import Saver
 from specrun.training.selection import Best
@@ -62,6 +62,7 @@ class Session:
     _meter: Meter = field(init=False)
     _watch: Stopwatch = field(default_factory=Stopwatch)
     _evaluated_step: int = 0
+    _positions: int = 0
     _clock: Callable[[], float] = time.perf_counter
     _began: float = field(default_factory=time.perf_counter)
     _saved_at: float = field(default_factory=time.perf_counter)
@@ -71,7 +72,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self._meter = Meter(newest=result_steps(self.schedule.total_steps))
-        self.ladder = Ladder(self.options.recovery, self._warn, self.schedule)
+        self.ladder = Ladder(self.options.recovery, self.warn, self.schedule)
         kept = self.options.checkpoint
         saver = Saver if self.state.parallel.first else Follower
         self.saver = saver(self.folder, key=self.key, device=self.state.device, keep_last=kept.keep_last, keep_best=kept.keep_best)
@@ -108,7 +109,7 @@ class Session:
     @property
     def tokens_per_second(self) -> float:
         """Tokens trained on a second, over all attempts, evaluations and checkpoints left out."""
-        return self._rates(self._watch.total / self.state.step)["throughput/tokens_per_second"]
+        return self._all_rates["throughput/tokens_per_second"]
 
     @property
     def result(self) -> dict[str, float]:
@@ -121,7 +122,10 @@ class Session:
     @property
     def _all_rates(self) -> dict[str, float]:
         """Throughput over all attempts."""
-        return self._rates(self._watch.total / self.state.step) | {"throughput/data_wait_share": self._watch.total_wait_share}
+        step, tokens = self.state.step, self.state.tokens
+        padding = self._padding(1 - tokens / max(1, self._positions))
+        waited = {"throughput/data_wait_share": self._watch.total_wait_share}
+        return self._rates(self._watch.total / step, step_tokens=tokens / step) | waited | padding
 
     def waiting(self) -> AbstractContextManager[None]:
         """To be entered while the training thread waits for a batch."""
@@ -176,7 +180,7 @@ class Session:
             state.loss_scale.reset()
         if state.average is not None:
             state.average.reset()
-        state.step, state.position, state.rate_factor = 0, 0, 1.0
+        state.step, state.position, state.tokens, state.rate_factor = 0, 0, 0, 1.0
         return self._initial_facts
 
     def _restore(self, facts: Mapping[str, Any], info: CheckpointInfo | None) -> None:
@@ -184,7 +188,7 @@ class Session:
         self.metrics = dict(facts["metrics"])
         self._meter = Meter.from_json(facts["meter"], newest=self._meter.newest)
         self._evaluated_step = facts["evaluated_step"]
-        self._watch = Stopwatch(facts["step_seconds"], facts["wait_seconds"])
+        self._watch, self._positions = Stopwatch(facts["step_seconds"], facts["wait_seconds"]), facts["computed_positions"]
         self.saver.last, self._saved_step = info, info.step if info is not None else None
         self.best.restore(facts["best"])
         if self.patience is not None:
@@ -196,7 +200,8 @@ class Session:
         """Everything that is due once a step has been made."""
         step, schedule = self.state.step, self.schedule
         self._meter.add(stats)
-        self._watch.count_step()
+        self._watch.count_step(tokens=stats.tokens, positions=stats.positions)
+        self._positions += stats.positions
         self.saver.get_ready(self.state)
         self._tell_written()
         self._tell_compiled()
@@ -254,7 +259,7 @@ class Session:
         sums, climb.divided = evaluate_what_fits(
             lambda divided: state.parallel.judge(state.model, partial(evaluate, divided=divided)),
             device=state.device, workers=state.parallel.workers, divided=climb.divided,
-            warn=lambda code, message: self._warn(code, message, state.step),
+            warn=lambda code, message: self.warn(code, message, state.step),
         )  # fmt: skip
         return sums
 
@@ -265,13 +270,13 @@ class Session:
 
     def catch_up(self) -> bool:
         """Make the evaluation that the step before was left without. Returns whether there was one to make."""
-        if not self._evaluation_pending:
-            return False
-        self.evaluate()
-        if not self._evaluation_pending:
-            self._saved_step = None
-            self.save()
-        return True
+        late = self._evaluation_pending
+        if late:
+            self.evaluate()
+            if self._evaluated_step == self.state.step:
+                self._saved_step = None
+                self.save()
+        return late
 
     def save(self) -> None:
         """Have everything saved that training goes on from, once a step, while training goes on."""
@@ -290,7 +295,9 @@ class Session:
 
     def _log(self) -> None:
         figures = self._meter.take()
-        rates = self._rates(self._watch.take()) | {"throughput/data_wait_share": self._watch.wait_share}
+        seconds = self._watch.take()
+        rates = self._rates(seconds, step_tokens=self._watch.step_tokens) | self._padding(self._watch.padding_share)
+        rates["throughput/data_wait_share"] = self._watch.wait_share
         self._record(figures | rates)
         values = {
             "loss": figures["train/loss"],
@@ -301,17 +308,22 @@ class Session:
             values |= {"best": self.best.value, "best_step": float(self.best.step)}
         self.emit(Progress(self.producer, self.state.step, self.schedule.total_steps, "step", values))
 
-    def _rates(self, step_seconds: float) -> dict[str, float]:
-        """Throughput at so many seconds an optimizer step."""
+    def _rates(self, step_seconds: float, *, step_tokens: float) -> dict[str, float]:
+        """Throughput at so many seconds and predictions an optimizer step."""
         return {
-            "throughput/tokens_per_second": self.schedule.tokens_per_step / step_seconds,
+            "throughput/tokens_per_second": step_tokens / step_seconds,
             "throughput/samples_per_second": self.schedule.batch_size / step_seconds,
             "throughput/step_seconds": step_seconds,
         }
 
+    def _padding(self, share: float) -> dict[str, float]:
+        """The share of padding in what is computed, where samples are of several lengths."""
+        varies = self.schedule.sample_tokens != self.schedule.sequence_length
+        return {"throughput/padding_share": share} if varies else {}
+
     def _record(self, values: dict[str, float]) -> None:
         step = self.state.step
-        self.emit(Metrics(step, values, epoch=self.schedule.epoch(step), tokens=step * self.schedule.tokens_per_step))
+        self.emit(Metrics(step, values, epoch=self.schedule.epoch(step), tokens=self.state.tokens))
 
     def _checkpoint_due(self) -> bool:
         every, seconds = self.schedule.checkpoint_every_steps, self.schedule.checkpoint_every_seconds
@@ -339,7 +351,7 @@ class Session:
         if compilation is None:
             return
         for note in compilation.take_notes():
-            self._warn(note.code, note.message, step)
+            self.warn(note.code, note.message, step)
         if seconds := compilation.take_seconds():
             self._watch.leave_out(seconds)
             self.emit(Span("compile", self.producer, seconds, step))
@@ -361,15 +373,17 @@ class Session:
             "step_seconds": self._watch.total,
             "recovery": self.ladder.to_json(),
             "wait_seconds": self._watch.waited,
+            "computed_positions": self._positions,
         }
 
     def _report_damage(self, place: Path, reason: str) -> None:
-        self._warn("damaged-checkpoint", f"a checkpoint was damaged and is set aside in {place.parent.name}/{place.name}: {reason}")
+        self.warn("damaged-checkpoint", f"a checkpoint was damaged and is set aside in {place.parent.name}/{place.name}: {reason}")
 
     def _report_lost_best(self, step: int) -> None:
-        self._warn("lost-best-checkpoint", f"the best weights, those of step {step}, are gone; training goes back to make them again, "
+        self.warn("lost-best-checkpoint", f"the best weights, those of step {step}, are gone; training goes back to make them again, "
                    "and what was saved after them is set aside in checkpoints/quarantine")  # fmt: skip
 
-    def _warn(self, code: str, message: str, step: int | None = None) -> None:
+    def warn(self, code: str, message: str, step: int | None = None) -> None:
+        """Tell of something, and keep it for the outcome."""
         self.warnings.append(message)
         self.emit(Alert("warning", code, message, step))

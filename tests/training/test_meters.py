@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from specrun.runtime.device import Device
 from specrun.training.loop import StepStats
-from specrun.training.meters import Meter, Stopwatch, result_steps
+from specrun.training.meters import Meter, Stopwatch
 
 floats = st.floats(-1e3, 1e3, width=32)
 

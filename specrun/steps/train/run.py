@@ -10,6 +10,7 @@ from torch import nn
 
 from specrun.errors import InterruptedRun, SpecrunError, StoreError
 from specrun.plan.resolve import ResolvedSchedule, resolve_schedule
+from specrun.plan.start import start_of
 from specrun.runtime.compilation import compile_blocks
 from specrun.runtime.compilers import EAGER
 from specrun.runtime.copying import copy_lane
@@ -23,6 +24,7 @@ from specrun.runtime.seeds import derive, seed_torch
 from specrun.spec.document import Spec
 from specrun.spec.metrics import goal_of
 from specrun.steps.contract import StepContext, StepInput, StepOutput
+from specrun.tasks.opening import open_task
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo
 from specrun.training.feed import Feed
@@ -34,6 +36,7 @@ from specrun.training.plateau import Plateau
 from specrun.training.recovery import train_step_that_fits
 from specrun.training.selection import Best
 from specrun.training.session import Session
+from specrun.training.starting import begin
 from specrun.training.trainable import checkpoint_activations, choose_trainable
 from specrun.training.weight_average import WeightAverage
 
@@ -42,26 +45,24 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     """Train for one seed. Raises: InterruptedRun after a signal, with the state saved."""
     workers = context.workers or ALONE
     device = open_device(context.hardware, number=workers.local_rank)
-    length = spec.data.sequence_length
+    compiled = context.hardware.compilation.value != EAGER
     folders = {kind: parent.folder for kind, parent in inputs.items()}
-    task: Task = load_factory(spec.task.factory)(
-        spec.task, folders=folders, sequence_length=length, seed=context.seed, device=device
-    )  # fmt: skip
+    task = open_task(spec, folders=folders, seed=context.seed, device=device, few_shapes=compiled)
     schedule = resolve_schedule(
-        spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=length, workers=workers.size
+        spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=spec.data.sequence_length,
+        sample_tokens=task.sample_tokens, workers=workers.size,
     )  # fmt: skip
     draw = partial(build_model, spec, vocab_size=inputs["tokens"].values["vocab_size"], seed=context.seed, device=device)
     model = draw()
     parallel = ON_ITS_OWN if context.workers is None else spread_over(context.workers, model, context.hardware, schedule)
     session = new_session(context, spec, schedule, new_state(spec, schedule, model, task, device, seed=context.seed, parallel=parallel))
-    session.initial_weights = lambda: draw().state_dict()
-    if context.hardware.compilation.value != EAGER:
+    if compiled:
         session.state.compilation = compile_blocks(
             model, mode=context.hardware.compilation.value, cache_folder=context.store / "cache" / "compile"
         )  # fmt: skip
     feed = Feed(task, batch_size=schedule.batch_size, lane=copy_lane(device))
     with watch(context.emit, context.hardware) as monitor, feed, session.saver:
-        session.resume()
+        begin(session, start_of(context.step.label), runs=context.store / "runs", draw=draw, optimizer=spec.schedule.optimizer.kind)
         session.state.micro_batch_size = min(session.state.micro_batch_size, remembered_size(session.folder) or schedule.batch_size)
         if session.catch_up():
             end_if_asked(context, session)
@@ -211,7 +212,7 @@ def outcome(context: StepContext, session: Session, *, system: Mapping[str, floa
         "parameters": sum(parameter.numel() for parameter in state.model.parameters()),
         "trainable_parameters": sum(parameter.numel() for parameter in state.model.parameters() if parameter.requires_grad),
         "micro_batch_size": state.micro_batch_size,
-        "tokens": state.step * schedule.tokens_per_step,
+        "tokens": state.tokens,
         "tokens_per_second": session.tokens_per_second,
         "seconds": session.seconds,
         "peak_memory_bytes": state.device.peak_memory_bytes,

@@ -1,0 +1,247 @@
+"""Goes on from another run: whether the spec lets it, by the impact of what differs, and what of that run it begins with.
+
+Changes nothing. What is meant by `--resume RUN [--fork]`, and when a longer duration goes on without being asked to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from specrun.engine.workspace import Workspace, file_digest
+from specrun.errors import LockedError, UsageError
+from specrun.plan.compare import Change, changes
+from specrun.plan.finders import with_value
+from specrun.plan.graph import StepGraph
+from specrun.plan.resolve import ResolvedSchedule, resolve_schedule, result_steps
+from specrun.plan.start import LABEL, How, Start, start_of
+from specrun.plan.step import WEIGHTS, Step
+from specrun.records.place import command_on
+from specrun.records.run_files import ending, is_alive, read_run
+from specrun.spec.assembly import check_value
+from specrun.spec.document import Spec
+from specrun.spec.dump import dump
+from specrun.spec.impact import IMPACTS
+from specrun.spec.units import parse_quantity
+from specrun.training.checkpoint_files import resumable
+
+GraphOf = Callable[[Spec, Start | None], StepGraph]
+"""The steps of a spec that begins with what is given."""
+_DURATION = "schedule.duration"
+_LISTED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """How a plan goes on from a run that was named. start: what the training begins with; where it is that run itself, what that one
+    began with. changes: by impact class, in words. grows: it is that run's training, carried further."""
+
+    run_id: str
+    start: Start | None
+    changes: tuple[str, ...]
+    grows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A run as it is recorded. own: what it began with itself; key: of its train step."""
+
+    run_id: str
+    folder: Path
+    spec: Spec | None
+    document: Mapping[str, Any]
+    key: str
+    seed: int
+    own: Start | None
+
+
+def check_resume(resume: str | None, *, fork: bool, smoke: bool = False) -> None:
+    """Raise UsageError for options that do not go together."""
+    if fork and resume is None:
+        raise UsageError("--fork needs the run to begin from", code="fork-without-run", hint="add --resume RUN")
+    if smoke and resume is not None:
+        raise UsageError("a smoke run keeps to itself and goes on from no other", code="resume-in-smoke", hint="leave out --smoke or --resume")
+
+
+def continuation(spec: Spec, graph_of: GraphOf, workspace: Workspace, *, run: str, fork: bool) -> Continuation:
+    """What `--resume RUN [--fork]` means for a spec. Raises: UsageError where it is refused, LockedError where the run is at work."""
+    recorded = _recorded(workspace, run)
+    told = _grouped(recorded, spec)
+    if fork:
+        return Continuation(recorded.run_id, _start(recorded, how="fork"), told)
+    if spec.seeds != (recorded.seed,):
+        raise UsageError(f"{recorded.run_id} is of seed {recorded.seed}, the spec is of {', '.join(map(str, spec.seeds))}",
+                         code="resume-of-another-seed", hint=f"add --set 'seeds=[{recorded.seed}]'")  # fmt: skip
+    if _train_step(graph_of(spec, recorded.own)).key == recorded.key:
+        return Continuation(recorded.run_id, recorded.own, told)
+    if _train_step(graph_of(_as_long_as(recorded, spec), recorded.own)).key != recorded.key:
+        raise _refused(recorded, spec)
+    if (ending(recorded.folder) or {}).get("status") == "stopped_early":
+        raise UsageError(f"{recorded.run_id} stopped early; a longer duration does not change that", code="resume-of-stopped-run",
+                         hint="add --fork to begin a run of its own with its weights")  # fmt: skip
+    return Continuation(recorded.run_id, _start(recorded, how="extend"), told, grows=True)
+
+
+def with_beginnings(
+    graph: StepGraph, spec: Spec, schedule: ResolvedSchedule | None, graph_of: GraphOf, workspace: Workspace, *, asked: Continuation | None
+) -> StepGraph:
+    """The plan, with what is to be said of where each training begins. asked: as the command line has it; where it has not, a training
+    that only carries a finished one further begins there, if that gives the bits and the records of training from the start.
+
+    schedule: None where the data is not known yet. Raises: UsageError where nothing is left to train.
+    """
+    steps = list(graph.steps)
+    for place, step in enumerate(steps):
+        start = start_of(step.label)
+        if step.kind == "train" and start is None and asked is None and schedule is not None:
+            start = _exact_extension(step, spec, schedule, graph_of, workspace)
+        elif start is not None and start.how == "extend" and asked is not None and asked.grows:
+            start = _checked(start, spec, schedule, workspace)
+        if start is not None:
+            steps[place] = replace(step, label={**step.label, LABEL: start.to_json()})
+    return replace(graph, steps=tuple(steps))
+
+
+def _checked(start: Start, spec: Spec, schedule: ResolvedSchedule | None, workspace: Workspace) -> Start:
+    """An extension that was asked for, with what a plan has to say of it."""
+    document = read_run(workspace.runs / start.run_id)
+    assert document is not None
+    before, now = document["spec"]["schedule"]["duration"], str(spec.schedule.duration)
+    note = f"{_DURATION} {before} -> {now}"
+    if schedule is None:
+        return replace(start, note=note)
+    if schedule.total_steps <= start.step:
+        raise UsageError(f"{start.run_id} is at step {start.step:,}, and {now} are {schedule.total_steps:,} steps",
+                         code="nothing-left-to-train", hint=f"set a longer {_DURATION}")  # fmt: skip
+    shorter = _resolved(with_value(spec, _DURATION, parse_quantity(before)), schedule)
+    if not _same_course(spec, shorter, schedule, start.step):
+        note += (f"; not what {schedule.total_steps:,} steps from the start give: the learning rate's course of the first "
+                 f"{start.step:,} was another")  # fmt: skip
+    return replace(start, note=note)
+
+
+def _exact_extension(step: Step, spec: Spec, schedule: ResolvedSchedule, graph_of: GraphOf, workspace: Workspace) -> Start | None:
+    """The longest finished training that the step's is the same as, up to its end; None without one."""
+    if workspace.result(step.kind, step.key) is not None:
+        return None
+    found: list[Start] = []
+    for earlier in workspace.earlier(step.kind):
+        differing = changes(earlier.options, step.options)
+        if len(differing) != 1 or differing[0].path != _DURATION:
+            continue
+        duration = parse_quantity(str(differing[0].old))
+        longer, shorter = schedule, _resolved(with_value(spec, _DURATION, duration), schedule)
+        if _gives_the_same(spec, shorter, longer) and _key_of(graph_of(with_value(spec, _DURATION, duration), None), step) == earlier.key:
+            start = _finished_start(workspace, earlier.key, note=str(differing[0]))
+            if start is not None and start.step == shorter.total_steps:
+                found.append(start)
+    return max(found, key=lambda start: start.step, default=None)
+
+
+def _gives_the_same(spec: Spec, shorter: ResolvedSchedule, longer: ResolvedSchedule) -> bool:
+    """Whether the shorter training is the beginning of the longer one in all that is kept of it: weights, evaluations, figures."""
+    every, steps = longer.evaluate_every_steps, shorter.total_steps
+    return (
+        steps < longer.total_steps
+        and shorter.evaluate_every_steps == every
+        and steps % every == 0  # the evaluation at its end is one of the longer training too
+        and longer.total_steps - steps >= result_steps(longer.total_steps)
+        and _same_course(spec, shorter, longer, steps)
+    )
+
+
+def _same_course(spec: Spec, shorter: ResolvedSchedule, longer: ResolvedSchedule, steps: int) -> bool:
+    """Whether the learning rate was the same in the first steps. Courses part once and for all, so that the last of them tells."""
+    course: Any = spec.schedule.learning_rate
+
+    def factor(of: ResolvedSchedule, step: int) -> float:
+        value: float = course.factor(step, warmup_steps=of.warmup_steps, total_steps=of.total_steps)
+        return value
+
+    looked_at = {*range(0, steps, max(1, steps // 1000)), steps - 1}
+    return all(factor(shorter, step) == factor(longer, step) for step in looked_at)
+
+
+def _resolved(spec: Spec, like: ResolvedSchedule) -> ResolvedSchedule:
+    return resolve_schedule(spec.schedule, samples_per_epoch=like.samples_per_epoch, sequence_length=like.sequence_length)
+
+
+def _recorded(workspace: Workspace, run: str) -> _Recorded:
+    """The run that is meant, by its id or the beginning of it."""
+    names = sorted(path.name for path in workspace.runs.glob("*") if path.name.startswith(run)) if run else []
+    run_id = run if run in names else names[0] if len(names) == 1 else None
+    if run_id is None:
+        there = f"it may be any of {', '.join(names[:_LISTED])}" if names else "there is no such run"
+        raise UsageError(f"--resume {run}: {there}", code="ambiguous-run" if names else "unknown-run",
+                         hint=f"see the runs with: {command_on(workspace.store, 'runs', 'list')}")  # fmt: skip
+    folder = workspace.runs / run_id
+    document = read_run(folder)
+    train = next((step for step in (document or {}).get("plan", ()) if step["kind"] == "train"), None)
+    if document is None or train is None or not document.get("data_ready", True):
+        raise UsageError(f"{run_id} never began to train", code="nothing-to-resume", hint="apply the spec without --resume")
+    if is_alive(workspace.store, run_id):
+        raise LockedError(f"{run_id} is at work in another apply", code="run-at-work", hint="wait for its end, or stop it")
+    own = document.get("start")
+    loaded = check_value(document["spec"], run_id).loaded
+    return _Recorded(run_id, folder, None if loaded is None else loaded.spec, document, train["key"], int(document["seed"]),
+                     None if own is None else Start(**own))  # fmt: skip
+
+
+def _start(recorded: _Recorded, *, how: How) -> Start:
+    checkpoint = resumable(recorded.folder / "checkpoints", key=recorded.key).checkpoint
+    if checkpoint is None:
+        raise UsageError(f"{recorded.run_id} has no whole checkpoint", code="nothing-to-resume",
+                         hint="apply its own spec again, which trains it anew, or name another run")  # fmt: skip
+    schedule = recorded.document["spec"]["schedule"]
+    lora = (schedule.get("parameters") or {}).get("lora")
+    digest = file_digest(checkpoint.path / "manifest.json")
+    return Start(how, recorded.run_id, checkpoint.step, digest, lora, schedule["optimizer"]["kind"])
+
+
+def _finished_start(workspace: Workspace, key: str, *, note: str) -> Start | None:
+    """Where a training that only carries a finished one further begins; None where that one has been changed since."""
+    run_id = workspace.run_of_key(key)
+    if run_id is None or (ending(workspace.runs / run_id) or {}).get("status") != "completed":
+        return None
+    found = resumable(workspace.runs / run_id / "checkpoints", key=key)
+    if found.checkpoint is None or found.lost_best_step is not None:
+        return None
+    return Start("extend", run_id, found.checkpoint.step, file_digest(found.checkpoint.path / "manifest.json"), note=note, exact=True)
+
+
+def _train_step(graph: StepGraph) -> Step:
+    return next(step for step in graph.steps if step.kind == "train")
+
+
+def _key_of(graph: StepGraph, step: Step) -> str:
+    return next(other.key for other in graph.steps if other.kind == step.kind and other.seed == step.seed)
+
+
+def _as_long_as(recorded: _Recorded, spec: Spec) -> Spec:
+    return with_value(spec, _DURATION, parse_quantity(recorded.document["spec"]["schedule"]["duration"]))
+
+
+def _grouped(recorded: _Recorded, spec: Spec) -> tuple[str, ...]:
+    """What the spec changes, a line an impact class."""
+    if recorded.spec is None:
+        return ()
+    found = [(impact, _differing(recorded.spec, spec, {impact})) for impact in IMPACTS]
+    return tuple(f"{impact}: {_listed(differing)}" for impact, differing in found if differing)
+
+
+def _differing(old: Spec, new: Spec, impacts: Any) -> list[Change]:
+    return [change for change in changes(dump(old, impacts), dump(new, impacts)) if not change.path.startswith("seeds")]
+
+
+def _listed(differing: Sequence[Change]) -> str:
+    more = [f"and {len(differing) - _LISTED} more"] if len(differing) > _LISTED else []
+    return "; ".join([*map(str, differing[:_LISTED]), *more])
+
+
+def _refused(recorded: _Recorded, spec: Spec) -> Exception:
+    differing = [] if recorded.spec is None else [it for it in _differing(recorded.spec, spec, WEIGHTS) if it.path != _DURATION]
+    what = _listed(differing) if differing else "its data, the device or specrun's own training is another than then"
+    return UsageError(f"{recorded.run_id} cannot go on under this spec: {what}", code="resume-changes-weights",
+                      hint="undo this, or add --fork to begin a run of its own with those weights")  # fmt: skip

@@ -1,0 +1,45 @@
+"""What a training begins with in the place of drawn weights: the state of another run. Pure data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+How = Literal["extend", "fork"]
+LABEL = "start"
+"""Under this name a step's label has it; its options have it too, where the outcome depends on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A checkpoint of another run. step: of that run; digest: sha256 of its manifest, by which all its bytes are known.
+
+    how: `extend` goes on with everything as it was saved; `fork` takes the weights, and of the optimizer what fits, and begins a
+    schedule of its own. lora: the adapters that the weights have, as their spec gives them; optimizer: the kind of theirs.
+    note: what a plan says of it. exact: an extension that gives the bits of a training from the start, so that its key is that one's.
+    """
+
+    how: How
+    run_id: str
+    step: int
+    digest: str
+    lora: Mapping[str, Any] | None = None
+    optimizer: str = ""
+    note: str = ""
+    exact: bool = False
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What of it decides the outcome."""
+        return {"how": self.how, "step": self.step, "checkpoint": self.digest}
+
+    def to_json(self) -> dict[str, Any]:
+        """As a label and a run's description keep it."""
+        return asdict(self)
+
+
+def start_of(label: Mapping[str, Any]) -> Start | None:
+    """What a step begins with, by its label; None where it begins with drawn weights."""
+    document = label.get(LABEL)
+    return None if document is None else Start(**document)

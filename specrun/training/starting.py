@@ -1,0 +1,132 @@
+"""How a training begins with the state of another run: everything as it was saved, or its weights alone.
+
+Owns what is read of that run and what is left behind there: nothing is changed. Which run, and whether, is `engine.continuing`'s.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from specrun.errors import SpecrunError, StoreError
+from specrun.events import Status
+from specrun.plan.start import Start
+from specrun.runtime.device import Device
+from specrun.runtime.distributed import share_like
+from specrun.spec.sections.parameters import Lora
+from specrun.training import checkpoint_files
+from specrun.training.checkpoint_files import CheckpointInfo, Chunk
+from specrun.training.checkpoints import load_tensors, put_weights
+from specrun.training.loop import TrainState
+from specrun.training.lora import LoraLinear, load_base_weights, merged
+from specrun.training.session import Session
+
+_BLOCK_BYTES = 2**20
+
+
+def adopt(start: Start, source: Path, folder: Path, *, key: str) -> None:
+    """Make another run's checkpoint, and the best weights that it knows of, this run's own, once. source, folder: `checkpoints` of both.
+
+    Raises: StoreError where a byte is not as it was planned with.
+    """
+    if checkpoint_files.checkpoints(folder, key=key):
+        return
+    info = whole_checkpoint(start, source)
+    best = next((it for it in checkpoint_files.checkpoints(source, key=info.key, role="best") if it.step == info.best_step), None)
+    if info.best_step is not None and (best is None or checkpoint_files.damage(best.path) is not None):
+        raise StoreError(f"the best weights of {start.run_id}, those of its step {info.best_step}, are gone", code="lost-best-checkpoint",
+                         hint=f"apply the spec of {start.run_id} again, which makes them again; then this one")  # fmt: skip
+    for it in (best, info):
+        if it is not None:
+            files = {path.name: _pieces(path) for path in sorted(it.path.iterdir()) if path.name != "manifest.json"}
+            checkpoint_files.save(folder, step=it.step, key=key, files=files, role=it.role, metrics=it.metrics, score=it.score,
+                                  best_step=it.best_step)  # fmt: skip
+
+
+def begin(session: Session, start: Start | None, *, runs: Path, draw: Callable[[], nn.Module], optimizer: str) -> None:
+    """Go on from the run's own checkpoints; without any, from another run, or with drawn weights. runs: the folder of all runs; draw:
+    makes the model as it is before step 0; optimizer: the kind of this training's.
+
+    Raises: StoreError where the other run's checkpoint is not as it was planned with, SpecrunError for weights of another model.
+    """
+    state, workers = session.state, session.state.parallel.workers
+    source = runs / start.run_id / "checkpoints" if start is not None else runs
+    if start is not None and start.how == "extend":
+        with workers.first_before_others():
+            if workers.first:
+                adopt(start, source, session.folder, key=session.key)
+    if start is None or start.how == "extend":
+        session.initial_weights = lambda: draw().state_dict()
+        session.resume()
+        return
+    session.initial_weights = lambda: forked_weights(start, source, draw(), device=state.device)
+    session.resume()
+    if state.step == 0:
+        put_weights(state.model, session.initial_weights())
+        if state.average is not None:
+            state.average.reset()
+        session.emit(Status("running", f"begins with the weights of {start.run_id} at its step {start.step}"))
+        if (why := _begin_with_optimizer(start, source, state, kind=optimizer)) is not None:
+            session.warn("optimizer-begins-anew", f"the optimizer keeps nothing of {start.run_id}: {why}")
+
+
+def forked_weights(start: Start, source: Path, model: nn.Module, *, device: Device) -> dict[str, Tensor]:
+    """The weights that a model begins with, by name: another run's, adapters merged where the model has none, or other ones.
+
+    source: the other run's `checkpoints`. Raises: as `begin`.
+    """
+    tensors, own = load_tensors(whole_checkpoint(start, source).path / "model.safetensors", device), model.state_dict()
+    if not _fit(tensors, own) and start.lora is not None:
+        tensors = merged(tensors, Lora(**start.lora))
+    if _fit(tensors, own):
+        return tensors
+    if any(isinstance(module, LoraLinear) for module in model.modules()):
+        load_base_weights(model, tensors)
+        return dict(model.state_dict())
+    strange = sorted(own.keys() ^ tensors.keys()) or [name for name in own if own[name].shape != tensors[name].shape]
+    raise SpecrunError(f"the weights of {start.run_id} do not fit this model: {strange[0]}, for one", code="checkpoint-does-not-fit",
+                       hint=f"use the model section of {start.run_id}")  # fmt: skip
+
+
+def whole_checkpoint(start: Start, source: Path) -> CheckpointInfo:
+    """The checkpoint that was planned with. Raises: StoreError where it is gone, replaced or damaged."""
+    path = source / f"step-{start.step:08d}"
+    info = checkpoint_files.read_manifest(path)
+    if info is not None and hashlib.sha256((path / "manifest.json").read_bytes()).hexdigest() == start.digest:
+        if (reason := checkpoint_files.damage(path)) is None:
+            return info
+        what = f"is damaged: {reason}"
+    else:
+        what = "is gone, or is another than was planned with"
+    raise StoreError(f"the checkpoint of step {start.step} of {start.run_id} {what}", code="damaged-checkpoint",
+                     hint=f"apply the spec of {start.run_id} again, which mends it; then this one")  # fmt: skip
+
+
+def _begin_with_optimizer(start: Start, source: Path, state: TrainState, *, kind: str) -> str | None:
+    """Give the optimizer what the other run's kept, if all of it fits. Returns: why it begins anew, where it does."""
+    if kind != start.optimizer:
+        return f"that was {start.optimizer}, this is {kind}"
+    trained = {id(parameter) for group in state.optimizer.param_groups for parameter in group["params"]}
+    parameters = {name: parameter for name, parameter in state.model.named_parameters() if id(parameter) in trained}
+    kept: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in load_tensors(whole_checkpoint(start, source).path / "optimizer.safetensors", state.device).items():
+        name, _, quantity = key.rpartition("/")
+        kept.setdefault(name, {})[quantity] = tensor
+    if kept.keys() != parameters.keys():
+        return "that trained other parameters"
+    for name, parameter in parameters.items():
+        state.optimizer.state[parameter] = {quantity: share_like(it, parameter) for quantity, it in kept[name].items()}
+    return None
+
+
+def _fit(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
+    return tensors.keys() == own.keys() and all(tensors[name].shape == own[name].shape for name in own)
+
+
+def _pieces(path: Path) -> Iterator[Chunk]:
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            yield block

@@ -1,0 +1,233 @@
+"""Going on from another run: what a changed spec allows, what it refuses, and what the run that comes of it holds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from specrun.cli.main import run as specrun
+from specrun.engine.api import apply, compile_plan
+from specrun.engine.planfile import prepare_plan, write_plan
+from specrun.errors import LockedError, StoreError, UsageError
+from specrun.records.queries import open_records
+from specrun.records.run_files import mark_active, read_run, write_final
+
+LONGER = "schedule.duration=20 steps"
+EXACT = ["schedule.learning_rate={kind: constant, warmup: 2 steps}", "schedule.optimizer={kind: adamw, learning_rate: 1e-2}"]
+
+
+def only_run(store: Path) -> str:
+    (folder,) = (store / "runs").iterdir()
+    return folder.name
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def state(folder: Path, step: int) -> dict[str, torch.Tensor]:
+    saved = folder / "checkpoints" / f"step-{step:08d}"
+    return load_file(saved / "model.safetensors") | load_file(saved / "optimizer.safetensors")
+
+
+def curve(store: Path, run_id: str, metric: str = "train/loss") -> dict[int, float]:
+    with open_records(store) as records:
+        return {point.step: point.value for point in records.series(run_id)[metric]}
+
+
+def actions(outcome) -> dict[str, str]:
+    return {step.id: step.action for step in outcome.steps}
+
+
+def test_a_longer_duration_goes_on_in_a_run_of_its_own_that_names_its_parent(spec_file, store):
+    parent = only_run(store)
+    before = files(store / "runs" / parent)
+    outcome = apply(spec_file, store=store, sets=[LONGER], resume=parent)
+    (child,) = outcome.runs
+    assert (child.error, actions(outcome)["train"]) == (None, "resume")
+    assert child.run_id != parent
+    assert files(store / "runs" / parent) == before
+    assert min(curve(store, child.run_id)) > 12
+    assert max(curve(store, child.run_id)) == 20
+    document = read_run(child.folder)
+    assert document["parent"] == parent
+    assert (document["start"]["step"], document["start"]["how"]) == (12, "extend")
+    with open_records(store) as records:
+        assert records.sql("SELECT run_id, source, relation FROM lineage")[1] == [(child.run_id, parent, "parent")]
+    again = apply(spec_file, store=store, sets=[LONGER], resume=parent)
+    assert set(actions(again).values()) == {"cached"}
+    assert again.runs[0].run_id == child.run_id
+
+
+def test_the_plan_says_where_it_goes_on_and_that_the_outcome_is_not_that_of_the_start(spec_file, store):
+    parent = only_run(store)
+    plan = compile_plan(spec_file, store=store, sets=[LONGER], resume=parent)
+    train = plan.decision("train")
+    assert train.action == "resume"
+    assert train.reason == (
+        f"continues {parent} from step 12 of 20 (schedule.duration 12 steps -> 20 steps; "
+        "not what 20 steps from the start give: the learning rate's course of the first 12 was another)"
+    )
+    assert "extend: schedule.duration 12 steps -> 20 steps" in plan.text()
+    assert plan.as_document()["resumes"] == {
+        "run_id": parent, "fork": False, "changes": ["extend: schedule.duration 12 steps -> 20 steps"]
+    }  # fmt: skip
+    plain = compile_plan(spec_file, store=store, sets=[LONGER]).decision("train")
+    assert (plain.action, plain.step.key != train.step.key) == ("run", True)
+
+
+def test_what_changes_no_weights_is_shown_by_its_impact_and_the_run_itself_goes_on(spec_file, store):
+    parent = only_run(store)
+    sets = ["report.formats=[md, html]", "schedule.log_every=3 steps", "task.sample_tokens=9", "name=other"]
+    plan = compile_plan(spec_file, store=store, sets=sets, resume=parent)
+    assert plan.decision("train").action == "cached"
+    impacts = [line.partition(":")[0] for line in plan.goes_on.changes]
+    assert impacts == ["eval", "report", "runtime", "meta"]
+    assert "nothing is changed since" in compile_plan(spec_file, store=store, resume=parent).text()
+
+
+def test_a_change_of_weights_is_refused_with_what_differs_and_the_way_out(spec_file, store, capsys):
+    parent = only_run(store)
+    before = files(store)
+    with pytest.raises(UsageError) as refused:
+        compile_plan(spec_file, store=store, sets=["schedule.batch_size=8", "schedule.optimizer.learning_rate=2e-2"], resume=parent)
+    assert refused.value.code == "resume-changes-weights"
+    assert "schedule.batch_size 4 -> 8; schedule.optimizer.learning_rate 0.01 -> 0.02" in str(refused.value)
+    assert "--fork" in refused.value.hint
+    command = ["apply", str(spec_file), "--store", str(store), "--set", "schedule.batch_size=8", "--resume", parent]
+    assert specrun(command) == 2
+    assert "resume-changes-weights" in capsys.readouterr().err
+    assert files(store) == before
+
+
+@pytest.mark.parametrize(
+    ("sets", "more", "code"),
+    [
+        (["schedule.duration=12 steps", "seeds=[0, 1]"], {}, "resume-of-another-seed"),
+        (["seeds=[1]"], {}, "resume-of-another-seed"),
+        (["schedule.duration=8 steps"], {}, "nothing-left-to-train"),
+        ([], {"resume": "nonsense"}, "unknown-run"),
+        ([], {"smoke": True}, "resume-in-smoke"),
+        ([], {"resume": None, "fork": True}, "fork-without-run"),
+    ],
+)
+def test_what_cannot_go_on_is_refused(spec_file, store, sets, more, code):
+    with pytest.raises(UsageError) as refused:
+        compile_plan(spec_file, store=store, sets=sets, **({"resume": only_run(store)} | more))
+    assert refused.value.code == code
+    assert refused.value.exit_code == 2
+
+
+def test_a_run_that_is_at_work_is_not_gone_on_from(spec_file, store):
+    mark_active(store, only_run(store))
+    with pytest.raises(LockedError, match="run-at-work"):
+        compile_plan(spec_file, store=store, sets=[LONGER], resume=only_run(store))
+
+
+def test_a_run_that_stopped_early_is_not_carried_further(spec_file, store):
+    write_final(store / "runs" / only_run(store), {"status": "stopped_early", "reason": "", "metrics": {}})
+    with pytest.raises(UsageError, match="resume-of-stopped-run"):
+        compile_plan(spec_file, store=store, sets=[LONGER], resume=only_run(store))
+
+
+def test_a_fork_begins_with_the_weights_and_trains_its_own_schedule(spec_file, store):
+    parent = only_run(store)
+    sets = ["schedule.duration=4 steps", "schedule.batch_size=8", "schedule.optimizer.learning_rate=1e-12", "seeds=[3]"]
+    outcome = apply(spec_file, store=store, sets=sets, resume=parent, fork=True)
+    (child,) = outcome.runs
+    assert child.error is None
+    assert actions(outcome)["train"] == "run"
+    one, other = state(child.folder, 4), state(store / "runs" / parent, 12)
+    assert all(torch.allclose(one[name], other[name], atol=1e-9) for name in one if "/" not in name)
+    assert all(float(one[name]) == 16.0 for name in one if name.endswith("/step")), "the moments are kept too"
+    assert (read_run(child.folder)["parent"], read_run(child.folder)["start"]["how"]) == (parent, "fork")
+    assert max(curve(store, child.run_id)) == 4
+    plain = compile_plan(spec_file, store=store, sets=sets)
+    assert plain.decision("train").step.key not in {step.key for step in compile_plan(
+        spec_file, store=store, sets=sets, resume=parent, fork=True).graph.steps}  # fmt: skip
+
+
+def test_a_fork_of_another_parent_is_another_run(spec_file, store):
+    first = only_run(store)
+    (second,) = apply(spec_file, store=store, sets=["seeds=[5]"]).runs
+    keys = {compile_plan(spec_file, store=store, resume=run, fork=True).decision("train").step.key for run in (first, second.run_id)}
+    assert len(keys) == 2
+
+
+def test_a_fork_by_another_optimizer_begins_its_moments_anew_and_says_so(spec_file, store):
+    sets = ["schedule.duration=4 steps", "schedule.optimizer={kind: sgd, learning_rate: 1e-3}"]
+    outcome = apply(spec_file, store=store, sets=sets, resume=only_run(store), fork=True)
+    with open_records(store) as records:
+        alerts = {alert.code: alert.message for alert in records.alerts(outcome.runs[0].run_id)}
+    assert "that was adamw, this is sgd" in alerts["optimizer-begins-anew"]
+
+
+def test_a_fork_with_another_model_is_a_clear_error(spec_file, store):
+    outcome = apply(spec_file, store=store, sets=["model.width=24"], resume=only_run(store), fork=True)
+    assert outcome.runs[0].error.code == "checkpoint-does-not-fit"
+    assert "model section" in outcome.runs[0].error.hint
+
+
+def test_adapters_are_trained_on_the_weights_of_a_run(spec_file, store):
+    parent = only_run(store)
+    lora = "schedule.parameters.lora={rank: 2, targets: ['*attention*']}"
+    (child,) = apply(spec_file, store=store, sets=["schedule.duration=4 steps", lora], resume=parent, fork=True).runs
+    assert child.error is None, child.error
+    one, other = state(child.folder, 4), state(store / "runs" / parent, 12)
+    kept = [name for name in other if "/" not in name]
+    assert kept
+    assert all(torch.equal(one[name], other[name]) for name in kept)
+
+
+def test_a_parent_that_was_damaged_or_changed_is_an_error_and_not_another_training(spec_file, store):
+    parent = only_run(store)
+    plan = compile_plan(spec_file, store=store, sets=[LONGER], resume=parent)
+    weights = store / "runs" / parent / "checkpoints" / "step-00000012" / "optimizer.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-8] + bytes(8))
+    (child,) = apply(plan).runs
+    assert isinstance(child.error, StoreError)
+    assert child.error.code == "damaged-checkpoint"
+    assert parent in child.error.message
+
+
+def test_a_longer_duration_goes_on_by_itself_where_that_gives_the_same_bits(spec_file, tmp_path):
+    gone_on, straight = tmp_path / "one", tmp_path / "other"
+    (first,) = apply(spec_file, store=gone_on, sets=EXACT).runs
+    plan = compile_plan(spec_file, store=gone_on, sets=[*EXACT, LONGER])
+    assert plan.decision("train").reason == f"continues {first.run_id} from step 12 of 20 (schedule.duration 12 steps -> 20 steps)"
+    (longer,) = apply(plan).runs
+    (whole,) = apply(spec_file, store=straight, sets=[*EXACT, LONGER]).runs
+    assert longer.run_id == whole.run_id, "the same key: either stands for the other"
+    one, other = state(longer.folder, 20), state(whole.folder, 20)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert {name: value for name, value in longer.metrics.items() if "throughput" not in name} == {
+        name: value for name, value in whole.metrics.items() if "throughput" not in name
+    }
+    later = {step: value for step, value in curve(straight, whole.run_id).items() if step > 12}
+    assert curve(gone_on, longer.run_id) == later
+    assert read_run(longer.folder)["parent"] == first.run_id
+    assert set(actions(apply(spec_file, store=gone_on, sets=[*EXACT, LONGER])).values()) == {"cached"}
+
+
+@pytest.mark.parametrize("more", [["schedule.learning_rate={kind: warmup_cosine}"], ["schedule.evaluate.every=5 steps"],
+                                  ["schedule.evaluate.every=50%"], ["schedule.learning_rate={kind: constant, warmup: 25%}"]])  # fmt: skip
+def test_it_begins_anew_by_itself_where_anything_would_differ(spec_file, tmp_path, more):
+    apply(spec_file, store=tmp_path / "store", sets=[*EXACT, *more])
+    assert compile_plan(spec_file, store=tmp_path / "store", sets=[*EXACT, *more, LONGER]).decision("train").action == "run"
+
+
+def test_a_saved_plan_keeps_the_run_that_it_goes_on_from(spec_file, store, tmp_path):
+    parent = only_run(store)
+    write_plan(compile_plan(spec_file, store=store, sets=[LONGER], resume=parent), tmp_path / "p.plan")
+    assert json.loads((tmp_path / "p.plan").read_text())["request"]["resume"] == parent
+    plan = prepare_plan(tmp_path / "p.plan", store=store)
+    assert plan.decision("train").action == "resume"
+    shutil.rmtree(store / "runs" / parent / "checkpoints")
+    with pytest.raises(UsageError, match="nothing-to-resume"):
+        prepare_plan(tmp_path / "p.plan", store=store)
