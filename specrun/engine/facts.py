@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from specrun.engine.workspace import Workspace
 from specrun.plan.graph import StepGraph
 from specrun.plan.predict import BYTES_PER_TOKEN, Facts
-from specrun.sources.extent import Extent, expected_sizes
+from specrun.sources.extent import Extent, expected_documents, expected_sizes
 from specrun.spec.document import Spec
 
 
@@ -20,23 +21,48 @@ def gather_facts(spec: Spec, plan: StepGraph, workspace: Workspace, *, base_fold
     tokens = results.get("tokens")
     if tokens is not None:
         splits = tokens.values["splits"]
-        return Facts(splits["train"]["count"], tokens.values["vocab_size"], exact=True, basis="counted",
-                     evaluation_tokens=_evaluated(spec, splits.get("validation", {}).get("count", 0)),
-                     text_bytes=None if data is None else text_bytes(data.values))  # fmt: skip
+        counted = Facts(splits["train"]["count"], tokens.values["vocab_size"], exact=True, basis="counted",
+                        evaluation_tokens=_evaluated(spec, splits.get("validation", {}).get("count", 0)),
+                        text_bytes=None if data is None else text_bytes(data.values))  # fmt: skip
+        return counted if spec.data.packing == "stream" else _with_pieces(counted, spec, workspace.store / tokens.folder)
     tokenizer = results.get("tokenizer")
     vocab_size = tokenizer.values["vocab_size"] if tokenizer is not None else _expected_vocabulary(spec.data.tokenizer)
     bytes_per_token = BYTES_PER_TOKEN.get(spec.data.tokenizer.kind, 4.0)
+    documents: float | None
     if data is not None:
         sizes, origin = {name: split["bytes"] for name, split in data.values["splits"].items()}, "estimated"
+        documents = data.values["splits"]["train"]["documents"]
     else:
         extents = _extents(spec, base_folder, data_root)
         expected = expected_sizes(spec.data.split, extents, limit=spec.data.limit)
         if expected is None:
             return Facts(None, vocab_size, exact=False, basis="unknown until the data has been read")
         sizes, origin = expected, "estimated from the size of the source"
-    return Facts(int(sizes["train"] / bytes_per_token), vocab_size, exact=False, basis=f"{origin}: {bytes_per_token:g} bytes a token",
+        documents = expected_documents(spec.data.split, extents, limit=spec.data.limit)
+    count = int(sizes["train"] / bytes_per_token)
+    samples, basis = None, f"{origin}: {bytes_per_token:g} bytes a token"
+    if spec.data.packing == "documents":
+        samples, told = _expected_pieces(count, documents, spec.data.sequence_length)
+        basis = f"{basis}, {told}"
+    return Facts(count, vocab_size, exact=False, basis=basis,
                  evaluation_tokens=_evaluated(spec, int(sizes.get("validation", 0) / bytes_per_token)),
-                 text_bytes=sum(sizes.values()))  # fmt: skip
+                 text_bytes=sum(sizes.values()), train_samples=samples, predicted_tokens=None if samples is None else count)  # fmt: skip
+
+
+def _with_pieces(counted: Facts, spec: Spec, folder: Path) -> Facts:
+    """The facts, with the pieces that a tokens step's documents are cut into."""
+    from specrun.training.documents import pieces
+    from specrun.training.token_file import open_tokens
+
+    found = pieces(open_tokens(folder, "train"), sequence_length=spec.data.sequence_length)
+    return replace(counted, train_samples=len(found.lengths), predicted_tokens=found.tokens)
+
+
+def _expected_pieces(tokens: int, documents: float | None, sequence_length: int) -> tuple[int, str]:
+    """How many pieces documents are likely to be cut into, and by what rule: the last piece of each is half as long as a sequence."""
+    if documents is None:
+        return max(1, tokens // sequence_length), "documents taken to be long"
+    return max(1, round(documents), round(tokens / sequence_length + documents / 2)), f"about {round(documents):,} documents"
 
 
 def text_bytes(data: Mapping[str, Any]) -> int:

@@ -44,6 +44,8 @@ class Facts:
     """What is known of the data before training. train_tokens and vocab_size are None where nothing is known at all.
 
     exact: counted, not estimated. basis: where the figures come from. text_bytes: of all splits, None where unknown.
+    train_samples, predicted_tokens: pieces of documents in a pass and the tokens these predict, where documents are read each for
+    itself; None where windows of the stream are, or where nothing is known.
     """
 
     train_tokens: int | None
@@ -52,6 +54,13 @@ class Facts:
     basis: str
     evaluation_tokens: int = 0
     text_bytes: int | None = None
+    train_samples: int | None = None
+    predicted_tokens: int | None = None
+
+    def samples(self, sequence_length: int) -> int:
+        """Training samples in one pass; 0 where the split is shorter than one sequence. To be asked where the tokens are known."""
+        assert self.train_tokens is not None
+        return samples_per_epoch(self.train_tokens, sequence_length) if self.train_samples is None else self.train_samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +148,8 @@ def training_signature(
     sizes: list[Any] = [spec.data.sequence_length, schedule.batch_size, schedule.micro_batch_size, vocab_size, threads, precision]
     if schedule.parameters != Parameters() or spec.hardware.activation_checkpointing:
         sizes += [dump(schedule.parameters), spec.hardware.activation_checkpointing]
+    if spec.data.packing != "stream":
+        sizes += [spec.data.packing, spec.data.group_by_length]
     if spread != ON_ONE:
         sizes.append(spread)
     if schedule.optimizer.kind != "adamw":
@@ -169,14 +180,15 @@ def _cost(spec: Spec, facts: Facts) -> ModelCost | None:
 
 
 def _schedule(spec: Spec, facts: Facts, *, workers: int) -> ResolvedSchedule | None:
-    length = spec.data.sequence_length
+    length, each = spec.data.sequence_length, None
     if facts.train_tokens is None:
         if spec.schedule.duration.unit == "epochs":
             return None
         samples = spec.schedule.batch_size
     else:
-        samples = max(1, samples_per_epoch(facts.train_tokens, length))
-    return resolve_schedule(spec.schedule, samples_per_epoch=samples, sequence_length=length, workers=workers)
+        samples = max(1, facts.samples(length))
+        each = None if facts.predicted_tokens is None else facts.predicted_tokens / samples
+    return resolve_schedule(spec.schedule, samples_per_epoch=samples, sequence_length=length, sample_tokens=each, workers=workers)
 
 
 def _training(

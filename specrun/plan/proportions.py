@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from specrun.plan import figures
-from specrun.plan.predict import Forecast
-from specrun.plan.resolve import samples_per_epoch
+from specrun.plan.predict import Facts, Forecast
 from specrun.spec.document import Spec
 from specrun.spec.section import Problem
 
@@ -18,7 +17,7 @@ def proportion_problems(spec: Spec, forecast: Forecast) -> Iterator[Problem]:
     """Warnings about the training as planned; of data that is not known yet, none."""
     facts, seconds = forecast.facts, forecast.steps["train"].seconds
     if facts.train_tokens is not None:
-        yield from _too_little_data(spec, facts.train_tokens, about="" if facts.exact else "about ")
+        yield from _too_little_data(spec, facts, tokens=facts.train_tokens, about="" if facts.exact else "about ")
     if seconds is not None and seconds > LONG_SECONDS:
         share = LONG_SECONDS / seconds
         hint = f"for a day, ask for at most {share * 100:.2g} % of schedule.duration, or for a smaller model or data.sequence_length"
@@ -26,12 +25,13 @@ def proportion_problems(spec: Spec, forecast: Forecast) -> Iterator[Problem]:
         yield Problem(("schedule", "duration"), "longer-than-a-day", fact, hint, severity="warning")
 
 
-def _too_little_data(spec: Spec, tokens: int, *, about: str) -> Iterator[Problem]:
+def _too_little_data(spec: Spec, facts: Facts, *, tokens: int, about: str) -> Iterator[Problem]:
     length, batch = spec.data.sequence_length, spec.schedule.batch_size
-    samples = samples_per_epoch(tokens, length)
+    samples = facts.samples(length)
+    noun = "sequences" if facts.train_samples is None else "documents"
     if samples == 0:
         fact = f"a sequence of {length:,} tokens is longer than the training split, which has {about}{tokens:,}"
         yield Problem(("data", "sequence_length"), "sequence-exceeds-data", fact, f"use {max(1, tokens // 10)} or less", severity="warning")
     elif batch > samples:
-        fact = f"a batch of {batch:,} sequences is larger than the training split, which has {about}{samples:,}: it holds some repeatedly"
+        fact = f"a batch of {batch:,} {noun} is larger than the training split, which has {about}{samples:,}: it holds some repeatedly"
         yield Problem(("schedule", "batch_size"), "batch-exceeds-data", fact, f"use {max(1, samples // 10)} or less", severity="warning")

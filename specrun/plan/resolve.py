@@ -107,7 +107,8 @@ def warmup_steps(schedule: Schedule, *, samples_per_epoch: int, sequence_length:
 
 
 def count_steps(quantity: Quantity, batch_size: int, samples_per_epoch: int, sequence_length: float, total_steps: int | None) -> int:
-    """Optimizer steps in a quantity, rounded up, at least 1. sequence_length: tokens predicted in a sample. total_steps: what a percentage is of."""
+    """Optimizer steps in a quantity, rounded up, at least 1. sequence_length: tokens predicted in a sample; total_steps: what a percentage
+    is of."""
     amount = quantity.amount
     match quantity.unit:
         case "steps":

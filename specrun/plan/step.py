@@ -21,16 +21,18 @@ class Read:
     """A part of the spec that a step's result depends on. path: dotted; impacts: the classes of fields under it that count.
 
     resolved: values of fields under it that count as what they come to, not as they are written; None: it does not matter here.
+    unless: a value that counts as if there were no such option: what was made before there was keeps its key.
     """
 
     path: str
     impacts: frozenset[Impact] = WEIGHTS
     resolved: Callable[[Spec], Mapping[str, Any]] | None = None
+    unless: Any = None
 
     def counted(self, written: Any, spec: Spec) -> Any:
         """What is written under the path, with what it comes to, and without what does not matter here."""
         if self.resolved is None:
-            return written
+            return None if written == self.unless else written
         values = self.resolved(spec)
         return {name: value for name, value in {**written, **values}.items() if name not in values or value is not None}
 

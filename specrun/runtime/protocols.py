@@ -15,13 +15,21 @@ def nothing() -> None:
 
 
 class Batch(Protocol):
-    """Samples on the device. weight: how many predictions (tokens, or samples) the loss is a mean over."""
+    """Samples on the device. weight: how many predictions (tokens, or samples) the loss is a mean over; positions: how many are
+    computed, padding included."""
 
     @property
     def weight(self) -> int: ...
 
+    @property
+    def positions(self) -> int: ...
+
+    def share(self, rank: int, *, size: int) -> Batch:
+        """What one of `size` workers has of it: a share that divides into as many parts as that of any other."""
+        ...
+
     def split(self, size: int) -> Iterator[Batch]:
-        """The same samples in parts of at most `size` samples, in order."""
+        """The same samples in parts of at most `size` samples, in order; of shorter ones than usual, more may be a part."""
         ...
 
 
@@ -50,9 +58,11 @@ class LanguageModel(Protocol):
 
 
 class Task(Protocol):
-    """What is learned: where batches come from, what the loss is, and how a model is judged."""
+    """What is learned: where batches come from, what the loss is, and how a model is judged. sample_tokens: predictions of a sample,
+    in the mean over an epoch."""
 
     samples_per_epoch: int
+    sample_tokens: float
 
     def train_batch(self, first: int, *, count: int) -> Batch:
         """Samples first .. first + count - 1 in the order of the seed, over any number of epochs."""

@@ -39,6 +39,13 @@ def expected_sizes(split: Part, extents: Mapping[str, Extent], *, limit: int | N
     return sizes if "train" in sizes else None
 
 
+def expected_documents(split: Part, extents: Mapping[str, Extent], *, limit: int | None) -> float | None:
+    """About how many documents train; None where only reading would tell."""
+    expected = _given(split, extents) if split.kind == "given" else _cut(split, extents)
+    documents = expected["train"].documents if "train" in expected else None
+    return documents if documents is None or limit is None else min(documents, float(limit))
+
+
 def _given(split: Any, extents: Mapping[str, Extent]) -> dict[str, Extent]:
     names = {"train": split.train, "validation": split.validation, "test": split.test}
     return {role: extents[name] for role, name in names.items() if name in extents}

@@ -10,7 +10,8 @@ def comparable(first: Quantity, second: Quantity, spec: Spec) -> tuple[float, fl
     """Both amounts in one unit; None where only the data relates them (epochs to steps)."""
     if first.unit == second.unit:
         return first.amount, second.amount
-    if {first.unit, second.unit} <= {"steps", "samples", "tokens"}:
+    units = {first.unit, second.unit}
+    if units <= {"steps", "samples"} or (units <= {"steps", "samples", "tokens"} and spec.data.packing == "stream"):
         return _samples(first, spec), _samples(second, spec)
     return None
 

@@ -35,6 +35,8 @@ class TrainState:
     parallel: this process's part in a training of several.
     skip_non_finite: leave the update out where the loss or the gradient is not finite. loss_scale: what float16 needs; it leaves such
     an update out too. compilation: of the model's blocks, where they are compiled.
+    tokens: predictions trained on. batch_weight, batch_positions: predictions of the batch whose gradient was computed last, and what was
+    computed for them, padding included, by all workers.
     plateau: what evaluations have reduced the learning rate to, where they may. average: of the weights, where it is judged for them.
     """
 
@@ -48,6 +50,9 @@ class TrainState:
     seed: int
     step: int = 0
     position: int = 0
+    tokens: int = 0
+    batch_weight: int = 0
+    batch_positions: int = 0
     rate_factor: float = 1.0
     parallel: Parallel = ON_ITS_OWN
     skip_non_finite: bool = False
@@ -59,7 +64,8 @@ class TrainState:
 
 @dataclass(frozen=True, slots=True)
 class StepStats:
-    """Outcome of one optimizer step; tensors are scalars that stay on the device. gradient_norm: before clipping.
+    """Outcome of one optimizer step; tensors are scalars that stay on the device. gradient_norm: before clipping. tokens: predictions
+    that the loss is the mean of; positions: what was computed for them, padding included.
 
     scaled: the gradient was that of a scaled loss: where its norm is infinite, the scale was too large and nothing is amiss.
     """
@@ -68,6 +74,8 @@ class StepStats:
     gradient_norm: Tensor
     learning_rate: float
     scaled: bool = False
+    tokens: int = 1
+    positions: int = 1
 
 
 def train_step(state: TrainState, batch: Batch) -> StepStats:
@@ -87,7 +95,7 @@ def accumulate(state: TrainState, batch: Batch) -> Tensor:
 
 
 def _add_gradients(state: TrainState, batch: Batch) -> Tensor:
-    losses = []
+    losses, positions = [], 0
     for number, part, summing in state.parallel.parts(batch, state.micro_batch_size):
         seed_torch(derive(state.seed, "step", state.step, number))
         with summing:
@@ -95,6 +103,8 @@ def _add_gradients(state: TrainState, batch: Batch) -> Tensor:
                 loss = state.parallel.loss_sum(state.model, partial(state.task.loss_sum, batch=part)) / batch.weight
             (loss if state.loss_scale is None else state.loss_scale.scale(loss)).backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach())
+        positions += part.positions
+    state.batch_weight, state.batch_positions = batch.weight, positions * state.parallel.workers.size
     return state.parallel.workers.add(losses[0] if len(losses) == 1 else torch.stack(losses).sum())
 
 
@@ -116,9 +126,12 @@ def update(state: TrainState, loss: Tensor) -> StepStats:
     state.optimizer.zero_grad(set_to_none=True)
     state.step += 1
     state.position += 1
+    state.tokens += state.batch_weight
     if state.average is not None:
         state.average.update(steps=state.step, skip=found_inf(state.optimizer))
-    return StepStats(loss, gradient_norm, learning_rate, scaled=state.loss_scale is not None)
+    return StepStats(
+        loss, gradient_norm, learning_rate, state.loss_scale is not None, tokens=state.batch_weight, positions=state.batch_positions
+    )
 
 
 def _not_finite(loss: Tensor, gradient_norm: Tensor) -> Tensor:

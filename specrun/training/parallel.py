@@ -6,7 +6,6 @@ A process on its own does nothing here. How a model is spread over processes is 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -51,10 +50,8 @@ class Parallel:
             for number, part in enumerate(batch.split(size)):
                 yield number, part, nullcontext()
             return
-        share = self.batch_size // self.workers.size
-        own = list(batch.split(share))[self.workers.rank]
-        parts = list(own.split(size))
-        before = self.workers.rank * math.ceil(share / size)
+        parts = list(batch.share(self.workers.rank, size=self.workers.size).split(size))
+        before = self.workers.rank * len(parts)
         for number, part in enumerate(parts, start=1):
             yield before + number - 1, part, self._summing(last=number == len(parts))
 

@@ -13,7 +13,7 @@ import hashlib
 import json
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -48,6 +48,8 @@ class TokenInfo:
     predicted_bytes and predicted_words: of the text whose tokens are all predicted when the stream is read from the start.
     With end_of_text_id the stream begins with that token (leading_end_of_text) and each document is followed by it, so that
     all text is predicted; without it the first token never is, and its text is left out.
+    document_predicted_bytes and document_predicted_words: the same where each document is read for itself; None in files from before
+    there was that.
     """
 
     count: int
@@ -61,6 +63,8 @@ class TokenInfo:
     end_of_text_id: int | None
     leading_end_of_text: bool
     vocab_size: int
+    document_predicted_bytes: int | None = None
+    document_predicted_words: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,30 +93,28 @@ def write_tokens(
     """Write one split as a stream, in memory that does not grow with it but for 8 bytes a document.
 
     documents: whole ones as (ids, bytes, words), or `Encoded` pieces.
-    unpredicted: (bytes, words) that the prediction of the text loses when the stream's first token, which it is given, is not
-    predicted; needed exactly where end_of_text_id is None. Raises ValueError for an id outside the vocabulary.
+    unpredicted: (bytes, words) that the prediction of the document that was taken last loses when its first token, which it is given,
+    is not predicted; needed exactly where end_of_text_id is None. Raises ValueError for an id outside the vocabulary.
     """
     assert (end_of_text_id is None) == (unpredicted is not None), "without end-of-text, say what the first token's text is"
     _remove(folder, split)
     with (folder / f"{split}.bin").open("wb") as stream:
         writer = _Writer(stream, token_dtype(vocab_size), vocab_size)
-        text_bytes, words = _write_documents(writer, documents, end_of_text_id)
-    lost_bytes = lost_words = 0
-    if unpredicted is not None and writer.count:
-        assert writer.first is not None
-        lost_bytes, lost_words = unpredicted(writer.first)
+        text = _write_documents(writer, documents, end_of_text_id, unpredicted)
     info = TokenInfo(
         count=writer.count,
         dtype="uint16" if writer.dtype.itemsize == 2 else "uint32",
         sha256=writer.sha256.hexdigest(),
         documents=len(writer.offsets),
-        bytes=text_bytes,
-        words=words,
-        predicted_bytes=text_bytes - lost_bytes,
-        predicted_words=words - lost_words,
+        bytes=text.bytes,
+        words=text.words,
+        predicted_bytes=text.bytes - text.first_lost[0],
+        predicted_words=text.words - text.first_lost[1],
         end_of_text_id=end_of_text_id,
         leading_end_of_text=end_of_text_id is not None,
         vocab_size=vocab_size,
+        document_predicted_bytes=text.bytes - text.lost_bytes,
+        document_predicted_words=text.words - text.lost_words,
     )
     writer.offsets.append(writer.count)
     np.frombuffer(writer.offsets, np.int64).astype("<i8").tofile(folder / f"{split}.offsets.bin")
@@ -136,7 +138,8 @@ def read_info(folder: Path, split: str) -> TokenInfo:
     path = folder / f"{split}.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return TokenInfo(**{field.name: document[field.name] for field in fields(TokenInfo)})
+        known = {field.name for field in fields(TokenInfo) if field.default is MISSING or field.name in document}
+        return TokenInfo(**{name: document[name] for name in known})
     except FileNotFoundError:
         there = ", ".join(splits(folder)) or "none"
         raise DataError(f"{folder} has no tokens of split {split!r}; splits there: {there}", code="missing-tokens") from None
@@ -164,7 +167,6 @@ class _Writer:
         self.sha256 = hashlib.sha256()
         self.offsets = array("q")
         self.count = 0
-        self.first: int | None = None
         self._pending: list[npt.NDArray[Any]] = []
         self._pending_tokens = 0
 
@@ -172,8 +174,6 @@ class _Writer:
         block = np.asarray(ids)
         if block.size == 0:
             return
-        if self.first is None:
-            self.first = int(block[0])
         self.count += block.size
         self._pending.append(block)
         self._pending_tokens += block.size
@@ -191,10 +191,30 @@ class _Writer:
             self._pending, self._pending_tokens = [], 0
 
 
-def _write_documents(writer: _Writer, documents: Iterable[Encoded | tuple[Ids, int, int]], end_of_text_id: int | None) -> tuple[int, int]:
-    """Write them all; returns the bytes and words of their text."""
+@dataclass(slots=True)
+class _Text:
+    """What was written, as text. lost: of all documents, what their first tokens stand for; first_lost: of the first with a token."""
+
+    bytes: int = 0
+    words: int = 0
+    lost_bytes: int = 0
+    lost_words: int = 0
+    first_lost: tuple[int, int] = (0, 0)
+
+    def lose(self, lost: tuple[int, int], *, first: bool) -> None:
+        self.lost_bytes += lost[0]
+        self.lost_words += lost[1]
+        self.first_lost = lost if first else self.first_lost
+
+
+def _write_documents(
+    writer: _Writer,
+    documents: Iterable[Encoded | tuple[Ids, int, int]],
+    end_of_text_id: int | None,
+    unpredicted: Callable[[int], tuple[int, int]] | None,
+) -> _Text:
     end = np.array([] if end_of_text_id is None else [end_of_text_id], writer.dtype)
-    text_bytes = words = 0
+    text = _Text()
     writer.add(end)
     for document in documents:
         piece = document if isinstance(document, Encoded) else Encoded(*document)
@@ -202,13 +222,15 @@ def _write_documents(writer: _Writer, documents: Iterable[Encoded | tuple[Ids, i
             if writer.offsets:
                 writer.add(end)
             writer.offsets.append(writer.count)
+        if unpredicted is not None and len(piece.ids) and writer.offsets[-1] == writer.count:
+            text.lose(unpredicted(int(piece.ids[0])), first=writer.count == 0)
         writer.add(piece.ids)
-        text_bytes += piece.bytes
-        words += piece.words
+        text.bytes += piece.bytes
+        text.words += piece.words
     if writer.offsets:
         writer.add(end)
     writer.flush()
-    return text_bytes, words
+    return text
 
 
 def _remove(folder: Path, split: str) -> None:

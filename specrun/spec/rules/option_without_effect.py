@@ -21,7 +21,7 @@ _WITH_COLUMNS = frozenset({"huggingface"})
 
 def check(spec: Spec) -> Iterator[Problem]:
     """Look at the settings that count only beside others."""
-    yield from apart(_split_seed(spec), _column(spec), _prompt(spec), _frozen(spec), _recovery(spec), _strategy(spec))
+    yield from apart(_split_seed(spec), _column(spec), _prompt(spec), _frozen(spec), _recovery(spec), _strategy(spec), _grouping(spec))
 
 
 def _split_seed(spec: Spec) -> Iterator[Problem]:
@@ -61,6 +61,11 @@ def _frozen(spec: Spec) -> Iterator[Problem]:
 def _strategy(spec: Spec) -> Iterator[Problem]:
     if spec.hardware.engine == "local" and _is_written(spec.hardware, "strategy"):
         yield _without(("hardware", "strategy"), "engine local trains in one process", "remove strategy, or use engine: torchrun")
+
+
+def _grouping(spec: Spec) -> Iterator[Problem]:
+    if spec.data.packing == "stream" and spec.data.group_by_length:
+        yield _without(("data", "group_by_length"), "windows of the stream are of one length", "remove it, or use packing: documents")
 
 
 def _is_written(section: Section, name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from specrun.spec.section import Part, Section, Slot, option
 
@@ -30,6 +30,17 @@ class Data(Section):
         {"kind": "bpe"}, impact="weights", description="How text becomes token ids; trained on the train split only."
     )
     sequence_length: int = option(256, impact="weights", description="Tokens in one training sequence.", ge=2, le=1_048_576)
+    packing: Literal["stream", "documents"] = option(
+        "stream",
+        impact="weights",
+        description="What a sample is: a window of all documents one after the other (stream), or one document, cut into pieces where it "
+        "is longer than a sequence (documents).",
+    )
+    group_by_length: bool = option(
+        False,
+        impact="weights",
+        description="Make batches of documents of like lengths, so that less of them is padding; with packing: documents.",
+    )
     limit: int | None = option(
         None,
         impact="weights",

@@ -15,12 +15,12 @@ from specrun.errors import StoreError
 from specrun.events import Alert, Example, Metrics, Progress, Span
 from specrun.runtime.device import Device, open_device
 from specrun.runtime.distributed import ALONE, Workers
-from specrun.runtime.factory import load_factory
 from specrun.runtime.hardware import ResolvedHardware
 from specrun.runtime.protocols import Task
 from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 from specrun.steps.evaluate.load import DamagedCheckpoint, load_model
+from specrun.tasks.opening import open_task
 from specrun.training.checkpoint_files import set_aside
 from specrun.training.parallel import ON_ITS_OWN, Parallel
 from specrun.training.recovery import evaluate_what_fits
@@ -38,9 +38,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     vocab_size = int(tokens.values["vocab_size"])
     checkpoint = str(train.values["best_checkpoint"])
     folders = {kind: parent.folder for kind, parent in inputs.items()}
-    task: Task = load_factory(spec.task.factory)(
-        spec.task, folders=folders, sequence_length=spec.data.sequence_length, seed=context.seed, device=device
-    )  # fmt: skip
+    task = open_task(spec, folders=folders, seed=context.seed, device=device)
     with workers.first_before_others():
         model = load_trained(spec, train.folder / checkpoint, vocab_size=vocab_size, device=device)
     parallel = ON_ITS_OWN if context.workers is None else spread_to_judge(context.workers, model, context.hardware)
@@ -68,7 +66,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
         "metrics": metrics,
         "sums": sums,
         "checkpoint": checkpoint,
-        "unigram_entropy": unigram_entropies(tokens.folder, names, vocab_size=vocab_size),
+        "unigram_entropy": unigram_entropies(tokens.folder, names, vocab_size=vocab_size, packing=spec.data.packing),
         "peak_memory_bytes": device.peak_memory_bytes,
     }
     return StepOutput(values)
@@ -98,22 +96,36 @@ def load_trained(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Devic
         raise StoreError(error.message, code=error.code, hint=f"apply again, which makes these weights again{kept}") from error
 
 
-def unigram_entropies(folder: Path, names: list[str], *, vocab_size: int) -> dict[str, float]:
-    """Nats a token that a model without context reaches: token frequencies of the train split, add-one smoothed."""
+def unigram_entropies(folder: Path, names: list[str], *, vocab_size: int, packing: str = "stream") -> dict[str, float]:
+    """Nats a token that a model without context reaches: token frequencies of the train split, add-one smoothed.
+
+    packing: as in the spec: the tokens that are predicted, and no others, are what is judged by it.
+    """
     counts = _count_tokens(folder, "train", vocab_size) + 1
     log_probabilities = np.log(counts) - math.log(counts.sum())
     found = {}
     for name in names:
-        predicted = _count_tokens(folder, name, vocab_size, first=1)
+        predicted = _count_tokens(folder, name, vocab_size) - _count_given(folder, name, vocab_size, packing)
         if total := predicted.sum():
             found[name] = float(-(predicted * log_probabilities).sum() / total)
     return found
 
 
-def _count_tokens(folder: Path, split: str, vocab_size: int, first: int = 0) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """How often each id occurs from position `first` on. Shape: (vocab_size,)."""
+def _count_given(folder: Path, split: str, vocab_size: int, packing: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """How often each id stands where nothing predicts it: first in the stream, or in a document that no end-of-text is before."""
+    file = open_tokens(folder, split)
+    if packing == "stream" or file.info.leading_end_of_text:
+        given = np.asarray(file.ids[:1])
+    else:
+        begins = np.asarray(file.offsets)
+        given = np.asarray(file.ids[begins[:-1][np.diff(begins) > 0]])
+    return np.bincount(given, minlength=vocab_size)
+
+
+def _count_tokens(folder: Path, split: str, vocab_size: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """How often each id occurs. Shape: (vocab_size,)."""
     ids = np.asarray(open_tokens(folder, split).ids)
     counts = np.zeros(vocab_size, dtype=np.int64)
-    for start in range(first, len(ids), _COUNT_TOKENS):
+    for start in range(0, len(ids), _COUNT_TOKENS):
         counts += np.bincount(ids[start : start + _COUNT_TOKENS], minlength=vocab_size)
     return counts

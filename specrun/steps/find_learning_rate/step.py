@@ -8,7 +8,7 @@ from typing import Any
 from specrun.plan.step import WEIGHTS, Read, StepKind
 from specrun.spec.document import Spec
 from specrun.spec.dump import select
-from specrun.steps.train.step import what_shapes_masks
+from specrun.steps.train.step import SAMPLES, what_shapes_masks
 
 AFTERWARDS = ("duration", "learning_rate", "evaluate", "checkpoint", "early_stopping", "log_every", "recovery")
 """Of the schedule, what does not touch a single optimizer step: how long, by which course and with what care is trained."""
@@ -28,7 +28,7 @@ STEP = StepKind(
     kind="find_learning_rate",
     version=1,
     runner="specrun.steps.find_learning_rate.run:run",
-    reads=(Read("task"), Read("data.sequence_length"), Read("model"), Read("schedule", resolved=_an_optimizer_step)),
+    reads=(Read("task"), *SAMPLES, Read("model"), Read("schedule", resolved=_an_optimizer_step)),
     needs=("tokenizer", "tokens"),
     follows=("find_micro_batch",),
     finds="schedule.optimizer.learning_rate",

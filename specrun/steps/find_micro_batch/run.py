@@ -23,7 +23,9 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     Raises: SpecrunError where not even one sample fits.
     """
     settings = context.step.options["settings"]
-    state, schedule = open_trial(context, with_value(spec, "schedule.micro_batch_size", "auto"), inputs)
+    # Documents are computed in no more tokens than as many windows are: these take the most memory there can be.
+    spec = with_value(with_value(spec, "schedule.micro_batch_size", "auto"), "data.packing", "stream")
+    state, schedule = open_trial(context, spec, inputs)
     room = int((1 - settings["margin"]) * context.hardware.memory_bytes)
     whole, sizes = state.task.train_batch(0, count=schedule.micro_batch_size), micro_batch_sizes(schedule.micro_batch_size)
     trials = measure_sizes(state, whole, sizes, room_bytes=room, timed_steps=settings["timed_steps"])

@@ -55,32 +55,34 @@ def _write(folder: Path, reader: _SplitReader, tokenizer: Mapping[str, Any]) -> 
 
 
 class _SplitReader:
-    """Reads and encodes a split, and remembers its first text and where it is for messages."""
+    """Reads and encodes a split, and remembers the text it gave last."""
 
     def __init__(self, path: Path, split: str, documents: int, encoder: Encoder, emit: Emit) -> None:
         self.path, self.split, self.documents = path, split, documents
         self.encoder, self.emit = encoder, emit
-        self.first_text = ""
+        self.text = ""
 
     def pieces(self) -> Iterator[Encoded]:
         done = 0
         for group in read_pieces(self.path):
             for batch in _batches(group):
-                self.first_text = self.first_text or batch[0].text
                 try:
                     ids = self.encoder.encode([piece.text for piece in batch])
                 except UnknownCharacter as unknown:
                     raise self._unknown(unknown, batch, done) from None
                 for piece, of_piece in zip(batch, ids, strict=True):
+                    self.text = piece.text
                     yield Encoded(of_piece, len(piece.text.encode()), len(piece.text.split()), piece.part > 0)
                 done += sum(piece.part == 0 for piece in batch)
                 self.emit(Progress("tokens", done, self.documents, "document"))
 
     def text_of_first_token(self, first_id: int) -> tuple[int, int]:
-        """Bytes of the first token's text, and the words that the text after it lacks."""
-        size = self.encoder.first_token_bytes(first_id, self.first_text)
-        rest = self.first_text.encode()[size:].decode("utf-8", "ignore")
-        return size, len(self.first_text.split()) - len(rest.split())
+        """Of the text given last: bytes of its first token, and the words that are in no part after it."""
+        size = self.encoder.first_token_bytes(first_id, self.text)
+        # So many characters hold the token and the one after it, which says whether a word ends with the token.
+        beginning = self.text[: size + 1]
+        rest = beginning.encode()[size:].decode("utf-8", "ignore")
+        return size, len(beginning.split()) - len(rest.split())
 
     def _unknown(self, unknown: UnknownCharacter, batch: Sequence[Piece], done: int) -> DataError:
         document = done + sum(piece.part == 0 for piece in batch[: unknown.text + 1])

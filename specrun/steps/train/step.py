@@ -15,15 +15,24 @@ def what_shapes_masks(spec: Spec) -> Mapping[str, Any]:
     whether it draws is taken to."""
     lora = spec.schedule.parameters.lora
     draws = getattr(spec.model, "draws_in_training", True) or (lora is not None and lora.dropout > 0)
+    # Documents are dealt out to devices before they are divided.
+    together = {"workers": planned_workers(spec.hardware)} if draws and spec.data.packing == "documents" else {}
     # Where the machine says how many share a batch, a size must be given: the rule masks-follow-devices.
-    return {"micro_batch_size": micro_batch_size(spec.schedule, workers=planned_workers(spec.hardware) or 1) if draws else None}
+    return {"micro_batch_size": micro_batch_size(spec.schedule, workers=planned_workers(spec.hardware) or 1) if draws else None, **together}
 
+
+SAMPLES = (
+    Read("data.sequence_length"),
+    Read("data.packing", unless="stream"),
+    Read("data.group_by_length", unless=False),
+)
+"""What says how the tokens become samples."""
 
 STEP = StepKind(
     kind="train",
     version=3,
     runner="specrun.steps.train.run:run",
-    reads=(Read("task"), Read("data.sequence_length"), Read("model"), Read("schedule", resolved=what_shapes_masks)),
+    reads=(Read("task"), *SAMPLES, Read("model"), Read("schedule", resolved=what_shapes_masks)),
     needs=("tokenizer", "tokens"),
     follows=("find_micro_batch", "find_learning_rate"),
     scope="run",

@@ -7,12 +7,11 @@ from collections.abc import Mapping
 from specrun.plan.finders import with_value
 from specrun.plan.resolve import ResolvedSchedule, resolve_schedule
 from specrun.runtime.device import open_device
-from specrun.runtime.factory import load_factory
-from specrun.runtime.protocols import Task
 from specrun.spec.document import Spec
 from specrun.spec.shape import fields
 from specrun.steps.contract import StepContext, StepInput
 from specrun.steps.train.run import build_model, new_state
+from specrun.tasks.opening import open_task
 from specrun.training.loop import TrainState
 
 
@@ -24,14 +23,12 @@ def open_trial(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]
     if spec.schedule.optimizer.learning_rate == "auto":  # type: ignore[attr-defined]
         spec = with_value(spec, "schedule.optimizer.learning_rate", usual_rate(spec))
     device = open_device(context.hardware)
-    length = spec.data.sequence_length
     folders = {kind: parent.folder for kind, parent in inputs.items()}
-    task: Task = load_factory(spec.task.factory)(
-        spec.task, folders=folders, sequence_length=length, seed=context.seed, device=device
-    )  # fmt: skip
+    task = open_task(spec, folders=folders, seed=context.seed, device=device)
     schedule = resolve_schedule(
-        spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=length, workers=context.hardware.workers
-    )
+        spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=spec.data.sequence_length,
+        sample_tokens=task.sample_tokens, workers=context.hardware.workers,
+    )  # fmt: skip
     model = build_model(spec, vocab_size=inputs["tokens"].values["vocab_size"], seed=context.seed, device=device)
     return new_state(spec, schedule, model, task, device, seed=context.seed), schedule
 
