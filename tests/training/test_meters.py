@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from specrun.plan.resolve import result_steps
 from specrun.runtime.device import Device
 from specrun.training.loop import StepStats
 from specrun.training.meters import Meter, Stopwatch
