@@ -55,6 +55,18 @@ def test_what_was_counted_beats_what_was_estimated(spec_file, store):
     assert before.train_tokens == pytest.approx(after.train_tokens, rel=0.05)
 
 
+def test_pieces_of_documents_are_estimated_before_they_are_counted(spec_file, store):
+    documents = "data.packing=documents"
+    before = compile_plan(spec_file, store=store / "none", sets=[documents]).forecast
+    after = compile_plan(spec_file, store=store, sets=[documents]).forecast
+    assert (before.facts.exact, after.facts.exact) == (False, True)
+    assert "documents" in before.facts.basis
+    assert before.facts.train_samples == pytest.approx(after.facts.train_samples, rel=0.2)
+    assert after.schedule.samples_per_epoch == after.facts.train_samples
+    assert after.schedule.sample_tokens == after.facts.predicted_tokens / after.facts.train_samples < after.schedule.sequence_length
+    assert compile_plan(spec_file, store=store).forecast.facts.train_samples is None
+
+
 def test_steps_are_foreseen_from_earlier_ones_alone_that_had_about_as_much_text(spec_file, store):
     def basis(*sets) -> dict[str, str]:
         decisions = compile_plan(spec_file, store=store, sets=sets).decisions

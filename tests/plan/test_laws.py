@@ -130,6 +130,23 @@ def test_of_what_a_read_resolves_only_what_does_not_matter_is_left_out(spec):
     assert train.options["schedule"]["gradient_clip"] is None
 
 
+def test_what_was_made_before_there_was_an_option_keeps_its_key(spec):
+    train = next(step for step in plan_of(spec).steps if step.kind == "train")
+    assert {"data.packing", "data.group_by_length"}.isdisjoint(train.options)
+    assert "workers" not in train.options["schedule"]
+
+
+@pytest.mark.parametrize(("packing", "dropout", "same"), [("stream", 0.1, True), ("documents", 0.0, True), ("documents", 0.1, False)])
+def test_masks_on_documents_follow_the_number_of_devices(packing, dropout, same):
+    def plan(devices):
+        return plan_of(spec_of({
+            **DOCUMENT, "model": {**DOCUMENT["model"], "dropout": dropout}, "data": {**DOCUMENT["data"], "packing": packing},
+            "schedule": {**DOCUMENT["schedule"], "micro_batch_size": 1}, "hardware": {"engine": "torchrun", "devices": devices},
+        })).steps  # fmt: skip
+
+    assert (changed_kinds(plan(1), plan(2)) == set()) == same
+
+
 def test_a_model_that_does_not_say_whether_it_draws_is_taken_to(spec, monkeypatch):
     monkeypatch.delattr(type(spec.model), "draws_in_training")
     whole, halved = spec, replaced(spec, ("schedule", "micro_batch_size"), 2)

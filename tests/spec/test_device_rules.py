@@ -65,3 +65,6 @@ def test_masks_that_would_follow_the_machine_are_refused():
     assert found(dropout + torchrun % ", devices: 2") == []
     assert found(dropout + torchrun % "" + "schedule: {micro_batch_size: 4}\n") == []
     assert found(MINIMAL + torchrun % "") == []
+    documents = dropout.replace("data:", "data:\n  packing: documents") + "schedule: {micro_batch_size: 4}\n"
+    assert [code for code, _, _ in found(documents + torchrun % "")] == ["masks-follow-devices"]
+    assert found(documents + torchrun % ", devices: 2") == []

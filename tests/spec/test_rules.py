@@ -291,6 +291,22 @@ def test_quantities_compare_where_the_spec_relates_their_units() -> None:
     assert sizes((1, "epochs"), (3, "steps")) is None
 
 
+def test_tokens_of_documents_are_not_steps_before_the_data_is_known() -> None:
+    spec = load(MINIMAL.replace("data:", "data:\n  packing: documents")).spec
+    assert comparable(Quantity(64, "tokens"), Quantity(2, "steps"), spec) is None
+    assert comparable(Quantity(1, "steps"), Quantity(2, "samples"), spec) is not None
+
+
+def test_windows_have_no_lengths_to_group_by() -> None:
+    def told(data: str) -> list[tuple[str, str, str]]:
+        checked = check(MINIMAL.replace("data:", f"data:\n{data}"))
+        return [(d.code, d.path or "", d.severity) for d in checked.diagnostics]
+
+    assert told("  group_by_length: true") == [("option-without-effect", "data.group_by_length", "warning")]
+    assert told("  group_by_length: true\n  packing: documents") == []
+    assert told("  group_by_length: false") == []
+
+
 def test_adapters_are_warned_of_and_their_targets_are_looked_for() -> None:
     def told(parameters: str) -> list[tuple[str, str, str]]:
         checked = check(f"{MINIMAL}schedule: {{parameters: {{{parameters}}}}}\n")

@@ -61,6 +61,13 @@ def test_tokens_hold_the_documents_and_count_what_is_predicted(
     assert text.encode().startswith(first)
     assert info.predicted_bytes == info.bytes - len(first)
     assert info.predicted_words == len(text.encode()[len(first) :].decode("utf-8", "ignore").split())
+    rests = []
+    for number, document in enumerate(stored):
+        begin = opened.ids[opened.offsets[number]]
+        given_bytes = b"" if tokenizer["end_of_text"] else _first_token(vocabulary, tokenizer["kind"], begin, document)
+        rests.append(document.encode()[len(given_bytes) :])
+    assert info.document_predicted_bytes == sum(map(len, rests))
+    assert info.document_predicted_words == sum(len(rest.decode("utf-8", "ignore").split()) for rest in rests)
     assert values["splits"]["train"]["sha256"] == hashlib.sha256(opened.ids.tobytes()).hexdigest()
     assert splits(folder / "tokens") == ("train", "validation")
 

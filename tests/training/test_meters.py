@@ -84,6 +84,18 @@ def test_a_result_is_of_the_last_twentieth_of_the_steps_at_most_a_thousand(total
     assert result_steps(total) == steps
 
 
+def test_a_mean_over_steps_is_one_over_their_tokens() -> None:
+    meter, place = Meter(newest=2), device()
+    for loss, tokens in ((9.0, 5), (1.0, 30), (4.0, 10)):
+        meter.add(replace(stats(loss, norm=loss), tokens=tokens))
+    meter.read(place)
+    again = Meter.from_json(json.loads(json.dumps(meter.to_json())), newest=2)
+    assert again.take() == meter.take() == {
+        "train/loss": pytest.approx((45 + 30 + 40) / 45), "train/learning_rate": 0.1, "train/gradient_norm": pytest.approx(14 / 3),
+    }  # fmt: skip
+    assert again.result()["train/loss"] == pytest.approx((30 + 40) / 40)
+
+
 @pytest.mark.parametrize(
     ("loss", "norm", "code"),
     [(math.nan, 1.0, "non-finite-loss"), (math.inf, 1.0, "non-finite-loss"), (1.0, math.inf, "non-finite-gradient")],
