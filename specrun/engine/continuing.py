@@ -5,6 +5,7 @@ Changes nothing. What is meant by `--resume RUN [--fork]`, and when a longer dur
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from specrun.engine.workspace import Workspace, file_digest
 from specrun.errors import LockedError, UsageError
+from specrun.plan import figures
 from specrun.plan.compare import Change, changes
 from specrun.plan.finders import with_value
 from specrun.plan.graph import StepGraph
@@ -62,7 +64,8 @@ def check_resume(resume: str | None, *, fork: bool, smoke: bool = False) -> None
     if fork and resume is None:
         raise UsageError("--fork needs the run to begin from", code="fork-without-run", hint="add --resume RUN")
     if smoke and resume is not None:
-        raise UsageError("a smoke run keeps to itself and goes on from no other", code="resume-in-smoke", hint="leave out --smoke or --resume")
+        raise UsageError("a smoke run keeps to itself and goes on from no other", code="resume-in-smoke",
+                         hint="leave out --smoke or --resume")  # fmt: skip
 
 
 def continuation(spec: Spec, graph_of: GraphOf, workspace: Workspace, *, run: str, fork: bool) -> Continuation:
@@ -112,6 +115,8 @@ def _checked(start: Start, spec: Spec, schedule: ResolvedSchedule | None, worksp
     note = f"{_DURATION} {before} -> {now}"
     if schedule is None:
         return replace(start, note=note)
+    if schedule.duration_seconds is not None:
+        return _checked_time(start, schedule, workspace, note=note)
     if schedule.total_steps <= start.step:
         raise UsageError(f"{start.run_id} is at step {start.step:,}, and {now} are {schedule.total_steps:,} steps",
                          code="nothing-left-to-train", hint=f"set a longer {_DURATION}")  # fmt: skip
@@ -122,9 +127,21 @@ def _checked(start: Start, spec: Spec, schedule: ResolvedSchedule | None, worksp
     return replace(start, note=note)
 
 
+def _checked_time(start: Start, schedule: ResolvedSchedule, workspace: Workspace, *, note: str) -> Start:
+    """An extension to another time."""
+    facts = json.loads((workspace.runs / start.run_id / "checkpoints" / f"step-{start.step:08d}" / "state.json").read_bytes())
+    spent, lasts = float(facts["seconds"]), schedule.duration_seconds
+    assert lasts is not None
+    if lasts <= spent:
+        raise UsageError(f"{start.run_id} has trained for {figures.seconds(spent)} already", code="nothing-left-to-train",
+                         hint=f"set a longer {_DURATION}")  # fmt: skip
+    note += f"; not what {figures.seconds(lasts)} from the start give: the learning rate's course was another until then"
+    return replace(start, note=note)
+
+
 def _exact_extension(step: Step, spec: Spec, schedule: ResolvedSchedule, graph_of: GraphOf, workspace: Workspace) -> Start | None:
     """The longest finished training that the step's is the same as, up to its end; None without one."""
-    if workspace.result(step.kind, step.key) is not None:
+    if workspace.result(step.kind, step.key) is not None or schedule.duration_seconds is not None:
         return None
     found: list[Start] = []
     for earlier in workspace.earlier(step.kind):
@@ -132,6 +149,8 @@ def _exact_extension(step: Step, spec: Spec, schedule: ResolvedSchedule, graph_o
         if len(differing) != 1 or differing[0].path != _DURATION:
             continue
         duration = parse_quantity(str(differing[0].old))
+        if duration.unit == "seconds":
+            continue
         longer, shorter = schedule, _resolved(with_value(spec, _DURATION, duration), schedule)
         if _gives_the_same(spec, shorter, longer) and _key_of(graph_of(with_value(spec, _DURATION, duration), None), step) == earlier.key:
             start = _finished_start(workspace, earlier.key, note=str(differing[0]))

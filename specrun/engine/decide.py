@@ -138,7 +138,8 @@ def _continued(step: Step, run_id: str, done: int, forecast: Forecast, predicted
     left = predicted.seconds
     if left is not None and total:
         left *= max(0.0, 1 - done / total)
-    reason = f"continues {run_id} from step {done:,}" + (f" of {total:,}" if total else "") + why
+    about = "about " if forecast.schedule is not None and forecast.schedule.duration_seconds is not None else ""
+    reason = f"continues {run_id} from step {done:,}" + (f" of {about}{total:,}" if total else "") + why
     return Decision(step, "resume", reason, Predicted(left, predicted.memory_bytes, predicted.disk_bytes, predicted.basis))
 
 

@@ -143,6 +143,8 @@ def _training_parts(forecast: Forecast) -> list[str]:
         parts.append(about + _parameters(cost))
     if schedule is not None:
         mark = "" if forecast.facts.exact or forecast.facts.train_tokens is None else about
+        if schedule.duration_seconds is not None:
+            mark = "about "
         parts.append(f"{mark}{schedule.total_steps:,} steps, {mark}{figures.count(schedule.total_tokens)} tokens")
     else:
         parts.append(f"steps and time {forecast.facts.basis}")

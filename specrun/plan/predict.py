@@ -6,13 +6,13 @@ Pure: everything known about data and history comes in as values. Figures carry 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from specrun.plan.cost import ModelCost
 from specrun.plan.memory import NUMBER_BYTES, Memory, predict_memory
-from specrun.plan.resolve import ResolvedSchedule, resolve_schedule, samples_per_epoch
+from specrun.plan.resolve import EXPECTED_STEPS, ResolvedSchedule, resolve_schedule, samples_per_epoch
 from specrun.plan.spread import ON_ONE, Spread
 from specrun.plan.step import Predicted
 from specrun.plan.trainable import as_trained
@@ -109,6 +109,11 @@ def forecast(
     processes."""
     cost = _cost(spec, facts)
     schedule = _schedule(spec, facts, workers=spread.workers)
+    if schedule is not None and schedule.duration_seconds is not None and cost is not None:
+        ahead = _steps_in(schedule.duration_seconds, cost, schedule, facts, lambda work: _rate(
+            history, work, devices=spread.workers if kind == "cuda" else spread.nodes, device=device, kind=kind, cores=cores,
+            signature=signature)[0])  # fmt: skip
+        schedule = _schedule(spec, facts, workers=spread.workers, expected_steps=ahead)
     devices = spread.workers if kind == "cuda" else spread.nodes
     predicted = {
         name: _from_history(name, history, device, signature=step_signature(name, spec, training=signature), text_bytes=facts.text_bytes)
@@ -179,7 +184,20 @@ def _cost(spec: Spec, facts: Facts) -> ModelCost | None:
     return as_trained(result, spec, vocab_size=vocab_size)
 
 
-def _schedule(spec: Spec, facts: Facts, *, workers: int) -> ResolvedSchedule | None:
+def _steps_in(seconds: float, cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, rate: Callable[[float], float]) -> int:
+    """Optimizer steps to expect in a time, with their evaluations. rate: FLOPs a second of a training of so many."""
+    work = training_work(cost, schedule, facts, steps=schedule.total_steps)
+    for _ in range(2):  # the rate that history tells may depend on how much there is to do
+        work = seconds * rate(work)
+    step = float(cost.flops_per_token) * schedule.tokens_per_step
+    every = schedule.evaluate_every_seconds
+    evaluation = float(cost.flops_per_token) * facts.evaluation_tokens / 3
+    if every is not None:
+        return max(1, int((work - evaluation * seconds / every) / step))
+    return max(1, int(work / (step + evaluation / schedule.evaluate_every_steps)))
+
+
+def _schedule(spec: Spec, facts: Facts, *, workers: int, expected_steps: int = EXPECTED_STEPS) -> ResolvedSchedule | None:
     length, each = spec.data.sequence_length, None
     if facts.train_tokens is None:
         if spec.schedule.duration.unit == "epochs":
@@ -188,7 +206,8 @@ def _schedule(spec: Spec, facts: Facts, *, workers: int) -> ResolvedSchedule | N
     else:
         samples = max(1, facts.samples(length))
         each = None if facts.predicted_tokens is None else facts.predicted_tokens / samples
-    return resolve_schedule(spec.schedule, samples_per_epoch=samples, sequence_length=length, sample_tokens=each, workers=workers)
+    return resolve_schedule(spec.schedule, samples_per_epoch=samples, sequence_length=length, sample_tokens=each, workers=workers,
+                            expected_steps=expected_steps)  # fmt: skip
 
 
 def _training(
@@ -197,7 +216,8 @@ def _training(
 ) -> Predicted:  # fmt: skip
     flops = training_work(cost, schedule, facts, steps=schedule.total_steps)
     rate, basis = _rate(history, flops, devices=devices, device=device, kind=kind, cores=cores, signature=signature)
-    return Predicted(once + flops / rate, memory.total, _checkpoint_bytes(spec, cost, schedule), basis)
+    seconds = flops / rate if schedule.duration_seconds is None else schedule.duration_seconds
+    return Predicted(once + seconds, memory.total, _checkpoint_bytes(spec, cost, schedule), basis)
 
 
 def _checkpoint_bytes(spec: Spec, cost: ModelCost, schedule: ResolvedSchedule) -> int:

@@ -18,7 +18,7 @@ def proportion_problems(spec: Spec, forecast: Forecast) -> Iterator[Problem]:
     facts, seconds = forecast.facts, forecast.steps["train"].seconds
     if facts.train_tokens is not None:
         yield from _too_little_data(spec, facts, tokens=facts.train_tokens, about="" if facts.exact else "about ")
-    if seconds is not None and seconds > LONG_SECONDS:
+    if seconds is not None and seconds > LONG_SECONDS and spec.schedule.duration.unit != "seconds":
         share = LONG_SECONDS / seconds
         hint = f"for a day, ask for at most {share * 100:.2g} % of schedule.duration, or for a smaller model or data.sequence_length"
         fact = f"the training is expected to take {figures.seconds(seconds)} ({forecast.steps['train'].basis})"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from specrun.spec.sections.hardware import Hardware
 from specrun.spec.sections.schedule import Schedule
 from specrun.spec.units import Quantity
 
+EXPECTED_STEPS = 10_000
+"""Steps that a duration in time is taken to have where nothing is known of their speed."""
 _RESULT_SHARE = 0.05
 _RESULT_STEPS = 1000
 """A result is the mean of the last 5 % of the planned steps, of at most so many: each is kept in every checkpoint."""
@@ -23,7 +26,8 @@ def result_steps(total_steps: int) -> int:
 class ResolvedSchedule:
     """A schedule in optimizer steps. samples_per_epoch: training sequences in one pass. sample_tokens: predicted in one of them, in the
     mean over a pass; sequence_length: at most. checkpoint_every_seconds stands in
-    for checkpoint_every_steps where the spec gives a time."""
+    for checkpoint_every_steps where the spec gives a time. duration_seconds: of a duration in time, of which total_steps is an estimate;
+    evaluate_every_seconds is exact then, where evaluations come by a share of the duration, and evaluate_every_steps an estimate."""
 
     samples_per_epoch: int
     batch_size: int
@@ -36,6 +40,8 @@ class ResolvedSchedule:
     checkpoint_every_seconds: float | None
     log_every_steps: int
     sample_tokens: float
+    duration_seconds: float | None = None
+    evaluate_every_seconds: float | None = None
 
     @property
     def tokens_per_step(self) -> int:
@@ -56,32 +62,41 @@ class ResolvedSchedule:
 
 
 def resolve_schedule(
-    schedule: Schedule, *, samples_per_epoch: int, sequence_length: int, sample_tokens: float | None = None, workers: int = 1
+    schedule: Schedule, *, samples_per_epoch: int, sequence_length: int, sample_tokens: float | None = None, workers: int = 1,
+    expected_steps: int = EXPECTED_STEPS,
 ) -> ResolvedSchedule:
     """Count everything in optimizer steps. samples_per_epoch: at least 1; sample_tokens: predicted in a sample, where these are not all
-    sequences of full length; workers: processes that share a batch."""
+    sequences of full length; workers: processes that share a batch; expected_steps: of a duration in time."""
     assert samples_per_epoch >= 1
     each = sequence_length if sample_tokens is None else sample_tokens
 
     def steps(quantity: Quantity, total: int | None = None) -> int:
         return count_steps(quantity, schedule.batch_size, samples_per_epoch, each, total)
 
-    total_steps = steps(schedule.duration)
-    every = schedule.checkpoint.every
-    timed = every.unit == "seconds"
+    duration, every, judged = schedule.duration, schedule.checkpoint.every, schedule.evaluate.every
+    lasts = duration.amount if duration.unit == "seconds" else None
+    total_steps = steps(duration) if lasts is None else expected_steps
+    save_seconds = every.amount if every.unit == "seconds" else _share_of(every, lasts)
     return ResolvedSchedule(
         samples_per_epoch=samples_per_epoch,
         batch_size=schedule.batch_size,
         micro_batch_size=micro_batch_size(schedule, workers=workers),
         sequence_length=sequence_length,
         total_steps=total_steps,
-        warmup_steps=warmup_steps(schedule, samples_per_epoch=samples_per_epoch, sequence_length=each),
-        evaluate_every_steps=steps(schedule.evaluate.every, total_steps),
-        checkpoint_every_steps=None if timed else steps(every, total_steps),
-        checkpoint_every_seconds=every.amount if timed else None,
+        warmup_steps=warmup_steps(schedule, steps, total_steps),
+        evaluate_every_steps=steps(judged, total_steps),
+        checkpoint_every_steps=None if save_seconds is not None else steps(every, total_steps),
+        checkpoint_every_seconds=save_seconds,
         log_every_steps=steps(schedule.log_every),
         sample_tokens=each,
+        duration_seconds=lasts,
+        evaluate_every_seconds=_share_of(judged, lasts),
     )
+
+
+def _share_of(quantity: Quantity, seconds: float | None) -> float | None:
+    """The time that a share of a duration in time is; None for what is no share, or of another duration."""
+    return seconds * quantity.fraction if seconds is not None and quantity.unit == "percent" else None
 
 
 def planned_workers(hardware: Hardware) -> int | None:
@@ -97,13 +112,12 @@ def micro_batch_size(schedule: Schedule, *, workers: int = 1) -> int:
     return share if asked == "auto" else min(asked, share)
 
 
-def warmup_steps(schedule: Schedule, *, samples_per_epoch: int, sequence_length: float) -> int:
-    """Optimizer steps of warm-up; 0 where the learning rate has none. sequence_length: tokens predicted in a sample."""
+def warmup_steps(schedule: Schedule, steps: Callable[[Quantity, int], int], total_steps: int) -> int:
+    """Optimizer steps of warm-up; 0 where the learning rate has none. steps: counts a quantity in steps, given the total."""
     warmup = getattr(schedule.learning_rate, "warmup", None)
     if warmup is None or warmup.amount == 0:
         return 0
-    total = count_steps(schedule.duration, schedule.batch_size, samples_per_epoch, sequence_length, None)
-    return count_steps(warmup, schedule.batch_size, samples_per_epoch, sequence_length, total)
+    return steps(warmup, total_steps)
 
 
 def count_steps(quantity: Quantity, batch_size: int, samples_per_epoch: int, sequence_length: float, total_steps: int | None) -> int:

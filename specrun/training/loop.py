@@ -23,6 +23,8 @@ from specrun.training.loss_scaling import LossScale
 from specrun.training.optimizers.skipping import found_inf
 from specrun.training.parallel import ON_ITS_OWN, Parallel
 from specrun.training.plateau import Plateau
+from specrun.training.starting_again import StartAgain
+from specrun.training.time_limit import TimeLimit
 from specrun.training.weight_average import WeightAverage
 
 
@@ -38,6 +40,7 @@ class TrainState:
     tokens: predictions trained on. batch_weight, batch_positions: predictions of the batch whose gradient was computed last, and what was
     computed for them, padding included, by all workers.
     plateau: what evaluations have reduced the learning rate to, where they may. average: of the weights, where it is judged for them.
+    time_limit: of a duration in time.
     """
 
     model: nn.Module
@@ -59,6 +62,7 @@ class TrainState:
     loss_scale: LossScale | None = None
     compilation: Compilation | None = None
     plateau: Plateau | None = None
+    time_limit: TimeLimit | None = None
     average: WeightAverage | None = None
 
 
@@ -91,7 +95,15 @@ def accumulate(state: TrainState, batch: Batch) -> Tensor:
     """
     if state.compilation is None:
         return _add_gradients(state, batch)
-    return state.compilation.attempt(partial(_add_gradients, state, batch), undo=state.optimizer.zero_grad)
+    return state.compilation.attempt(partial(_add_gradients, state, batch), undo=partial(_take_back, state))
+
+
+def _take_back(state: TrainState, failure: str) -> None:
+    """Let go of the gradient that a failed computation has left. What sums it over workers cannot be begun again in its midst."""
+    if state.parallel.root is not None:
+        alert = ("compile-failed", f"a step failed with compiled blocks, all workers go on from the last checkpoint eagerly: {failure}")
+        raise StartAgain(f"{failure}; nothing is compiled from here on", alert=alert, eager=True)
+    state.optimizer.zero_grad()
 
 
 def _add_gradients(state: TrainState, batch: Batch) -> Tensor:

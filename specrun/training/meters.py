@@ -69,10 +69,10 @@ class Meter:
         self._read.clear()
         return figures | ({"recovery/skipped_steps": float(skipped)} if skipped else {})
 
-    def result(self) -> dict[str, float]:
-        """Means over the newest steps that counted: a run's own figures, whatever its log interval."""
+    def result(self, steps: int | None = None) -> dict[str, float]:
+        """Means over the newest steps that counted, or of so many of them: a run's own figures, whatever its log interval."""
         assert not self._unread
-        return self._means(self._newest)
+        return self._means(list(self._newest)[-(steps or len(self._newest)) :])
 
     def to_json(self) -> dict[str, Any]:
         """What was read of the unfinished interval and of the newest steps. null: a step that did not count."""

@@ -15,7 +15,7 @@ from specrun.engine.api import apply, compile_plan
 from specrun.engine.planfile import prepare_plan, write_plan
 from specrun.errors import LockedError, StoreError, UsageError
 from specrun.records.queries import open_records
-from specrun.records.run_files import mark_active, read_run, write_final
+from specrun.records.run_files import mark_active, read_final, read_run, write_final
 
 LONGER = "schedule.duration=20 steps"
 EXACT = ["schedule.learning_rate={kind: constant, warmup: 2 steps}", "schedule.optimizer={kind: adamw, learning_rate: 1e-2}"]
@@ -231,3 +231,26 @@ def test_a_saved_plan_keeps_the_run_that_it_goes_on_from(spec_file, store, tmp_p
     shutil.rmtree(store / "runs" / parent / "checkpoints")
     with pytest.raises(UsageError, match="nothing-to-resume"):
         prepare_plan(tmp_path / "p.plan", store=store)
+
+
+@pytest.mark.slow
+def test_a_time_limit_ends_with_0_says_so_and_a_longer_one_goes_on(spec_file, tmp_path):
+    store = tmp_path / "store"
+    sets = ["schedule.duration=1s", "schedule.evaluate={every: 50%, max_batches: 4}", "schedule.checkpoint.every=50%"]
+    plan = compile_plan(spec_file, store=store, sets=sets)
+    outcome = apply(plan)
+    (first,) = outcome.runs
+    assert (outcome.exit_code, first.status) == (0, "completed")
+    reason = read_final(first.folder)["reason"]
+    assert reason.startswith("time limit of 1s reached after step ")
+    steps = int(reason.rpartition(" ")[2])
+    assert set(actions(apply(spec_file, store=store, sets=sets)).values()) == {"cached"}
+    longer = compile_plan(spec_file, store=store, sets=[*sets, "schedule.duration=2s"], resume=first.run_id)
+    assert longer.decision("train").reason.startswith(f"continues {first.run_id} from step {steps:,} of about ")
+    assert "about" in longer.text()
+    (second,) = apply(longer).runs
+    assert second.status == "completed"
+    assert read_final(second.folder)["reason"].startswith("time limit of 2s reached after step ")
+    assert min(curve(store, second.run_id)) > steps
+    with pytest.raises(UsageError, match="nothing-left-to-train"):
+        compile_plan(spec_file, store=store, sets=[*sets, "schedule.duration=0.5s"], resume=first.run_id)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specrun.plan.resolve import count_steps, resolve_schedule, samples_per_epoch, warmup_steps
+from specrun.plan.resolve import count_steps, resolve_schedule, samples_per_epoch
 from specrun.spec.units import Quantity
 
 from .conftest import DOCUMENT, spec_of
@@ -58,9 +58,9 @@ def test_a_checkpoint_every_so_long_is_kept_as_a_time():
 
 def test_a_course_without_warm_up_has_none():
     schedule = schedule_of(learning_rate={"kind": "constant"})
-    assert warmup_steps(schedule, samples_per_epoch=40, sequence_length=16) == 0
+    assert resolve_schedule(schedule, samples_per_epoch=40, sequence_length=16).warmup_steps == 0
     percent = schedule_of(learning_rate={"kind": "constant", "warmup": "50%"})
-    assert warmup_steps(percent, samples_per_epoch=40, sequence_length=16) == 10
+    assert resolve_schedule(percent, samples_per_epoch=40, sequence_length=16).warmup_steps == 10
 
 
 @given(st.integers(0, 5000), st.integers(2, 300))

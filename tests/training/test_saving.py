@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -278,10 +278,13 @@ def test_a_kill_at_any_call_of_a_save_beside_training_leaves_the_newest_or_the_o
     kills = int(done.stdout) - 1
     assert kills > 60, "best weights, state, rotation"
     for number in range(1, kills + 1):
-        told: list[str] = []
-        found = cf.recover(
-            tmp_path / str(number), key="k", on_damage=lambda path, why: told.append(why), on_lost_best=lambda step: told.append(str(step))
-        )
+        damaged: list[Any] = []
+        lost: list[int] = []
+        found = cf.recover(tmp_path / str(number), key="k", on_damage=_both_into(damaged), on_lost_best=lost.append)
         assert found is not None, f"killed at call {number}"
         assert found.step in (3, 4)
-        assert told == [], f"killed at call {number}"
+        assert (damaged, lost) == ([], []), f"killed at call {number}"
+
+
+def _both_into(found: list[Any]) -> Callable[[Path, str], None]:
+    return lambda path, why: found.append((path, why))
