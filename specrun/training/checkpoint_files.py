@@ -5,12 +5,14 @@
     <run>/checkpoints/latest.json                                                      a hint for people and tools
     <run>/checkpoints/quarantine/                                                      what failed verification, or is trained again
 
-A folder is written beside its place, every file and then the manifest synced, and renamed into place. Readers trust the
-manifests alone, never `latest.json`. Owns files and bytes; what is in them is `training.checkpoints`' business. No torch.
+A folder is written beside its place, every file and then the manifest synced, and renamed into place; one that it replaces stands
+beside it until then. Readers trust the manifests alone, never `latest.json`. Owns files and bytes; what is in them is
+`training.checkpoints`' business. No torch.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -29,6 +31,7 @@ Role = Literal["step", "best"]
 _ROLES: tuple[Role, ...] = get_args(Role)
 Chunk = bytes | memoryview
 _NAME = re.compile(r"^(step|best)-(\d{8,})$")
+_REPLACED = re.compile(r"^\.((?:step|best)-\d{8,})\.replaced$")
 _BLOCK_BYTES = 2**20
 
 
@@ -48,8 +51,8 @@ class CheckpointInfo:
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """Where training goes on from; anew without a checkpoint. lost_best_step: that of best weights that are gone, for whose sake
-    it goes back to before them."""
+    """Where training goes on from; anew without a checkpoint. lost_best_step: that of best weights that are gone: those of this
+    checkpoint itself, which are the same, or others, for whose sake it goes back to before them."""
 
     checkpoint: CheckpointInfo | None
     lost_best_step: int | None = None
@@ -90,14 +93,18 @@ def save(
         }
         _write_file(temporary / "manifest.json", [_dump({**body, "digest": _digest(body)})])
         _sync_folder(temporary)
-        if final.exists():
-            _remove(final)  # saved again: judged since, or after training went back
-        os.rename(temporary, final)  # noqa: PTH104 - fault tests count the calls of the os module
+        replaced = folder / f".{final.name}.replaced"
+        if final.exists():  # saved again: judged since, or after training went back
+            os.rename(final, replaced)  # noqa: PTH104 - fault tests count the calls of the os module
+        os.rename(temporary, final)  # noqa: PTH104 - as above
         _sync_folder(folder)
         if role == "step":
             _replace_file(folder / "latest.json", _dump({"format_version": FORMAT_VERSION, "step": step, "path": final.name}))
+        _put_back(folder)
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            _put_back(folder)
         raise StorageFailure(
             f"{final}: the checkpoint of step {step} cannot be written: {error.strerror or error}",
             code="checkpoint-not-written",
@@ -138,8 +145,9 @@ def recover(
 ) -> CheckpointInfo | None:
     """The newest checkpoint of which every byte is as written; those that are not go to quarantine, each told to `on_damage`.
 
-    Where the best weights it knows of are gone, `on_lost_best` is told their step, and training goes back to before it: only
-    so are they made again. Checkpoints of later steps are set aside: they belong to a future that is about to be trained again.
+    Where the best weights it knows of are gone and are not its own, `on_lost_best` is told their step, and training goes back to
+    before it: only so are they made again. Checkpoints of later steps are set aside: they belong to a future that is about to be
+    trained again.
     """
     if not folder.is_dir():
         return None
@@ -151,7 +159,7 @@ def recover(
         if _before_the_loss(whole, kept_step=kept_step).checkpoint is not None:
             break
     found = _before_the_loss(whole, kept_step=kept_step)
-    if found.lost_best_step is not None:
+    if found.lost_best_step is not None and (found.checkpoint is None or found.checkpoint.step < found.lost_best_step):
         on_lost_best(found.lost_best_step)
     set_aside_after(folder, found.checkpoint.step if found.checkpoint else 0, key=key)
     return found.checkpoint
@@ -168,15 +176,16 @@ def set_aside_after(folder: Path, step: int, *, key: str) -> None:
 
 def _before_the_loss(infos: Sequence[CheckpointInfo], *, kept_step: int) -> Resumption:
     """The newest of `infos`, newest first, if the best weights it knows of are kept, or others of a later step, which training
-    comes by again. Otherwise the newest from before what was lost. kept_step: of the newest best weights, 0 without any.
+    comes by again. Otherwise the one that has what was lost as its own weights, or the newest from before it. kept_step: of the newest
+    best weights, 0 without any.
     """
     lost = None
     for info in infos:
         if lost is None and kept_step >= (info.best_step or 0):
             return Resumption(info)
-        if lost is not None and info.step < lost:
-            return Resumption(info, lost)
         lost = lost or info.best_step
+        if lost is not None and info.step <= lost:
+            return Resumption(info, lost)
     return Resumption(None, lost)
 
 
@@ -195,24 +204,28 @@ def _verified(folder: Path, role: Role, *, key: str, on_damage: Callable[[Path, 
 
 
 def rotate(folder: Path, *, key: str, keep_last: int, keep_best: int, verified: set[Path] | None = None) -> None:
-    """Remove what is beyond the newest `keep_last` and the best `keep_best`. Two verified newest ones stay in any case.
+    """Remove what is beyond the newest `keep_last` and the best `keep_best`. Two verified newest ones stay in any case, and with each
+    that stays the best weights that it knows of: training may go back to it.
 
     verified: those of which every byte has been read back already; it is added to, so that each is read once.
     """
     assert keep_last >= 2
     kept, sound = 0, 0
+    named: set[int | None] = set()
     known = set() if verified is None else verified
     for info in checkpoints(folder, key=key):
         if kept >= keep_last and sound >= 2:
             _remove(info.path)
             continue
         kept += 1
+        named.add(info.best_step)
         if sound < 2 and damage(info.path, thorough=info.path not in known) is None:
             known.add(info.path)
             sound += 1
     ranked = sorted(checkpoints(folder, key=key, role="best"), key=lambda info: (info.score is None, info.score, info.step))
     for info in ranked[keep_best:]:
-        _remove(info.path)
+        if info.step not in named:
+            _remove(info.path)
 
 
 def damage(path: Path, *, thorough: bool = True, only: str | None = None) -> str | None:
@@ -249,7 +262,8 @@ def read_manifest(path: Path) -> CheckpointInfo | None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what a killed save left behind."""
+    """Remove what a killed save left behind, and put back what it was about to replace."""
+    _put_back(folder)
     for path in folder.glob(".*.tmp"):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -275,11 +289,23 @@ def _remove(path: Path) -> None:
     shutil.rmtree(doomed)
 
 
+def _put_back(folder: Path) -> None:
+    """Give each folder that was to be replaced its place again, unless that is taken by now."""
+    for path in folder.glob(".*.replaced"):
+        final = folder / path.name[1 : -len(".replaced")]
+        if final.exists():
+            _remove(path)
+        else:
+            os.rename(path, final)  # noqa: PTH104 - fault tests count the calls of the os module
+
+
 def _folders(folder: Path, role: Role) -> list[Path]:
-    """Folders of a role, newest first."""
+    """Folders of a role, newest first, with those that were to be replaced and were not."""
     if not folder.is_dir():
         return []
-    named = [(int(match[2]), path) for path in folder.iterdir() if (match := _NAME.match(path.name)) and match[1] == role]
+    paths = {path.name: path for path in folder.iterdir()}
+    replaced = {match[1]: path for name, path in paths.items() if (match := _REPLACED.match(name))}
+    named = [(int(match[2]), path) for name, path in (replaced | paths).items() if (match := _NAME.match(name)) and match[1] == role]
     return [path for _, path in sorted(named, reverse=True)]
 
 

@@ -195,6 +195,17 @@ class Session:
             self.patience.restore(facts["patience"])
         if self.state.plateau is not None:
             self.state.plateau.restore(facts["plateau"])
+        if info is not None and info.best_step == info.step:
+            self._keep_best_again(info)
+
+    def _keep_best_again(self, info: CheckpointInfo) -> None:
+        """Keep the weights of a checkpoint as the best, which they were, where those that were kept are gone."""
+        kept = checkpoint_files.checkpoints(self.folder, key=self.key, role="best")
+        if self.best.value is None or self.state.parallel.workers.told(any(best.step == info.step for best in kept)):
+            return
+        self.saver.save_best(self.state, metrics=info.metrics, score=self.best.score(self.best.value))
+        self.warn("lost-best-checkpoint", f"the best weights, those of step {info.step}, were gone; they are kept again, from the "
+                  "checkpoint of that step")  # fmt: skip
 
     def after_step(self, stats: StepStats) -> None:
         """Everything that is due once a step has been made."""

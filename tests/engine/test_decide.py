@@ -11,6 +11,7 @@ from specrun.engine.api import apply, compile_plan
 from specrun.engine.workspace import Workspace
 from specrun.records.changes import remove_run
 from specrun.records.run_files import read_final, write_final
+from specrun.training.checkpoint_files import read_manifest, save
 
 
 def remove(store, run_id: str) -> None:
@@ -36,17 +37,23 @@ def test_what_reads_a_training_is_made_again_with_it(spec_file, store):
     assert set(planned(spec_file, store).values()) == {"cached"}
 
 
-@pytest.mark.parametrize(("left", "action"), [((8, 12), "resume"), ((12,), "run")])
-def test_a_plan_says_that_best_weights_are_gone_and_where_training_goes_back_to(spec_file, store, left, action):
+@pytest.mark.parametrize(
+    ("left", "best_step", "goes_on"), [((8, 12), 12, "from step 12 of 12"), ((8, 12), 10, "from step 8 of 12"), ((12,), 10, None)]
+)
+def test_a_plan_says_that_best_weights_are_gone_and_where_training_goes_back_to(spec_file, store, left, best_step, goes_on):
     (folder,) = (store / "runs").glob("*/checkpoints")
-    shutil.rmtree(folder / "best-00000012")
+    for path in folder.glob("best-*"):
+        shutil.rmtree(path)
     for path in folder.glob("step-*"):
         if int(path.name[-8:]) not in left:
             shutil.rmtree(path)
+    newest = read_manifest(folder / "step-00000012")
+    files = {path.name: [path.read_bytes()] for path in newest.path.iterdir() if path.name != "manifest.json"}
+    save(folder, step=12, key=newest.key, files=files, best_step=best_step)
     train = compile_plan(spec_file, store=store).decision("train")
-    assert train.action == action
-    assert train.reason.endswith("the best weights, those of step 12, are gone")
-    assert ("from step 8 of 12" in train.reason) == (action == "resume")
+    assert train.action == ("resume" if goes_on else "run")
+    assert train.reason.endswith(f"the best weights, those of step {best_step}, are gone")
+    assert goes_on is None or goes_on in train.reason
 
 
 def test_a_removed_run_leaves_nothing_that_stands_for_it(spec_file, store):
@@ -98,7 +105,7 @@ def test_weights_that_were_damaged_at_equal_size_are_not_judged_and_made_again(s
     sets = ["model.vocab_size=70000", "schedule.duration=6 steps", "schedule.evaluate={every: 2 steps, max_batches: 1}"]
     first = apply(spec_file, store=store, sets=sets)
     (run,) = (store / "runs").iterdir()
-    (best,) = run.glob("checkpoints/best-*/model.safetensors")
+    best = max(run.glob("checkpoints/best-*/model.safetensors"))
     whole = best.read_bytes()
     assert len(whole) > 4 * 2**20
     best.write_bytes(whole[:-1000] + bytes(1000))

@@ -136,6 +136,27 @@ def test_a_window_of_bad_data_is_passed_over_from_the_last_good_checkpoint(
     assert output.values["steps"] == LAST
 
 
+@pytest.mark.parametrize(("window", "gone_back_to"), [((15, 16, 17), [8]), ((16, 17, 18, 19, 20, 21), [16, 8])])
+def test_going_back_behind_the_newest_best_weights_costs_no_more_than_what_came_after_the_checkpoint(
+    tmp_path: Path, patch: pytest.MonkeyPatch, window: tuple[int, ...], gone_back_to: list[int]
+) -> None:
+    """The weights of step 16 are judged, found the best, and saved, and then count no longer: within a row of skips, or as the place
+    that it did not help to go back to."""
+    listener = Listener()
+    poison(patch, batches(*window))
+    folder, output = train(tmp_path / "poisoned", listener)
+    patch.undo()
+    assert listener.metric("validation/loss")[16] < listener.metric("validation/loss")[8]
+    assert [s.resumed_from for s in listener.of(Status)] == gone_back_to
+    assert "lost-best-checkpoint" not in [code for code, _ in rungs(listener)]
+    if len(gone_back_to) == 1:  # at the second time the learning rate is lowered
+        real = CausalLM.train_batch
+        patch.setattr(CausalLM, "train_batch", lambda self, first, *, count: real(self, first + 40 * (first >= 32), count=count))
+        around, expected = train(tmp_path / "around")
+        assert same(final(folder), final(around))
+        assert output.values["best_metric"] == expected.values["best_metric"]
+
+
 STATEFUL: dict[str, dict[str, Any]] = {
     "average": {"parameters": Parameters(average=Average(decay=0.9))},
     "lora": {"parameters": Parameters(lora=Lora(rank=2))},

@@ -15,6 +15,7 @@ from tiny_run import Beside, Listener, chain, context, early, parents, q, spec, 
 
 from specrun.errors import DataError, InterruptedRun, SpecrunError
 from specrun.events import Alert, Example, Metrics, Progress, Span, Status, System
+from specrun.spec.sections.parameters import Average, Parameters
 from specrun.spec.sections.recovery import Recovery
 from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.train import run as train
@@ -207,6 +208,23 @@ def test_best_weights_that_are_gone_are_made_again_and_never_replaced_by_others(
     assert f"those of step {before['best_step']}" in output.warnings[-1]
 
 
+def test_best_weights_that_are_gone_are_taken_from_the_checkpoint_of_their_step(tmp_path: Path) -> None:
+    """With the bits and the figures that they had, and without training anything again."""
+    data, listener = parents(tmp_path), Listener()
+    settings = spec(model={"dropout": 0.1}, early_stopping=early(9), parameters=Parameters(average=Average(decay=0.9)))
+    before = run(context(tmp_path / "run", Listener()), settings, data).values
+    best = tmp_path / "run" / before["best_checkpoint"]
+    then = {path.name: path.read_bytes() for path in best.iterdir()}
+    assert before["best_step"] == 24
+    shutil.rmtree(best)
+    output = run(context(tmp_path / "run", listener), settings, data)
+    assert {path.name: path.read_bytes() for path in best.iterdir()} == then
+    assert {name: output.values[name] for name in ("best_step", "best_metric")} == {"best_step": 24, "best_metric": before["best_metric"]}
+    assert [s.resumed_from for s in listener.of(Status)] == [24]
+    assert [alert.code for alert in listener.of(Alert)] == ["lost-best-checkpoint"]
+    assert output.warnings == ("the best weights, those of step 24, were gone; they are kept again, from the checkpoint of that step",)
+
+
 def test_without_a_finite_evaluation_there_are_no_best_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = CausalLM.metrics
     monkeypatch.setattr(CausalLM, "metrics", lambda self, sums: real(self, sums) | {"loss": math.nan})
@@ -257,14 +275,16 @@ def test_a_corpus_shorter_than_a_sequence_names_both_lengths(tmp_path: Path) -> 
 
 
 def test_only_the_newest_and_the_best_checkpoints_stay(tmp_path: Path) -> None:
+    """And with each of the newest the best that it knows of."""
     settings = spec(checkpoint=Checkpoint(every=q("2 steps"), keep_last=3, keep_best=2), evaluate=Evaluate(every=q("2 steps")))
     listener = Listener()
     run(context(tmp_path / "run", listener), settings, parents(tmp_path))
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir() if path.is_dir())
     losses = listener.metric("validation/loss")
     records = [step for step in losses if losses[step] == min(v for s, v in losses.items() if s <= step)]
-    expected = [f"best-{step:08d}" for step in records[-2:]] + ["step-00000020", "step-00000022", "step-00000024"]
-    assert names == expected
+    known = {max(step for step in records if step <= newest) for newest in (20, 22, 24)}
+    expected = [f"best-{step:08d}" for step in sorted({*records[-2:], *known})]
+    assert names == [*expected, "step-00000020", "step-00000022", "step-00000024"]
 
 
 def test_more_than_one_sample_text_is_told_apart(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def test_the_best_of_a_future_that_is_trained_again_is_forgotten(tmp_path: Path)
     [
         ({4: None, 8: 6, 12: 6}, [6], 6, 4),  # from before the best, though newer ones are whole
         ({8: 6, 12: 6}, [6], 6, None),  # anew where nothing is so old
-        ({4: 4, 8: 8, 12: 8}, [8], 8, 4),  # its own best was let go: that of step 8 comes again
+        ({4: 2, 8: 6, 12: 6}, [6], 6, 4),  # its own best was let go: that of step 6 comes again
         ({8: 8, 12: 10}, [10], 10, 8),
     ],
 )
@@ -218,6 +218,33 @@ def test_training_goes_back_to_before_the_best_weights_where_these_are_lost(
     assert told[-1] == f"lost {lost}"
     assert found is None if expected is None else found is not None and found.step == expected
     assert last not in [info.step for info in cf.checkpoints(tmp_path)]
+
+
+@pytest.mark.parametrize(("saved", "expected"), [({4: 4, 8: 8}, 8), ({4: 4, 8: 8, 12: 8}, 8), ({8: 8}, 8)])
+def test_a_checkpoint_whose_own_weights_were_the_best_stands_without_them(tmp_path: Path, saved: dict[int, int], expected: int) -> None:
+    """They are its own; training need not go back for them."""
+    for step, best_step in saved.items():
+        save(tmp_path, step, best_step=best_step)
+    planned = cf.resumable(tmp_path, key="key")
+    assert (planned.checkpoint.step if planned.checkpoint else None, planned.lost_best_step) == (expected, 8)
+    found, told = recover(tmp_path)
+    assert found is not None
+    assert (found.step, told) == (expected, [])
+
+
+@pytest.mark.parametrize("keep_last", [2, 3])
+def test_with_each_newest_checkpoint_the_best_that_it_knows_of_is_kept(tmp_path: Path, keep_last: int) -> None:
+    """Whatever is trained again from there, and however often that is cut short, the best until then are there."""
+    for step in (10, 20, 30, 40):
+        save(tmp_path, step, role="best", score=10 - step / 10)
+        save(tmp_path, step, best_step=step)
+        cf.rotate(tmp_path, key="key", keep_last=keep_last, keep_best=1)
+    assert [info.step for info in cf.checkpoints(tmp_path, role="best")] == [40, 30, 20][:keep_last]
+    (tmp_path / "step-00000040" / "model.safetensors").write_bytes(b"spoiled")
+    for _ in range(2):  # the second after a kill before anything was saved
+        found, _ = recover(tmp_path)
+        assert found is not None
+        assert (found.step, cf.best(tmp_path)) == (30, cf.read_manifest(tmp_path / "best-00000030"))
 
 
 def test_what_training_goes_back_behind_is_set_aside_whole(tmp_path: Path) -> None:
@@ -260,11 +287,13 @@ def _failing(patch: pytest.MonkeyPatch, fail_at: int) -> list[int]:
     return count
 
 
-def test_a_failure_of_any_call_of_a_save_leaves_the_one_before_readable(tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [1, 2])
+def test_a_failure_of_any_call_of_a_save_leaves_one_readable(tmp_path: Path, there: int) -> None:
+    """The one before it, or the one of the same step that it is to replace."""
     errors: list[str] = []
     for number in range(1, 100):  # as many calls as a save makes, then out
         folder = tmp_path / str(number)
-        save(folder, 1)
+        save(folder, there)
         with pytest.MonkeyPatch.context() as patch:
             count = _failing(patch, number)
             try:
@@ -273,11 +302,12 @@ def test_a_failure_of_any_call_of_a_save_leaves_the_one_before_readable(tmp_path
                 errors.append(str(error))
         if count[0] < number:
             break
+        planned = cf.resumable(folder, key="key").checkpoint
         found, told = recover(folder)
         assert found is not None, f"call {number}"
-        assert told == [], f"call {number}"
+        assert (found, told) == (planned, []), f"call {number}"
         save(folder, 3)
-        assert [path.name for path in folder.glob(".*.tmp")] == []
+        assert [path.name for path in folder.glob(".*")] == []
     assert len(errors) >= 25
     assert all(error.startswith("checkpoint-not-written") and "No space left on device" in error for error in errors)
 
@@ -295,28 +325,32 @@ def patched(original):
             os.kill(os.getpid(), 9)
         return original(*args, **kwargs)
     return call
-for name in ("open", "write", "fsync", "close", "rename", "replace", "mkdir"):
+for name in ("open", "write", "fsync", "close", "rename", "replace", "mkdir", "unlink", "rmdir"):
     setattr(os, name, patched(getattr(os, name)))
 cf.save(Path(sys.argv[1]), step=2, key="key", files={"a": [b"first", b"second"], "b": [b"third"]})
 """
 
 
-def test_a_kill_at_any_call_of_a_save_leaves_one_readable(tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", [1, 2])
+def test_a_kill_at_any_call_of_a_save_leaves_one_readable(tmp_path: Path, there: int) -> None:
+    """The one before it, or the one of the same step that it is to replace."""
     processes, number = [], 0
     while not processes or processes[-1][2].returncode == -9:
         number += 1
         folder = tmp_path / str(number)
-        save(folder, 1)
+        save(folder, there)
         command = [sys.executable, "-c", KILLED, str(folder), str(number)]
         processes.append((number, folder, subprocess.run(command, check=False, capture_output=True)))
     assert processes.pop()[2].returncode == 0
     assert number > 20
     assert {done.returncode for _, _, done in processes} == {-9}
     for number, folder, _ in processes:
+        planned = cf.resumable(folder, key="key").checkpoint
         found, told = recover(folder)
         assert found is not None, f"killed at call {number}"
-        assert told == []
-        assert found.step in (1, 2)
+        assert (planned.step if planned else None, told) == (found.step, [])
+        assert found.step in (there, 2)
+        assert [path.name for path in folder.glob(".*")] == []
 
 
 def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
