@@ -107,9 +107,7 @@ def _do(work: _Work, session: RunSession, decision: Decision) -> None:
     session.record_step(decision, {})
     started = time.monotonic()
     codes = AlertCodes(session.emit, step.kind)
-    context = make_context(
-        work.prepared, step, session.folder, emit=codes.emit, stop_requested=work.signals.requested, run_id=session.run_id
-    )
+    context = make_context(work.prepared, step, session.folder, emit=codes.emit, signals=work.signals, run_id=session.run_id)
     inputs = {need: StepInput(workspace.store / work.results[need].folder, work.results[need]) for need in kind.needs}
     with work.signals.polite() if kind.resumable else nullcontext():
         output = run_step(kind, context, work.prepared.loaded.spec, inputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from specrun.engine.executors.local import load_runner, run_in_child
@@ -13,6 +13,7 @@ from specrun.engine.secrecy import process_mask
 from specrun.engine.workspace import file_digest
 from specrun.events import Alert, Artifact, Emit, Event
 from specrun.plan.step import Step, StepKind, StepResult
+from specrun.runtime.signals import StopSignals
 from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 
@@ -33,7 +34,7 @@ def make_context(
     folder: Path,
     *,
     emit: Emit,
-    stop_requested: Callable[[], int | None] = lambda: None,
+    signals: StopSignals | None = None,
     run_id: str | None = None,
 ) -> StepContext:
     """The world as a step of this plan may see it."""
@@ -43,7 +44,8 @@ def make_context(
         store=prepared.workspace.store,
         emit=emit,
         hardware=prepared.hardware,
-        stop_requested=stop_requested,
+        stop_requested=signals.requested if signals is not None else lambda: None,
+        stop_pending=signals.pending if signals is not None else lambda: None,
         base_folder=prepared.loaded.provenance.base_folder,
         data_root=prepared.request.data_root,
         run_id=run_id,

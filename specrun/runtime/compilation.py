@@ -16,6 +16,8 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
+from specrun.errors import SpecrunError
+from specrun.runtime.distributed import lost_worker
 from specrun.runtime.exhaustion import is_out_of_memory
 from specrun.runtime.protocols import CompiledInBlocks
 
@@ -68,10 +70,11 @@ class Compilation:
     def figures(self) -> CompileFigures:
         return self._counted.figures
 
-    def attempt(self, compute: Callable[[], T], *, undo: Callable[[], None]) -> T:
+    def attempt(self, compute: Callable[[], T], *, undo: Callable[[str], None]) -> T:
         """What `compute` returns. Where it fails though it does not without compiling, the compiled blocks are given up.
 
-        undo: takes back what a failed `compute` has changed. Only a second, eager trial tells a failure to compile from one of the model.
+        undo: takes back what a failed `compute` has changed, told by what; or raises where that cannot be. Only a second, eager trial
+        tells a failure to compile from one of the model.
         """
         if self.failed:
             return compute()
@@ -80,10 +83,10 @@ class Compilation:
                 torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
             return compute()
         except Exception as error:
-            if is_out_of_memory(error):
+            if is_out_of_memory(error) or isinstance(error, SpecrunError) or lost_worker(error):
                 raise
             failure = error
-        undo()
+        undo(_said(failure))
         self.failed = True
         try:
             result = compute()

@@ -64,10 +64,15 @@ class StopSignals:
 
     def requested(self) -> int | None:
         """Number of the signal that asked the run to end, or None. Raises StopNow where a second one came meanwhile."""
+        number = self.pending()
+        if number is not None:
+            self._heeded.set()
+        return number
+
+    def pending(self) -> int | None:
+        """As `requested`, for whoever passes it on to another process: until `requested` is asked, no step has come to its end."""
         if self._number is not None and self._arrivals.count > 1:
             raise StopNow(self._number)
-        if self._number is not None:
-            self._heeded.set()
         return self._number
 
     @contextmanager

@@ -40,6 +40,7 @@ class StepContext:
     folder, or the current one for values of `--set`).
 
     stop_requested: the number of the signal that asks the run to end, or None; to be asked between optimizer steps.
+    stop_pending: the same, for who has other processes do the step: asked at any time, and `stop_requested` once one of them heeds it.
     workers: the processes that do the step together, each with a context of its own; None where this one is alone.
     """
 
@@ -54,6 +55,7 @@ class StepContext:
     run_id: str | None = None
     smoke: bool = False
     workers: Workers | None = None
+    stop_pending: Callable[[], int | None] = lambda: None
 
     @property
     def seed(self) -> int:

@@ -1,28 +1,32 @@
-"""What stands in the saver's place in the processes that do not save: it gives the one that does their share of each tensor."""
+"""What the processes that do not save do instead: they give the one that does their share of each tensor, and read what it names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any
+from pathlib import Path
+from typing import Self
 
 from torch import Tensor
 
-from specrun.runtime.distributed import whole
+from specrun.errors import StoreError
+from specrun.runtime.distributed import Workers, whole
+from specrun.training.checkpoint_files import CheckpointInfo, read_manifest
 from specrun.training.checkpoints import best_tensors, step_tensors
 from specrun.training.loop import TrainState
-from specrun.training.saving import Saver, Written
+from specrun.training.saving import Written
 
 
-class Follower(Saver):
-    """Writes nothing. It knows of the newest checkpoint what it was told when training began."""
+class Follower:
+    """Stands in a `Saver`'s place, and writes nothing. last: the checkpoint that training went on from, of any attempt."""
 
-    _places: dict[str, tuple[int, int]]
+    def __init__(self) -> None:
+        self.last: CheckpointInfo | None = None
+        self._places: dict[str, tuple[int, int]] = {}
 
     def get_ready(self, state: TrainState) -> None:
         """There is nothing to make room for."""
 
-    def save_step(self, state: TrainState, facts: Mapping[str, Any], *, metrics: Mapping[str, float], best_step: int | None) -> None:
+    def save_step(self, state: TrainState, facts: Mapping[str, object], *, metrics: Mapping[str, float], best_step: int | None) -> None:
         """Take part in the first process's `save_step`."""
         self._gather(state, step_tensors(state))
 
@@ -37,15 +41,32 @@ class Follower(Saver):
     def wait(self) -> None:
         """Nothing is being written."""
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """There is no thread to end."""
 
     def _gather(self, state: TrainState, files: Mapping[str, Mapping[str, Tensor]]) -> None:
         """The first process copies a file's tensors once for each state, in the order of their names."""
-        self._places = getattr(self, "_places", {})
         place = (state.step, state.position)
         for name, tensors in files.items():
             if self._places.get(name) != place:
                 for key in sorted(tensors):
                     whole(tensors[key])
                 self._places[name] = place
+
+
+def chosen_by_first(info: CheckpointInfo | None, folder: Path, workers: Workers) -> CheckpointInfo | None:
+    """The checkpoint that the first worker has found, in every worker. info: what this one found, which counts in the first alone.
+
+    Raises: StoreError where this worker does not see it.
+    """
+    step: int | None = workers.told(None if info is None else info.step)
+    if workers.first or step is None:
+        return info if workers.first else None
+    found = read_manifest(path := folder / f"step-{step:08d}")
+    if found is None:
+        raise StoreError(f"{path} is there for the first worker, but not here", code="checkpoint-not-shared",
+                         hint="put the store where every machine sees the same files")  # fmt: skip
+    return found

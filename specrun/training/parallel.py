@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from torch.nn.parallel import DistributedDataParallel
 
 Result = TypeVar("Result")
-_SIZE_FILE = "micro_batch_size"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +61,11 @@ class Parallel:
         """What a function of the model gives, no backward pass to follow. All workers call the model equally often in it."""
         if self.root is None or self.fsdp is None:
             return call(model)
-        with torch.no_grad():
-            result = cast("Result", self.root(call))
-        self.fsdp.reshard()
-        return result
+        try:
+            with torch.no_grad():
+                return cast("Result", self.root(call))
+        finally:
+            self.fsdp.reshard()
 
     def _summing(self, *, last: bool) -> AbstractContextManager[Any]:
         if self.fsdp is not None:
@@ -75,21 +74,3 @@ class Parallel:
 
 
 ON_ITS_OWN = Parallel()
-
-
-class StartAgain(Exception):
-    """What one worker cannot do, while the others wait for it: all go on from the last checkpoint, with smaller micro-batches."""
-
-
-def remember_size(folder: Path, size: int) -> None:
-    """Have whoever trains in a folder of checkpoints compute no more than so many samples at once."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / _SIZE_FILE).write_text(str(size))
-
-
-def remembered_size(folder: Path) -> int | None:
-    """What `remember_size` said last."""
-    try:
-        return int((folder / _SIZE_FILE).read_text())
-    except (FileNotFoundError, ValueError):
-        return None

@@ -21,7 +21,7 @@ from specrun.runtime.exhaustion import first_line, is_out_of_memory
 from specrun.runtime.protocols import Batch
 from specrun.spec.sections.recovery import Recovery
 from specrun.training.loop import StepStats, TrainState, accumulate, update
-from specrun.training.parallel import StartAgain
+from specrun.training.starting_again import StartAgain
 
 Result = TypeVar("Result")
 Warn = Callable[[str, str, int], None]
@@ -124,8 +124,11 @@ class Ladder:
                       f"{state.rate_factor:g} of the schedule's from step {state.step} on", step)  # fmt: skip
         at.bad_step, at.target_step, at.row_start, at.row_end = max(at.bad_step, step), state.step, 0, -1
 
-    def halve(self, state: TrainState, batch: Batch, reason: str) -> None:
-        """Compute half as many samples at once from now on. reason: what the allocator said. Raises: SpecrunError where that cannot be."""
+    def halve(self, state: TrainState, batch: Batch, reason: str) -> tuple[str, str]:
+        """Compute half as many samples at once from now on. reason: what the allocator said. Returns the alert's code and message.
+
+        Raises: SpecrunError where that cannot be.
+        """
         samples = sum(1 for _ in batch.split(1))
         size = min(state.micro_batch_size, samples)
         what = f"a micro-batch of {size} does not fit in memory at step {state.step + 1}"
@@ -136,7 +139,9 @@ class Ladder:
             hint = f"set schedule.micro_batch_size: {size // 2}"
             raise SpecrunError(f"{what}: {reason}", code="out-of-memory", hint=hint)
         state.micro_batch_size = self.climb.micro_batch_size = size // 2
-        self.warn("out-of-memory", f"{what}; the same {samples} samples are computed {size // 2} at a time from here on", state.step + 1)
+        alert = "out-of-memory", f"{what}; the same {samples} samples are computed {size // 2} at a time from here on"
+        self.warn(*alert, state.step + 1)
+        return alert
 
     def to_json(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
@@ -173,9 +178,10 @@ def train_step_that_fits(state: TrainState, batch: Batch, ladder: Ladder) -> Ste
     while isinstance(outcome := _attempt(partial(accumulate, state, batch)), _NoRoom):
         state.optimizer.zero_grad(set_to_none=True)
         state.device.free_cached_memory()
-        ladder.halve(state, batch, outcome.reason)
+        alert = ladder.halve(state, batch, outcome.reason)
         if state.parallel.root is not None:
-            raise StartAgain(f"{outcome.reason}; {state.micro_batch_size} samples are computed at once from here on")
+            size = state.micro_batch_size
+            raise StartAgain(f"{outcome.reason}; {size} samples are computed at once from here on", alert=alert, micro_batch_size=size)
     return update(state, outcome)
 
 

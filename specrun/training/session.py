@@ -1,6 +1,6 @@
 """A training run around its optimizer steps: what is logged, judged and saved, and when. Speaks to the world by events.
 
-Owns cadences and counters. The step itself is `loop`, what is saved and how is `saving`, what is learned is the task's.
+Owns cadences. The step itself is `loop`, the figures are `account`'s, what is saved and how `saving`'s, what is learned the task's.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Any
 
 from torch import Tensor
 
-from specrun.events import Alert, Emit, Example, Metrics, Progress, Span, Status
-from specrun.plan.resolve import ResolvedSchedule, result_steps
+from specrun.events import Emit, Example, Span, Status
+from specrun.plan.resolve import ResolvedSchedule
 from specrun.spec.sections.schedule import Schedule
 from specrun.training import checkpoint_files
+from specrun.training.account import Account
 from specrun.training.checkpoint_files import CheckpointInfo
 from specrun.training.checkpoints import is_finite, load_step, put_weights
-from specrun.training.following import Follower
+from specrun.training.following import Follower, chosen_by_first
 from specrun.training.loop import StepStats, TrainState
-from specrun.training.meters import Meter, Stopwatch
 from specrun.training.recovery import Climb, Ladder, WayBack, evaluate_what_fits
 from specrun.training.saving import Saver
 from specrun.training.selection import Best
@@ -56,13 +56,11 @@ class Session:
     initial_weights: Callable[[], Mapping[str, Tensor]] | None = None
     stop_requested: Callable[[], int | None] = lambda: None
     metrics: dict[str, float] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+    account: Account = field(init=False)
     ladder: Ladder = field(init=False)
-    saver: Saver = field(init=False)
-    _meter: Meter = field(init=False)
-    _watch: Stopwatch = field(default_factory=Stopwatch)
+    saver: Saver | Follower = field(init=False)
     _evaluated_step: int = 0
-    _positions: int = 0
+    _evaluated_at: float = 0.0
     _clock: Callable[[], float] = time.perf_counter
     _began: float = field(default_factory=time.perf_counter)
     _saved_at: float = field(default_factory=time.perf_counter)
@@ -71,11 +69,11 @@ class Session:
     _initial_facts: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._meter = Meter(newest=result_steps(self.schedule.total_steps))
+        self.account = Account(self.state, self.schedule, self.emit, self.producer, self._clock)
         self.ladder = Ladder(self.options.recovery, self.warn, self.schedule)
         kept = self.options.checkpoint
-        saver = Saver if self.state.parallel.first else Follower
-        self.saver = saver(self.folder, key=self.key, device=self.state.device, keep_last=kept.keep_last, keep_best=kept.keep_best)
+        saver = partial(Saver, self.folder, key=self.key, device=self.state.device, keep_last=kept.keep_last, keep_best=kept.keep_best)
+        self.saver = saver() if self.state.parallel.first else Follower()
         self._initial_facts = self._facts()
 
     @property
@@ -92,14 +90,31 @@ class Session:
     @property
     def finished(self) -> bool:
         """Whether there is nothing left to train or to judge."""
-        return (self.state.step >= self.schedule.total_steps and not self._evaluation_pending) or self.stopped_early
+        return (self._at_end and not self._evaluation_pending) or self.stopped_early
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole training; of a duration in time, as many as there will be at this speed."""
+        step, limit = self.state.step, self.state.time_limit
+        return self.schedule.total_steps if limit is None else step if self._at_end else limit.total_steps(step)
+
+    @property
+    def _at_end(self) -> bool:
+        """Whether the newest step is the last one."""
+        step, limit = self.state.step, self.state.time_limit
+        return step >= self.schedule.total_steps if limit is None else step > 0 and limit.reached
+
+    @property
+    def _evaluation_due(self) -> bool:
+        step, seconds, limit = self.state.step, self.schedule.evaluate_every_seconds, self.state.time_limit
+        if limit is None or seconds is None:
+            return self._at_end or step % self.schedule.evaluate_every_steps == 0
+        return self._at_end or limit.spent - self._evaluated_at >= seconds
 
     @property
     def _evaluation_pending(self) -> bool:
         """Whether the newest step should have been judged and was not: a signal came before its end."""
-        step, schedule = self.state.step, self.schedule
-        due = step > 0 and (step % schedule.evaluate_every_steps == 0 or step == schedule.total_steps)
-        return due and self._evaluated_step != step
+        return self.state.step > 0 and self._evaluation_due and self._evaluated_step != self.state.step
 
     @property
     def seconds(self) -> float:
@@ -109,27 +124,21 @@ class Session:
     @property
     def tokens_per_second(self) -> float:
         """Tokens trained on a second, over all attempts, evaluations and checkpoints left out."""
-        return self._all_rates["throughput/tokens_per_second"]
+        return self.account.rates()["throughput/tokens_per_second"]
 
     @property
     def result(self) -> dict[str, float]:
-        """The figures of the run once it has ended: of its last steps, of all its time, and of the last evaluation.
-
-        How often it logged changes none of them.
-        """
-        return {**self._meter.result(), **self._all_rates, **self.metrics}
+        """The figures of the run once it has ended: of its last steps, of all its time, and of the last evaluation."""
+        return self.account.result() | self.metrics
 
     @property
-    def _all_rates(self) -> dict[str, float]:
-        """Throughput over all attempts."""
-        step, tokens = self.state.step, self.state.tokens
-        padding = self._padding(1 - tokens / max(1, self._positions))
-        waited = {"throughput/data_wait_share": self._watch.total_wait_share}
-        return self._rates(self._watch.total / step, step_tokens=tokens / step) | waited | padding
+    def warnings(self) -> list[str]:
+        """What was warned of, in this attempt."""
+        return self.account.warnings
 
     def waiting(self) -> AbstractContextManager[None]:
         """To be entered while the training thread waits for a batch."""
-        return self._watch.waiting()
+        return self.account.waiting()
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint of the same key, if there is one, or from before the best weights where these are lost."""
@@ -138,10 +147,12 @@ class Session:
             if self.state.parallel.workers.restarts:
                 self.emit(Status("running", "workers started again", resumed_from=0))
             return
-        facts = load_step(info, self.state)
+        facts = self._load(info)
         self._restore(facts, info)
         self.ladder.restore(facts["recovery"], self.state)
         self._earlier_seconds = facts["seconds"]
+        if (limit := self.state.time_limit) is not None:
+            limit.restore(facts["time_limit"] or {"seconds": 0.0, "spent": facts["seconds"], "reserve": 0.0, "over": False})
         self.emit(Status("running", "resumed", resumed_from=info.step))
 
     def roll_back(self, way: WayBack) -> None:
@@ -154,12 +165,12 @@ class Session:
         if self.state.parallel.first:
             checkpoint_files.set_aside_after(self.folder, way.newest_step, key=self.key)
         info = self._recover()
-        facts = load_step(info, self.state) if info is not None else self._start_again()
-        while info is not None and not is_finite(self.state):
+        facts = self._load(info)
+        while info is not None and not self.state.parallel.workers.told(is_finite(self.state)):
             if self.state.parallel.first:
                 checkpoint_files.set_aside(info.path)
             info = self._recover()
-            facts = load_step(info, self.state) if info is not None else self._start_again()
+            facts = self._load(info)
         self._restore(facts, info)
         self.ladder.gone_back(self.state, way, Climb(**facts["recovery"]))
         self.emit(Status("running", "rolled back", resumed_from=self.state.step))
@@ -167,8 +178,18 @@ class Session:
         self.save()
 
     def _recover(self) -> CheckpointInfo | None:
-        with self.state.parallel.workers.first_before_others():
-            return checkpoint_files.recover(self.folder, key=self.key, on_damage=self._report_damage, on_lost_best=self._report_lost_best)
+        """The checkpoint to go on from. The first worker looks, mends and decides; what the others see of the folder may be older."""
+        info, workers = None, self.state.parallel.workers
+        if workers.first:
+            info = checkpoint_files.recover(self.folder, key=self.key, on_damage=self._report_damage, on_lost_best=self._report_lost_best)
+        return chosen_by_first(info, self.folder, workers)
+
+    def _load(self, info: CheckpointInfo | None) -> Mapping[str, Any]:
+        """Make the state that of a checkpoint, or of before step 0. Returns its facts once all workers have read it: it may be moved or
+        written anew from then on."""
+        facts = load_step(info, self.state) if info is not None else self._start_again()
+        self.state.parallel.workers.wait()
+        return facts
 
     def _start_again(self) -> Mapping[str, Any]:
         """Make the state that of before step 0. Returns the facts that a checkpoint of it would have."""
@@ -186,9 +207,8 @@ class Session:
     def _restore(self, facts: Mapping[str, Any], info: CheckpointInfo | None) -> None:
         """Take up the figures that a state was saved with. info: where, None for that of before step 0."""
         self.metrics = dict(facts["metrics"])
-        self._meter = Meter.from_json(facts["meter"], newest=self._meter.newest)
-        self._evaluated_step = facts["evaluated_step"]
-        self._watch, self._positions = Stopwatch(facts["step_seconds"], facts["wait_seconds"]), facts["computed_positions"]
+        self.account.restore(facts)
+        self._evaluated_step, self._evaluated_at = facts["evaluated_step"], facts["evaluated_at"]
         self.saver.last, self._saved_step = info, info.step if info is not None else None
         self.best.restore(facts["best"])
         if self.patience is not None:
@@ -210,23 +230,27 @@ class Session:
     def after_step(self, stats: StepStats) -> None:
         """Everything that is due once a step has been made."""
         step, schedule = self.state.step, self.schedule
-        self._meter.add(stats)
-        self._watch.count_step(tokens=stats.tokens, positions=stats.positions)
-        self._positions += stats.positions
+        self.account.add(stats)
         self.saver.get_ready(self.state)
-        self._tell_written()
-        self._tell_compiled()
-        last = step == schedule.total_steps
-        log, judge = step % schedule.log_every_steps == 0 or last, step % schedule.evaluate_every_steps == 0 or last
-        save = self._checkpoint_due() or last
+        self.account.tell_written(self.saver.collect())
+        self.account.tell_compiled()
+        self._look_at_clock()
+        last, judge = self._at_end, self._evaluation_due
+        log, save = step % schedule.log_every_steps == 0 or last, self._checkpoint_due() or last
         if (log or judge or save) and self._went_back():
             return
         if log:
-            self._log()
+            self.account.log(self.best, total_steps=self.total_steps)
         if judge:
             self.evaluate()
         if save:
             self.save()
+
+    def _look_at_clock(self) -> None:
+        """Where the duration is a time: how much of it is used, as the first of several processes has it."""
+        if (limit := self.state.time_limit) is not None:
+            spent, limit.reserve = self.state.parallel.workers.told([self.seconds, limit.reserve])
+            limit.look(spent)
 
     def evaluate(self) -> None:
         """Judge the weights, or their average, on the validation split, once a step, and keep them if they are the best so far.
@@ -236,7 +260,7 @@ class Session:
         step = self.state.step
         if self._evaluated_step == step or self._went_back():
             return
-        self._watch.pause()
+        self.account.pause()
         started = self._clock()
         task, parallel = self.state.task, self.state.parallel
         try:
@@ -244,22 +268,25 @@ class Session:
                 sums = self._validation_sums()
                 examples = parallel.judge(self.state.model, lambda model: task.examples(model, count=self.options.evaluate.samples))
         except _AskedToStop:
-            self._watch.start()
+            self.account.start()
             return
         self.metrics = {f"{SPLIT}/{name}": value for name, value in sorted(task.metrics(sums).items())}
-        self._record(self.metrics)
+        self.account.record(self.metrics)
         for number, data in enumerate(examples):
             self.emit(Example(step, "sample" if number == 0 else f"sample-{number + 1}", data))
-        self.emit(Span("evaluation", self.producer, self._clock() - started, step))
+        took = self._clock() - started
+        self.emit(Span("evaluation", self.producer, took, step))
         self._evaluated_step = step
+        if (limit := self.state.time_limit) is not None:
+            limit.reserve, self._evaluated_at = took + self.account.write_seconds, limit.spent
         if self.patience is not None:
             self.patience.update(step, self.metrics)
         if self.state.plateau is not None:
             self.state.plateau.update(step, self.metrics)
         if self.best.update(step, self.metrics):
             score = self.best.score(self.metrics[self.best.metric])
-            self._timed_save("checkpoint-best", lambda: self.saver.save_best(self.state, metrics=self.metrics, score=score))
-        self._watch.start()
+            self.account.timed("checkpoint-best", lambda: self.saver.save_best(self.state, metrics=self.metrics, score=score))
+        self.account.start()
 
     def _validation_sums(self) -> Mapping[str, float]:
         limit, climb, state = self.options.evaluate.max_batches, self.ladder.climb, self.state
@@ -275,8 +302,8 @@ class Session:
         return sums
 
     def _look_up(self) -> None:
-        """Between two batches of an evaluation. Several processes would have to agree on where to leave it: they do not leave it."""
-        if self.state.parallel.workers.size == 1 and self.stop_requested() is not None:
+        """Between two batches of an evaluation, equally many for each worker: all of them leave it at the same place."""
+        if self.state.parallel.workers.largest(self.stop_requested() or 0):
             raise _AskedToStop
 
     def catch_up(self) -> bool:
@@ -293,48 +320,16 @@ class Session:
         """Have everything saved that training goes on from, once a step, while training goes on."""
         if self._saved_step == self.state.step or self._went_back():
             return
-        self._watch.pause()
+        self.account.pause()
         facts = self._facts()
-        self._timed_save("checkpoint", lambda: self.saver.save_step(self.state, facts, metrics=self.metrics, best_step=self.best.step))
+        self.account.timed("checkpoint", lambda: self.saver.save_step(self.state, facts, metrics=self.metrics, best_step=self.best.step))
         self._saved_step, self._saved_at = self.state.step, self._clock()
-        self._watch.start()
+        self.account.start()
 
     def settle(self) -> None:
         """Wait until what is being saved is durable. Raises: StorageFailure where it cannot be."""
         self.saver.wait()
-        self._tell_written()
-
-    def _log(self) -> None:
-        figures = self._meter.take()
-        seconds = self._watch.take()
-        rates = self._rates(seconds, step_tokens=self._watch.step_tokens) | self._padding(self._watch.padding_share)
-        rates["throughput/data_wait_share"] = self._watch.wait_share
-        self._record(figures | rates)
-        values = {
-            "loss": figures["train/loss"],
-            "learning_rate": figures["train/learning_rate"],
-            "tokens_per_second": rates["throughput/tokens_per_second"],
-        }
-        if self.best.value is not None and self.best.step is not None:
-            values |= {"best": self.best.value, "best_step": float(self.best.step)}
-        self.emit(Progress(self.producer, self.state.step, self.schedule.total_steps, "step", values))
-
-    def _rates(self, step_seconds: float, *, step_tokens: float) -> dict[str, float]:
-        """Throughput at so many seconds and predictions an optimizer step."""
-        return {
-            "throughput/tokens_per_second": step_tokens / step_seconds,
-            "throughput/samples_per_second": self.schedule.batch_size / step_seconds,
-            "throughput/step_seconds": step_seconds,
-        }
-
-    def _padding(self, share: float) -> dict[str, float]:
-        """The share of padding in what is computed, where samples are of several lengths."""
-        varies = self.schedule.sample_tokens != self.schedule.sequence_length
-        return {"throughput/padding_share": share} if varies else {}
-
-    def _record(self, values: dict[str, float]) -> None:
-        step = self.state.step
-        self.emit(Metrics(step, values, epoch=self.schedule.epoch(step), tokens=self.state.tokens))
+        self.account.tell_written(self.saver.collect())
 
     def _checkpoint_due(self) -> bool:
         every, seconds = self.schedule.checkpoint_every_steps, self.schedule.checkpoint_every_seconds
@@ -345,46 +340,23 @@ class Session:
 
     def _went_back(self) -> bool:
         """Look at the losses, before weights are judged or saved that may not be finite. Whether training went back because of them."""
-        way = self.ladder.judge(self._meter.read(self.state.device), self.state)
+        way = self.ladder.judge(self.account.read(), self.state)
         if way is not None:
             self.roll_back(way)
         return way is not None
 
-    def _timed_save(self, name: str, save: Callable[[], None]) -> None:
-        """Save, and record for how long training stood still."""
-        started = self._clock()
-        save()
-        self.emit(Span(name, self.producer, self._clock() - started, self.state.step))
-
-    def _tell_compiled(self) -> None:
-        """What compiling took in this step, apart from the time of steps, and what became of it."""
-        compilation, step = self.state.compilation, self.state.step
-        if compilation is None:
-            return
-        for note in compilation.take_notes():
-            self.warn(note.code, note.message, step)
-        if seconds := compilation.take_seconds():
-            self._watch.leave_out(seconds)
-            self.emit(Span("compile", self.producer, seconds, step))
-            self._record(compilation.figures.metrics())
-
-    def _tell_written(self) -> None:
-        for written in self.saver.collect():
-            self.emit(Span("checkpoint-write", self.producer, written.seconds, written.info.step))
-
     def _facts(self) -> dict[str, Any]:
         return {
-            "meter": self._meter.to_json(),
+            **self.account.to_json(),
             "metrics": self.metrics,
             "evaluated_step": self._evaluated_step,
+            "evaluated_at": self._evaluated_at,
+            "time_limit": self.state.time_limit.to_json() if self.state.time_limit is not None else None,
             "best": self.best.to_json(),
             "patience": self.patience.to_json() if self.patience is not None else None,
             "plateau": self.state.plateau.to_json() if self.state.plateau is not None else None,
             "seconds": self.seconds,
-            "step_seconds": self._watch.total,
             "recovery": self.ladder.to_json(),
-            "wait_seconds": self._watch.waited,
-            "computed_positions": self._positions,
         }
 
     def _report_damage(self, place: Path, reason: str) -> None:
@@ -396,5 +368,4 @@ class Session:
 
     def warn(self, code: str, message: str, step: int | None = None) -> None:
         """Tell of something, and keep it for the outcome."""
-        self.warnings.append(message)
-        self.emit(Alert("warning", code, message, step))
+        self.account.warn(code, message, step)

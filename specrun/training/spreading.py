@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
@@ -40,10 +41,12 @@ def spread(model: nn.Module, workers: Workers, *, strategy: str, batch_size: int
     """
     inside = Inside(model)
     if strategy == "fsdp":
+        # Where the model is: left alone, torch takes the machine's accelerator, which a profile may leave unused.
+        mesh = init_device_mesh(next(model.parameters()).device.type, (workers.size,))
         blocks = getattr(model, "blocks", None)
         for block in blocks if isinstance(blocks, nn.ModuleList) else ():
-            _shard(block)
-        return Parallel(workers, batch_size, inside, fsdp=_shard(inside))
+            _shard(block, mesh)
+        return Parallel(workers, batch_size, inside, fsdp=_shard(inside, mesh))
     # Weights are drawn alike everywhere and buffers computed alike: there is nothing to send.
     ignored = [name for name, _ in inside.named_buffers()]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(inside, ignored)  # type: ignore[no-untyped-call] # noqa: SLF001 - torch's name for it
@@ -52,8 +55,8 @@ def spread(model: nn.Module, workers: Workers, *, strategy: str, batch_size: int
     return Parallel(workers, batch_size, ddp, ddp=ddp)
 
 
-def _shard(module: nn.Module) -> FSDPModule:
-    sharded = fully_shard(module)
+def _shard(module: nn.Module, mesh: DeviceMesh) -> FSDPModule:
+    sharded = fully_shard(module, mesh=mesh)
     # Each worker divides its loss by the weight of the whole batch, so that gradients are summed, not averaged.
     sharded.set_gradient_divide_factor(1.0)
     sharded.set_force_sum_reduction_for_comms(True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from textwrap import dedent, indent
 
 import pytest
 import torch
@@ -20,11 +22,13 @@ from specrun.engine.executors.torchrun import run_on_workers
 from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import Alert, Event, Metrics, Status, System
 from specrun.runtime.hardware import Choice
+from specrun.runtime.signals import StopNow, StopSignals
 from specrun.spec.document import Spec
 from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.contract import StepContext, StepOutput
 from specrun.steps.registry import step_kinds
 from specrun.steps.train.run import run
+from specrun.training import recovery
 
 pytestmark = pytest.mark.slow
 TRAIN = next(kind for kind in step_kinds() if kind.kind == "train")
@@ -36,9 +40,42 @@ def settings(**schedule: object) -> Spec:
                 "evaluate": Evaluate(every=q("8 steps")), "checkpoint": Checkpoint(every=q("8 steps"))} | schedule))  # fmt: skip
 
 
-def on_two(folder: Path, listener: Listener, *, strategy: str = "ddp", stop: object = lambda: None) -> StepContext:
-    machine = replace(hardware(), devices=2, strategy=Choice(strategy, "a test"))
-    return replace(context(folder, listener, stop=stop), hardware=machine)  # type: ignore[arg-type]
+@dataclass
+class Asked:
+    """What a signal would be: pending once it is asked for, and heeded by whoever asks as the step has ended."""
+
+    number: int | None = None
+    heeded: bool = False
+
+    def pending(self) -> int | None:
+        return self.number
+
+    def requested(self) -> int | None:
+        self.heeded = True
+        return self.number
+
+
+NEVER = Asked()
+
+
+def on_two(
+    folder: Path, listener: Listener, *, strategy: str = "ddp", signals: Asked | StopSignals = NEVER, compiled: str = "eager"
+) -> StepContext:
+    machine = replace(hardware(), devices=2, strategy=Choice(strategy, "a test"), compilation=Choice(compiled, "a test"))
+    return replace(context(folder, listener, stop=signals.requested), hardware=machine, stop_pending=signals.pending)
+
+
+@pytest.fixture
+def in_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Has code run in each worker as it starts, in which `rank` is its number."""
+
+    def arrange(code: str) -> None:
+        (tmp_path / "site").mkdir()
+        lines = "import os\nrank = int(os.environ.get('RANK', '-1'))\nif rank >= 0:\n" + indent(dedent(code), "    ")
+        (tmp_path / "site" / "sitecustomize.py").write_text(lines)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+
+    return arrange
 
 
 def train_on_two(folder: Path, given: Spec, root: Path, **options: object) -> tuple[StepOutput, Listener]:
@@ -131,26 +168,92 @@ def test_a_worker_killed_before_the_first_checkpoint_begins_the_record_anew(tmp_
     assert_same_training(listener, tmp_path / "run", alone)
 
 
-def test_a_signal_saves_what_another_number_of_processes_goes_on_from(tmp_path, alone):
-    asked: list[int] = []
-    listener = Doing(at_step=10, act=lambda: asked.append(signal.SIGTERM))
+SLOW_EVALUATION = """
+from specrun.tasks.causal_lm import build
+build.EVALUATION_TOKENS["cpu"] = 8
+import time
+from specrun.training.session import Session
+look = Session._look_up
+Session._look_up = lambda self: (time.sleep(1.0), look(self))
+"""
+
+
+def test_a_signal_saves_what_another_number_of_processes_goes_on_from(tmp_path, alone, in_workers, monkeypatch):
+    in_workers(SLOW_EVALUATION)
+    asked = Asked()
+    listener = Doing(at_step=8, act=lambda: setattr(asked, "number", signal.SIGTERM))
     place, data = tmp_path / "run", parents(tmp_path)
-    with pytest.raises(InterruptedRun, match="signal 15 ended training after step") as interrupted:
-        run_on_workers(TRAIN, on_two(place, listener, strategy="fsdp", stop=lambda: asked[0] if asked else None), settings(), data)
+    with pytest.raises(InterruptedRun, match="signal 15 ended training after step 8 ") as interrupted:
+        run_on_workers(TRAIN, on_two(place, listener, strategy="fsdp", signals=asked), settings(), data)
     assert interrupted.value.exit_code == 143
-    (saved,) = (int(path.name.removeprefix("step-")) for path in sorted((place / "checkpoints").glob("step-*"))[-1:])
-    assert 10 <= saved < 24
+    assert asked.heeded
+    assert listener.metric("validation/loss") == {}  # the evaluation after step 8 was left
+    monkeypatch.delenv("PYTHONPATH")
     second = Listener()
     with pytest.raises(InterruptedRun):  # one process goes on from what two have saved,
         run(context(place, second, stop=stop_after(3)), settings(), data)
-    assert [status.resumed_from for status in second.of(Status)] == [saved]
+    assert [status.resumed_from for status in second.of(Status)] == [8]
     third = Listener()
     run_on_workers(TRAIN, on_two(place, third), settings(), data)  # and two from what one has
-    assert [status.resumed_from for status in third.of(Status)] == [saved + 3]
-    listener.events = [*(event for event in listener.events if not isinstance(event, Metrics) or event.step <= saved),
-                       *second.events, *third.events]  # fmt: skip
+    (resumed,) = third.of(Status)
+    listener.events += [*second.events, *third.events]
+    assert 8 < resumed.resumed_from < 24
     assert_same_training(listener, place, alone)
     assert children(os.getpid()) == []
+
+
+ENDLESS_STEP = """
+from specrun.training import loop
+update = loop.update
+def slow(state, loss):
+    if state.step == 3:
+        print("a step without end", flush=True)
+        import time
+        time.sleep(600)
+    return update(state, loss)
+from specrun.training import recovery
+recovery.update = slow
+"""
+
+
+def test_the_grace_ends_workers_that_come_to_no_end_of_their_step(tmp_path, in_workers):
+    in_workers(ENDLESS_STEP)
+    signals = StopSignals(grace_seconds=0.5)
+    listener = Doing(at_step=3, act=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with signals.listening(), pytest.raises(StopNow) as stop, signals.polite():
+        run_on_workers(TRAIN, on_two(tmp_path / "run", listener, signals=signals), settings(), parents(tmp_path))
+    assert (stop.value.number, stop.value.late) == (signal.SIGTERM, True)
+    assert children(os.getpid()) == []
+
+
+POISON = """
+import math
+from specrun.training import checkpoint_files, recovery
+accumulate, hashed = recovery.accumulate, checkpoint_files._hash_file
+recovery.accumulate = lambda state, batch: accumulate(state, batch) * (math.nan if state.position in range(16, 19) else 1.0)
+def read_slowly(path):
+    import time
+    time.sleep(0.5)
+    return hashed(path)
+if rank == 1:
+    checkpoint_files._hash_file = read_slowly
+"""
+
+
+def test_all_processes_go_back_to_the_same_checkpoint(tmp_path, in_workers, monkeypatch):
+    in_workers(POISON)
+    data = parents(tmp_path)
+    given = settings(checkpoint=Checkpoint(every=q("4 steps")))
+    listener, reference = Listener(), Listener()
+    run_on_workers(TRAIN, on_two(tmp_path / "run", listener), given, data)
+    real, bad = recovery.accumulate, range(16, 19)
+    monkeypatch.setattr(recovery, "accumulate", lambda state, batch: real(state, batch) * (math.nan if state.position in bad else 1.0))
+    output = run(context(tmp_path / "alone", reference), given, data)
+    assert [status.resumed_from for status in listener.of(Status)] == [16]
+    assert [alert.code for alert in listener.of(Alert)] == ["step-skipped", "rolled-back"]
+    for events in (listener, reference):  # what was skipped has no finite loss
+        events.events = [event for event in events.events if not isinstance(event, Metrics) or event.step not in range(17, 20)]
+    assert_same_training(listener, tmp_path / "run", (output, reference, tmp_path / "alone"))
 
 
 def test_a_failure_arrives_with_its_code_and_nothing_is_started_again(tmp_path):
@@ -164,28 +267,39 @@ def test_a_failure_arrives_with_its_code_and_nothing_is_started_again(tmp_path):
     assert children(os.getpid()) == []
 
 
-WANT_OF_MEMORY = """
-import os
-if os.environ.get("RANK") == "1":
-    from specrun.tasks.causal_lm import build
-    split = build.TokenBatch.split
-    def split_small(self, size):
-        if size == 2:
-            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
-        return split(self, size)
+WANTS = """
+from specrun.runtime import compilation
+from specrun.tasks.causal_lm import build
+from torch._dynamo.backends.common import aot_autograd
+from torch._functorch.aot_autograd import make_boxed_func
+def fail(graph, inputs):
+    raise RuntimeError("no such instruction")
+failing = aot_autograd(fw_compiler=lambda graph, inputs: make_boxed_func(graph.forward), bw_compiler=fail)
+compilation.compile_blocks.__kwdefaults__["backend"] = failing
+split = build.TokenBatch.split
+def split_small(self, size):
+    if size == 2 and os.environ["TORCHELASTIC_RESTART_COUNT"] == "1":
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+    return split(self, size)
+if rank == 1:
     build.TokenBatch.split = split_small
 """
 
 
-def test_one_worker_without_memory_has_all_start_again_with_smaller_parts(tmp_path, monkeypatch):
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site" / "sitecustomize.py").write_text(WANT_OF_MEMORY)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    output, listener = train_on_two(tmp_path / "run", settings(), tmp_path)
-    (alert,) = listener.of(Alert)
-    assert alert.code == "worker-restarted"
-    assert "rank 1: CUDA out of memory. Tried to allocate 2 GiB; 1 samples are computed at once from here on" in alert.message
+def test_what_workers_cannot_do_they_do_otherwise_from_a_start_that_is_no_loss(tmp_path, in_workers, monkeypatch):
+    monkeypatch.setattr("specrun.engine.executors.hearing.MAX_LOSSES", 0)
+    in_workers(WANTS)
+    listener = Listener()
+    output = run_on_workers(TRAIN, on_two(tmp_path / "run", listener, compiled="default"), settings(), parents(tmp_path))
+    alerts = [(alert.code, alert.message) for alert in listener.of(Alert)]
+    assert [code for code, _ in alerts] == ["compile-failed", "worker-restarted", "out-of-memory", "worker-restarted"]
+    assert "all workers go on from the last checkpoint eagerly: RuntimeError: no such instruction" in alerts[0][1]
+    assert "no such instruction; nothing is compiled from here on" in alerts[1][1]
+    assert "are computed 1 at a time from here on" in alerts[2][1]
+    assert "rank 1: CUDA out of memory. Tried to allocate 2 GiB; 1 samples are computed at once from here on" in alerts[3][1]
+    assert set(output.warnings) == {message for _, message in alerts}
     assert output.values["micro_batch_size"] == 1
+    assert output.values["compilation"]["failed"] is True
     small = Listener()
     smaller = run(context(tmp_path / "small" / "run", small), settings(micro_batch_size=1), parents(tmp_path / "small"))
     assert_same_training(listener, tmp_path / "run", (smaller, small, tmp_path / "small" / "run"))

@@ -12,7 +12,7 @@ from specrun.errors import InterruptedRun
 from specrun.spec.parts import options_class
 from specrun.spec.sections.parameters import Average, Parameters
 from specrun.steps.train.run import run
-from tests.engine.test_torchrun import TRAIN, Doing, Listener, context, on_two, parents, run_on_workers, settings, tensors
+from tests.engine.test_torchrun import TRAIN, Asked, Doing, Listener, context, on_two, parents, run_on_workers, settings, tensors
 
 pytestmark = pytest.mark.slow
 
@@ -20,12 +20,12 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sgd", "lion", "adafactor", "muon"])
 def test_shared_weights_move_as_whole_ones(kind: str, tmp_path: Path) -> None:
     given = settings(optimizer=options_class("optimizer", kind)(kind=kind), parameters=Parameters(average=Average(decay=0.9)))
-    asked: list[int] = []
-    alone, together = Listener(), Doing(at_step=11, act=lambda: asked.append(signal.SIGTERM))
+    asked = Asked()
+    alone, together = Listener(), Doing(at_step=11, act=lambda: setattr(asked, "number", signal.SIGTERM))
     run(context(tmp_path / "alone", alone), given, parents(tmp_path / "a"))
     data, place = parents(tmp_path / "b"), tmp_path / "together"
     with pytest.raises(InterruptedRun):
-        run_on_workers(TRAIN, on_two(place, together, strategy="fsdp", stop=lambda: asked[0] if asked else None), given, data)
+        run_on_workers(TRAIN, on_two(place, together, strategy="fsdp", signals=asked), given, data)
     run_on_workers(TRAIN, on_two(place, together, strategy="fsdp"), given, data)
     for name in ("train/loss", "validation/loss"):
         assert together.metric(name) == pytest.approx(alone.metric(name), abs=1e-4)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch._dynamo.backends.common import aot_autograd
 from torch._functorch.aot_autograd import make_boxed_func
 
+from specrun.errors import SpecrunError
 from specrun.models.gpt.build import GPT, build
 from specrun.models.gpt.options import Options as Gpt
 from specrun.runtime import compilation
@@ -57,8 +58,12 @@ def compiled(model: nn.Module, backend: Any = "aot_eager", folder: Path = Path("
     return compile_blocks(model, mode="default", cache_folder=folder, backend=backend)
 
 
+def forgetting(model: nn.Module) -> Callable[[str], None]:
+    return lambda failure: model.zero_grad()
+
+
 def attempt(it: Compilation, model: GPT, ids: Tensor = IDS) -> Tensor:
-    return it.attempt(partial(step, model, ids), undo=model.zero_grad)
+    return it.attempt(partial(step, model, ids), undo=forgetting(model))
 
 
 def assert_equal(a: list[Tensor], b: list[Tensor]) -> None:
@@ -133,7 +138,7 @@ def test_graph_breaks_are_counted_from_the_start_of_the_run() -> None:
     for _ in range(2):
         model = Broken()
         it = compiled(model)
-        it.attempt(lambda model=model: model(torch.ones(2, 3)).sum().backward(), undo=model.zero_grad)  # type: ignore[misc]
+        it.attempt(lambda model=model: model(torch.ones(2, 3)).sum().backward(), undo=forgetting(model))  # type: ignore[misc]
         assert it.figures.graph_breaks == 1
         assert it.figures.metrics()["compile/graph_breaks"] == 1.0
         assert set(it.figures.metrics()) == {f"compile/{name}" for name in ("seconds", "graphs", "graph_breaks", "recompilations")}
@@ -165,7 +170,7 @@ def test_a_failure_to_compile_falls_back_to_eager_without_half_a_gradient(at: in
 
     eager, model = gpt(dropout=0.2), gpt(dropout=0.2)
     it = compiled(model, failing(at, backward=backward))
-    losses = it.attempt(partial(parts, model), undo=model.zero_grad)
+    losses = it.attempt(partial(parts, model), undo=forgetting(model))
     assert torch.equal(losses, parts(eager))
     assert_equal(gradients(model), gradients(eager))
     assert it.failed
@@ -187,16 +192,37 @@ def test_an_error_of_the_model_itself_is_raised_as_it_is_and_is_no_failure_to_co
     assert it.take_notes() == []
 
 
-def test_a_want_of_memory_is_left_to_who_can_help() -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [
+        RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer"),
+        SpecrunError("a fact", code="a-code"),
+    ],
+)
+def test_what_no_compiler_fails_by_is_left_to_who_can_help(failure: Exception) -> None:
     it, model, calls = compiled(gpt()), gpt(), []
 
     def compute() -> None:
         calls.append(1)
-        raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        raise failure
 
-    with pytest.raises(RuntimeError, match="out of memory"):
-        it.attempt(compute, undo=model.zero_grad)
+    with pytest.raises(type(failure)) as raised:
+        it.attempt(compute, undo=forgetting(model))
+    assert raised.value is failure
     assert calls == [1]
+    assert not it.failed
+
+
+def test_where_nothing_can_be_taken_back_who_can_help_is_told_why() -> None:
+    model = gpt()
+    it = compiled(model, failing(1, backward=True))
+
+    def undo(failure: str) -> None:
+        raise LookupError(failure)
+
+    with pytest.raises(LookupError, match="RuntimeError: no such instruction"):
+        it.attempt(partial(step, model), undo=undo)
     assert not it.failed
 
 
@@ -237,7 +263,7 @@ def test_a_model_says_what_is_compiled_by_a_method_or_by_its_blocks_or_is_compil
 def test_what_is_never_called_is_told_once() -> None:
     model = Whole()
     it = compiled(model)
-    it.attempt(lambda: model.hidden(torch.ones(1, 2)).sum().backward(), undo=model.zero_grad)
+    it.attempt(lambda: model.hidden(torch.ones(1, 2)).sum().backward(), undo=forgetting(model))
     assert [note.code for note in it.take_notes()] == ["compile-without-effect"]
     assert it.take_notes() == []
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from specrun.runtime.distributed import ALONE, Workers, share_like, whole
 from specrun.tasks.causal_lm.build import TokenBatch
-from specrun.training.parallel import ON_ITS_OWN, Parallel, remember_size, remembered_size
+from specrun.training.parallel import ON_ITS_OWN, Parallel
+from specrun.training.starting_again import Lessons, StartAgain, begin_anew, lessons, remember
 
 
 @given(workers=st.integers(1, 5), parts=st.integers(1, 4), micro=st.integers(1, 4))
@@ -66,10 +67,22 @@ def test_a_process_alone_imports_no_sharded_tensors() -> None:
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("said", [None, "many"])
-def test_a_size_that_was_never_remembered_is_none(tmp_path, said) -> None:
+@pytest.mark.parametrize("said", [None, "{", "[]", '{"micro_batch_size": 4}'])
+def test_a_file_of_lessons_that_says_nothing_is_none(tmp_path, said) -> None:
     if said is not None:
-        (tmp_path / "micro_batch_size").write_text(said)
-    assert remembered_size(tmp_path) is None
-    remember_size(tmp_path / "new", 4)
-    assert remembered_size(tmp_path / "new") == 4
+        (tmp_path / "start-again.json").write_text(said)
+    assert lessons(tmp_path) == Lessons()
+
+
+def test_lessons_add_up_and_another_apply_keeps_the_size_alone(tmp_path) -> None:
+    folder, small = tmp_path / "checkpoints", ("out-of-memory", "4 do not fit")
+    assert begin_anew(folder) == Lessons()
+    assert not folder.exists()
+    for _ in range(2):  # two workers, or one after the other
+        remember(folder, StartAgain("no room", alert=small, micro_batch_size=2))
+    assert lessons(folder) == Lessons(2, eager=False, alerts=(small,))
+    slow = ("compile-failed", "a kernel")
+    remember(folder, StartAgain("a kernel", alert=slow, eager=True))
+    assert lessons(folder) == Lessons(2, eager=True, alerts=(small, slow))
+    assert begin_anew(folder) == lessons(folder) == Lessons(2)
+    assert [path.name for path in folder.iterdir()] == ["start-again.json"]

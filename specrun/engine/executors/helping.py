@@ -24,6 +24,6 @@ def help_first_node(prepared: Plan, *, signals: StopSignals, show: Emit) -> Outc
         if decision.action in ("run", "resume") and prepared.kinds[decision.step.kind].parallel:
             show(Message(f"{decision.step.id}: machine {node.rank} of 0 to {node.count - 1} waits for {node.address}:{node.port}"))
             with signals.polite():
-                lend_workers(prepared.hardware, folder / decision.step.id, emit=show, stop_requested=signals.requested)
+                lend_workers(prepared.hardware, folder / decision.step.id, emit=show, signals=signals)
             done.append(StepOutcome(decision.step.id, decision.action, 0.0))
     return Outcome((), tuple(done))

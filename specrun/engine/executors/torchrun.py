@@ -18,18 +18,20 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from specrun.engine.executors.hearing import MAX_LOSSES, Hearing
 from specrun.engine.executors.nodes import Node, this_node
 from specrun.engine.executors.request import as_error, as_output, step_request
-from specrun.engine.executors.wire import Lines, as_event
-from specrun.errors import SpecrunError
-from specrun.events import Alert, Emit
+from specrun.engine.executors.wire import Lines
+from specrun.events import Emit
 from specrun.plan.step import StepKind
 from specrun.runtime.hardware import ResolvedHardware
+from specrun.runtime.signals import StopSignals
 from specrun.runtime.threads import let_waiting_threads_sleep
 from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 
-MAX_RESTARTS = 3
+MAX_STARTS_AGAIN = 32
+"""Starts that workers ask for: a micro-batch is halved so often, and compiling given up once."""
 MEET_SECONDS = 3600
 """How long a machine waits for the others: the first of them prepares the data meanwhile."""
 FOLDER = "workers"
@@ -45,86 +47,50 @@ def run_on_workers(kind: StepKind, context: StepContext, spec: Spec, inputs: Map
     request = folder / f"{kind.kind}.json"
     request.write_text(json.dumps(step_request(kind, context, spec, inputs)))
     with Workers(request, context.hardware, this_node(context.hardware.nodes)) as workers:
-        heard = _follow(workers, folder, emit=context.emit, stop_requested=context.stop_requested)
+        heard = Hearing(context.emit, folder, context.folder / "checkpoints")
+        _follow(workers, heard, stop_pending=context.stop_pending, stop_requested=context.stop_requested)
     if heard.answer is None:
         raise heard.lost_all()
     return as_output(heard.answer, more_warnings=tuple(heard.warnings))
 
 
-def lend_workers(hardware: ResolvedHardware, folder: Path, *, emit: Emit, stop_requested: Callable[[], int | None]) -> None:
+def lend_workers(hardware: ResolvedHardware, folder: Path, *, emit: Emit, signals: StopSignals) -> None:
     """Take part in a step that another machine runs, with this machine's workers. folder: for what they say. Raises whatever one of
     them raised."""
     folder.mkdir(parents=True, exist_ok=True)
     with Workers(folder / "request.json", hardware, this_node(hardware.nodes)) as workers:
-        heard = _follow(workers, folder, emit=emit, stop_requested=stop_requested)
+        heard = Hearing(emit, folder)
+        _follow(workers, heard, stop_pending=signals.pending, stop_requested=signals.requested)
     if not workers.ended_well:
         raise heard.lost_all()
 
 
-def _follow(workers: Workers, folder: Path, *, emit: Emit, stop_requested: Callable[[], int | None]) -> _Hearing:
-    heard = _Hearing(emit, folder)
+def _follow(workers: Workers, heard: Hearing, *, stop_pending: Callable[[], int | None], stop_requested: Callable[[], int | None]) -> None:
     for document in workers.documents():
-        if (number := stop_requested()) is not None:
+        if (number := stop_pending()) is not None:
             workers.ask_to_stop(number)
         if "hello" in document:
-            workers.first_pid = int(document["hello"]["pid"])
+            workers.starts += 1
             heard.started(int(document["hello"]["restarts"]))
-        elif "event" in document:
-            emit(as_event(document["event"]))
-        elif "lost" in document:
-            if document["cause"] or heard.lost is None:
-                heard.lost = heard.last_lost = document["lost"]
+        elif "heeded" in document:
+            stop_requested()
         elif "error" in document:
             raise as_error(document["error"])
-        elif "answer" in document:
-            heard.answer = document["answer"]
-    return heard
-
-
-class _Hearing:
-    """What the workers have said. answer: the step's output; lost: why one of them ended, since the last start, and ever."""
-
-    def __init__(self, emit: Emit, folder: Path) -> None:
-        self.answer: dict[str, Any] | None = None
-        self.restarts = 0
-        self.lost: str | None = None
-        self.last_lost: str | None = None
-        self.warnings: list[str] = []
-        self._emit, self._folder = emit, folder
-
-    def started(self, restarts: int) -> None:
-        """All workers have been started, so many times again."""
-        if restarts > self.restarts:
-            why = f" ({self.lost})" if self.lost else ""
-            message = (
-                f"a worker was lost{why}; all were started again, {restarts} of at most {MAX_RESTARTS} times: {self._folder} has their logs"
-            )
-            self.warnings.append(message)
-            self._emit(Alert("warning", "worker-restarted", message))
-        self.restarts, self.lost = restarts, None
-
-    def lost_all(self) -> SpecrunError:
-        """The failure of workers that came to no end."""
-        said = f": {self.last_lost}" if self.last_lost else ""
-        return SpecrunError(f"the workers were lost {_times(self.restarts + 1)}{said}", code="workers-lost",
-                            hint=f"what they said is in {self._folder}; apply again goes on from the last checkpoint")  # fmt: skip
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
+        else:
+            heard.take(document)
 
 
 class Workers:
     """The processes of one step on this machine, under torchrun. A context manager: whoever is left when it ends is ended.
 
-    request: its place; what torchrun and the workers say goes to files beside it. first_pid: of the first worker here, once it is
-    known: the one that is told of signals. ended_well: whether all came to their end, once that is known.
+    request: its place; what torchrun and the workers say goes to files beside it. starts: how often they have said that they were
+    started. ended_well: whether all came to their end, once that is known.
     """
 
     def __init__(self, request: Path, hardware: ResolvedHardware, node: Node) -> None:
-        self.first_pid: int | None = None
+        self.starts = 0
         self.ended_well = False
-        self._asked: tuple[int, int] | None = None
+        self._asked_start = 0
         with request.with_name("torchrun.log").open("ab") as file:
             self._process = subprocess.Popen(  # noqa: S603 - torch's own module and ours
                 command(request, hardware, node), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file,
@@ -145,11 +111,13 @@ class Workers:
             yield {}
 
     def ask_to_stop(self, number: int) -> None:
-        """Pass a signal on, once to each start of the first worker."""
-        if self.first_pid is not None and self._asked != (number, self.first_pid):
-            self._asked = (number, self.first_pid)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.first_pid, number)
+        """Pass a signal on, once to each start of the workers."""
+        assert self._process.stdin is not None
+        if self._asked_start != self.starts:
+            self._asked_start = self.starts
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(bytes([number]))
+                self._process.stdin.flush()
 
     def __enter__(self) -> Workers:
         return self
@@ -178,7 +146,7 @@ def command(request: Path, hardware: ResolvedHardware, node: Node) -> list[str]:
                    "--rdzv-conf", f"timeout={MEET_SECONDS}"]  # fmt: skip
     return [
         sys.executable, "-P", "-m", "torch.distributed.run", *meeting,
-        "--nnodes", str(node.count), "--nproc-per-node", str(hardware.devices), "--max-restarts", str(MAX_RESTARTS),
+        "--nnodes", str(node.count), "--nproc-per-node", str(hardware.devices), "--max-restarts", str(MAX_LOSSES + 1 + MAX_STARTS_AGAIN),
         "--monitor-interval", "0.2", "--shutdown-timeout", "10", "-m", "specrun.engine.executors.worker", hardware.kind, str(request),
     ]  # fmt: skip
 

@@ -1,6 +1,7 @@
 """What the workers of a step tell the process that started them: one JSON document a line, through the pipe they all inherit.
 
-The pipe that they inherit as standard input says one thing: it ends with the process at its other end.
+Through the pipe that they inherit as standard input they are told of signals, a byte each, which one of them reads for all; and it
+ends with the process at its other end.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -53,12 +54,13 @@ def as_event(document: Mapping[str, Any]) -> Event:
     return event
 
 
-def end_with_parent() -> None:
-    """End this process at once when the one that started it and its like has ended, or says so by closing the pipe."""
+def listen_to_parent(on_signal: Callable[[int], None]) -> None:
+    """End this process at once when the one that started it and its like has ended, or says so by closing the pipe. on_signal: called
+    in another thread with the number of a signal that was passed on."""
 
     def watch() -> None:
-        while os.read(_STDIN, 64):
-            pass
+        while numbers := os.read(_STDIN, 64):
+            on_signal(numbers[0])
         os._exit(ORPHANED)
 
     threading.Thread(target=watch, name="specrun-parent", daemon=True).start()

@@ -1,8 +1,9 @@
 """One of the processes that do a step together. torchrun starts it, with the kind of device and the place of the step's request.
 
 The request lies on the machine of the first worker, who tells the others; beside its place each worker has its log. The first on each
-machine listens to signals and tells of the start; the first of all passes events on and answers. What a worker cannot mend is told, and
-the parent ends all of them; what may be mended by starting again (another worker was lost) ends this one, and torchrun starts all anew.
+machine tells of the start; the first of all passes events on and answers. What a worker cannot mend is told, and the parent ends all of
+them; what may be mended by starting again (another worker was lost) ends this one, and torchrun starts all anew. Signals that ask the
+run to end come from the parent: SIGTERM to a worker itself is torchrun's, which ends the others of one that was lost.
 """
 
 from __future__ import annotations
@@ -10,23 +11,20 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
-import signal
 import sys
 import time
 import traceback
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from specrun.engine.ending import as_error
 from specrun.engine.executors.local import load_runner
 from specrun.engine.executors.request import error_document, output_document, requested_call
-from specrun.engine.executors.wire import Wire, end_with_parent
+from specrun.engine.executors.wire import Wire, listen_to_parent
 from specrun.engine.secrecy import process_mask
 from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import Event
 
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _FIRST_SPEAKS_SECONDS = 1.0
 """What all workers fail by is told by the first of them; the others wait so long."""
 _END_SECONDS = 60.0
@@ -35,15 +33,14 @@ _END_SECONDS = 60.0
 
 def main() -> int:
     """Do this worker's part of the step; 0, or 1 where all are to be started again."""
-    end_with_parent()
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
     device_kind, place = sys.argv[1], Path(sys.argv[2])
     wire = Wire(place.with_name(f"rank-{rank}.log"))
     faulthandler.enable()
-    asked = _Asked()
+    asked = _Asked(wire)
+    listen_to_parent(asked.note)
     if local_rank == 0:
-        asked.listen()
-        wire.send(hello={"pid": os.getpid(), "restarts": int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))})
+        wire.send(hello={"restarts": int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))})
     try:
         _work(device_kind, place, wire, asked)
     except BaseException as failure:  # noqa: BLE001 - whatever it is, someone has to hear of it
@@ -52,20 +49,21 @@ def main() -> int:
 
 
 class _Asked:
-    """The number of the signal that asks the run to end, once there has been one."""
+    """The number of the signal that asks the run to end, once there has been one. The parent learns that it is heeded."""
 
-    def __init__(self) -> None:
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
         self._number: int | None = None
+        self._told = False
 
-    def listen(self) -> None:
-        for number in _FORWARDED:
-            signal.signal(number, self._note)
+    def note(self, number: int) -> None:
+        self._number = self._number or number
 
     def requested(self) -> int | None:
+        if self._number is not None and not self._told:
+            self._told = True
+            self._wire.send(heeded=self._number)
         return self._number
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        self._number = self._number or number
 
 
 def _work(device_kind: str, place: Path, wire: Wire, asked: _Asked) -> None:
@@ -89,7 +87,7 @@ def _unheard(event: Event) -> None:
 
 def _tell(failure: BaseException, wire: Wire, *, rank: int, local_rank: int, folder: Path) -> int:
     from specrun.runtime.distributed import lost_worker
-    from specrun.training.parallel import StartAgain
+    from specrun.training.starting_again import StartAgain
 
     sys.stderr.write(process_mask().text(traceback.format_exc()))
     sys.stderr.flush()

@@ -31,12 +31,14 @@ from specrun.training.feed import Feed
 from specrun.training.learning_rates.reduce_on_plateau import Options as ReduceOnPlateau
 from specrun.training.loop import TrainState
 from specrun.training.loss_scaling import LossScale
-from specrun.training.parallel import ON_ITS_OWN, Parallel, StartAgain, remember_size, remembered_size
+from specrun.training.parallel import ON_ITS_OWN, Parallel
 from specrun.training.plateau import Plateau
 from specrun.training.recovery import train_step_that_fits
 from specrun.training.selection import Best
 from specrun.training.session import Session
 from specrun.training.starting import begin
+from specrun.training.starting_again import StartAgain, lessons, remember
+from specrun.training.time_limit import TimeLimit
 from specrun.training.trainable import checkpoint_activations, choose_trainable
 from specrun.training.weight_average import WeightAverage
 
@@ -63,7 +65,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     feed = Feed(task, batch_size=schedule.batch_size, lane=copy_lane(device))
     with watch(context.emit, context.hardware) as monitor, feed, session.saver:
         begin(session, start_of(context.step.label), runs=context.store / "runs", draw=draw, optimizer=spec.schedule.optimizer.kind)
-        session.state.micro_batch_size = min(session.state.micro_batch_size, remembered_size(session.folder) or schedule.batch_size)
+        heed_lessons(session)
         if session.catch_up():
             end_if_asked(context, session)
         while not session.finished:
@@ -72,14 +74,23 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
                 batch = feed.take(state.position)
             try:
                 stats = train_step_that_fits(state, batch, session.ladder)
-            except StartAgain:
-                remember_size(session.folder, state.micro_batch_size)
+            except StartAgain as again:
+                remember(session.folder, again)
                 raise
             session.after_step(stats)
             end_if_asked(context, session)
         session.save()
         session.settle()
     return outcome(context, session, system=monitor.summary) if workers.first else StepOutput()
+
+
+def heed_lessons(session: Session) -> None:
+    """Do otherwise what workers could not do before, as the first of them has read it."""
+    state, known = session.state, lessons(session.folder)
+    size, eager = state.parallel.workers.told([known.micro_batch_size, known.eager])
+    state.micro_batch_size = min(state.micro_batch_size, size or state.micro_batch_size)
+    if eager and state.compilation is not None and state.parallel.root is not None:
+        state.compilation.failed = True
 
 
 def end_if_asked(context: StepContext, session: Session) -> None:
@@ -89,7 +100,7 @@ def end_if_asked(context: StepContext, session: Session) -> None:
         session.save()
         session.settle()
         raise InterruptedRun(
-            f"signal {number} ended training after step {state.step} of {session.schedule.total_steps}; its state is saved",
+            f"signal {number} ended training after step {state.step} of {session.total_steps}; its state is saved",
             signal_number=number,
             hint="apply again to go on from there",
         )
@@ -126,10 +137,13 @@ def new_state(
     """The state before step 0."""
     options: Any = spec.schedule.optimizer
     course: Any = spec.schedule.learning_rate
-    average = spec.schedule.parameters.average
+    average, limit = spec.schedule.parameters.average, new_time_limit(spec)
 
     def learning_rate(step: int) -> float:
-        factor: float = course.factor(step, warmup_steps=schedule.warmup_steps, total_steps=schedule.total_steps)
+        total, warmup = schedule.total_steps, schedule.warmup_steps
+        if limit is not None:
+            total, warmup = limit.total_steps(step), limit.warmup_steps(step, warmup)
+        factor: float = course.factor(step, warmup_steps=warmup, total_steps=total)
         return float(options.learning_rate * factor)
 
     return TrainState(
@@ -145,8 +159,17 @@ def new_state(
         skip_non_finite=spec.schedule.recovery.non_finite == "skip_then_roll_back",
         loss_scale=LossScale.needed_on(device),
         plateau=new_plateau(spec),
+        time_limit=limit,
         average=WeightAverage(model, decay=average.decay) if average is not None else None,
     )
+
+
+def new_time_limit(spec: Spec) -> TimeLimit | None:
+    """What a duration in time is counted by."""
+    duration, warmup = spec.schedule.duration, getattr(spec.schedule.learning_rate, "warmup", None)
+    if duration.unit != "seconds":
+        return None
+    return TimeLimit(duration.amount, warmup.fraction if warmup is not None and warmup.unit == "percent" else None)
 
 
 def new_plateau(spec: Spec) -> Plateau | None:
@@ -201,10 +224,14 @@ def outcome(context: StepContext, session: Session, *, system: Mapping[str, floa
     best = best_checkpoint(session)
     paths = {role: info.path.relative_to(context.folder).as_posix() for role, info in (("best", best), ("last", last))}
     early = session.options.early_stopping
-    reason = f"{early.metric} has not improved for {early.patience}" if early is not None and session.stopped_early else ""
+    reason = ""
+    if early is not None and session.stopped_early:
+        reason = f"{early.metric} has not improved for {early.patience}"
+    elif state.time_limit is not None:
+        reason = f"time limit of {session.options.duration} reached after step {state.step}"
     values = {
         "steps": state.step,
-        "total_steps": schedule.total_steps,
+        "total_steps": session.total_steps,
         "best_step": best.step,
         "best_metric": session.best.value,
         "best_checkpoint": paths["best"],

@@ -83,12 +83,14 @@ class CausalLM:
         predicted = self._samples.predicted(split, max_samples=max_samples)
         at_once = EVALUATION_TOKENS[self._device.kind] // divided
         totals: list[Tensor] = []
+        begun = False
         model.eval()
         try:
             with torch.no_grad(), self._device.autocast():
                 for batch, counts in self._samples.evaluation_batches(split, predicted.tokens, workers, at_once=at_once):
-                    if totals:
+                    if begun:
                         between()
+                    begun = True
                     hidden_NC, labels_N = batch.predictions(network.hidden(batch.inputs))
                     nll, correct = linear_scores(hidden_NC, network.head_VC, labels_N)
                     if counts:
