@@ -134,8 +134,7 @@ def _plan_for(
     def beginning_with(start: Start | None) -> Compile:
         def compiled(spec: Spec, kinds: Sequence[StepKind], variants: Mapping[str, str]) -> StepGraph:
             return compile_steps(spec, kinds=kinds, digest_inputs=digest_inputs, device=hardware.identity, spec_digest=loaded.digest,
-                                 variants=variants, machine={"name": hardware.name, "memory_bytes": hardware.memory_bytes},
-                                 start=start)  # fmt: skip
+                                 variants=variants, machine=hardware.measured_on, start=start)  # fmt: skip
 
         return compiled
 

@@ -31,7 +31,7 @@ def compile_steps(
     """Make the plan. kinds: parents first. device: what of the resolved hardware can change results.
 
     variants: by key, what finished results said that their keys could not foresee; it enters the children's keys.
-    machine: name and memory of the device, for what is measured on it. start: what trainings begin with, where not with drawn weights.
+    machine: of what is measured, the device and how many train together. start: what trainings begin with, where not with drawn weights.
     """
     known = variants or {}
     steps: list[Step] = []

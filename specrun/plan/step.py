@@ -51,7 +51,7 @@ class StepKind:
     finds: dotted path of a value that this kind finds where the spec says `auto`; else the plan has no such step. What it found, its
     result's `found`, stands in the spec for every step after it. follows: kinds that find what this one reads: it waits for them,
     and their keys do not enter its own, for what they found does. settings: what decides the result beside the spec.
-    uses_machine: name and memory of the device enter the key.
+    uses_machine: name and memory of the device, and how many train together, enter the key.
     """
 
     kind: str

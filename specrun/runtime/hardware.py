@@ -96,6 +96,11 @@ class ResolvedHardware:
         compiled = {} if self.compilation.value == EAGER else {"compile": self.compilation.value}
         return {"kind": self.kind, "precision": self.precision.value, **compiled}
 
+    @property
+    def measured_on(self) -> dict[str, str | int]:
+        """What enters the key of a step that measures the device: what its figures are of."""
+        return {"name": self.name, "memory_bytes": self.memory_bytes, "workers": self.workers}
+
 
 @cache
 def probe() -> Machine:

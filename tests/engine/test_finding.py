@@ -191,6 +191,15 @@ def test_a_micro_batch_is_looked_for_only_where_the_whole_batch_may_not_fit(spec
     assert "find_micro_batch" not in actions(planned_with(2**29, spec_file, applied_store, *LARGE, "schedule.micro_batch_size=8"))
 
 
+def test_what_was_found_for_one_process_is_not_taken_for_several(spec_file, applied_store):
+    """With devices: auto it is for the machine to say how many share the batch."""
+    loaded = load_spec(spec_file, sets=[*LARGE, "hardware.engine=torchrun", "hardware.devices=auto"])
+    hardware = replace(resolve(loaded.spec.hardware, probe()), memory_bytes=2**30)
+    found = [plan_on(Request(loaded, applied_store), loaded, replace(hardware, devices=devices), Workspace(applied_store))
+             for devices in (1, 2)]  # fmt: skip
+    assert found[0].graph.step("find_micro_batch").key != found[1].graph.step("find_micro_batch").key
+
+
 @pytest.mark.slow
 def test_a_batch_that_does_not_fit_is_trained_in_parts_of_the_size_that_was_found(spec_file, tmp_path):
     sets = ["schedule.batch_size=2048", "model.width=32", "hardware.memory=410 MiB", "data.source.characters=60000", "report.formats=[md]",

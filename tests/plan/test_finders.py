@@ -14,6 +14,7 @@ from specrun.plan.memory import Memory, predict_memory
 from specrun.plan.resolve import resolve_schedule
 from specrun.runtime.hardware import resolve
 from specrun.spec.parts import kinds as kinds_of
+from specrun.spec.sections.parameters import Average, Parameters
 from specrun.spec.units import Quantity
 from specrun.steps.registry import step_kinds
 
@@ -74,6 +75,8 @@ def test_finders_come_between_tokens_and_training_which_waits_for_them(asking):
         ("data.sequence_length", 8, {LEARNING_RATE, MICRO_BATCH}),
         ("data.source.seed", 9, {LEARNING_RATE, MICRO_BATCH}),
         ("hardware.threads", 1, {MICRO_BATCH}),
+        ("schedule.parameters", Parameters(average=Average(decay=0.9)), {MICRO_BATCH}),
+        ("schedule.parameters", Parameters(frozen=("blocks.0.*",)), {LEARNING_RATE, MICRO_BATCH}),
     ],
 )
 def test_what_a_finder_reads_and_nothing_else_is_in_its_key(asking, path, value, counts):

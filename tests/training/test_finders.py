@@ -39,6 +39,7 @@ class Nothing:
 
     samples: int = 1
     weight: int = 1
+    positions: int = 1
 
     def split(self, size: int) -> Iterator[Nothing]:
         yield from (Nothing(min(size, self.samples - start), self.weight) for start in range(0, self.samples, size))
@@ -128,6 +129,31 @@ def test_a_second_fall_after_the_lowest_point_is_not_where_a_rate_is_taken():
     assert suggestion is not None
     assert rates[19] <= suggestion.rate * 1.01
     assert suggestion.rate <= rates[40]
+
+
+@pytest.mark.gpu
+def test_what_a_trial_puts_back_afterwards_takes_none_of_the_device_it_measures():
+    model = nn.Linear(512, 512).cuda()
+    state = state_of(model, torch.optim.AdamW(model.parameters(), fused=True), Depth())
+    model(torch.ones(512, device="cuda")).sum().backward()
+    state.optimizer.step()
+    before = torch.cuda.memory_allocated()
+    with trial(state):
+        assert torch.cuda.memory_allocated() == before
+    assert {tensor.device.type for values in state.optimizer.state.values() for tensor in values.values()} == {"cuda"}
+
+
+def test_weights_with_a_rate_of_their_own_keep_it_whatever_rate_is_tested():
+    model = Bowl(1.0)
+    model.y = nn.Parameter(torch.zeros(1))
+    groups = [{"params": [model.x]}, {"params": [model.y], "lr": 3e-4, "lr_scale": 3e-4 / 0.02}]
+    state = state_of(model, torch.optim.SGD(groups, lr=0.02), Depth())
+    seen: list[tuple[float, ...]] = []
+    range_test(state, Range(1e-4, 1e-2, 5), next_batch=lambda _: Nothing(),
+               on_step=lambda *_: seen.append(tuple(group["lr"] for group in state.optimizer.param_groups)))  # fmt: skip
+    assert [own for _, own in seen] == pytest.approx([3e-4] * 5)
+    assert [rate for rate, _ in seen] == pytest.approx([Range(1e-4, 1e-2, 5).rate(step) for step in range(5)])
+    assert state.optimizer.param_groups[1]["lr_scale"] == 3e-4 / 0.02
 
 
 def everything(state: TrainState) -> dict[str, Any]:

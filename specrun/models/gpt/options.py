@@ -59,7 +59,11 @@ class Options(Part):
         None, impact="weights", description="Rows of the embedding; absent means the tokenizer's vocabulary.", ge=2, le=10_000_000
     )
     dropout: float = option(0.0, impact="weights", description="Dropout rate of embeddings, attention and residuals, 0 to 1.", ge=0, lt=1)
-    bias: bool = option(True, impact="weights", description="Whether linear and norm layers have biases (gpt2 only).")
+    bias: bool = option(
+        True,
+        impact="weights",
+        description="Whether linear and norm layers have biases; those of architecture llama have none, whatever `layers` says.",
+    )
     tie_embeddings: bool = option(True, impact="weights", description="Whether the output layer shares the embedding's weights.")
 
     @property
@@ -151,7 +155,8 @@ class Options(Part):
 
     def _bias_problems(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
         if self.architecture == "llama" and "bias" in self.model_fields_set:
-            yield Problem((*path, "bias"), "option-without-effect", "llama has no biases", "remove bias")
+            yield Problem((*path, "bias"), "option-without-effect", "architecture llama has no biases, whatever model.layers says",
+                          "remove bias, or set model.architecture: gpt2 and the rest in model.layers")  # fmt: skip
 
     def _length_problems(self, spec: Spec) -> Iterator[Problem]:
         length = spec.data.sequence_length

@@ -21,12 +21,14 @@ def optimizer_without_rate(spec: Spec) -> Mapping[str, Any]:
 
 
 def _an_optimizer_step(spec: Spec) -> Mapping[str, Any]:
-    return {**dict.fromkeys(AFTERWARDS), "optimizer": optimizer_without_rate(spec), **what_shapes_masks(spec)}
+    """The average of the weights follows them and is not tested."""
+    parameters = {**select(spec, "schedule.parameters", WEIGHTS), "average": None}
+    return {**dict.fromkeys(AFTERWARDS), "optimizer": optimizer_without_rate(spec), "parameters": parameters, **what_shapes_masks(spec)}
 
 
 STEP = StepKind(
     kind="find_learning_rate",
-    version=1,
+    version=2,
     runner="specrun.steps.find_learning_rate.run:run",
     reads=(Read("task"), *SAMPLES, Read("model"), Read("schedule", resolved=_an_optimizer_step)),
     needs=("tokenizer", "tokens"),

@@ -18,7 +18,7 @@ from specrun.training.loop import TrainState
 def open_trial(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> tuple[TrainState, ResolvedSchedule]:
     """The state, and the schedule that each of the training's workers has. This process is alone, whatever they will be.
 
-    A rate that is still to be found is its optimizer's usual one: what other rates are given beside it is in proportion to that.
+    A rate that is still to be found is its optimizer's usual one.
     """
     if spec.schedule.optimizer.learning_rate == "auto":  # type: ignore[attr-defined]
         spec = with_value(spec, "schedule.optimizer.learning_rate", usual_rate(spec))

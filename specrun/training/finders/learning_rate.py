@@ -48,7 +48,8 @@ class Curve:
 def range_test(
     state: TrainState, span: Range, *, next_batch: Callable[[int], Batch], on_step: Callable[[int, float, float], None] = lambda *_: None
 ) -> Curve:
-    """Train from the state's place with a growing rate, and put everything back. next_batch: of a position in batches.
+    """Train from the state's place with a growing rate, and put everything back. Weights with a rate of their own keep it, as they
+    will whatever is found. next_batch: of a position in batches.
 
     on_step: told the steps done, the rate and the smoothed loss.
     """
@@ -56,7 +57,11 @@ def range_test(
     diverged = False
     with trial(state) as tried:
         tried.learning_rate, tried.rate_factor, tried.plateau, tried.step = span.rate, 1.0, None, 0
+        groups = tried.optimizer.param_groups
+        apart = [(group, group["lr_scale"] * tried.optimizer.defaults["lr"]) for group in groups if "lr_scale" in group]
         while len(losses) < span.steps and not diverged:
+            for group, rate in apart:
+                group["lr_scale"] = rate / span.rate(len(losses))
             (loss,) = state.device.read([train_step(tried, next_batch(tried.position)).loss])
             if not math.isfinite(loss):
                 diverged = True
