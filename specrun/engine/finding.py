@@ -12,8 +12,12 @@ from specrun.plan.finders import LEARNING_RATE, MICRO_BATCH, MICRO_BATCH_TRIAL_S
 from specrun.plan.graph import StepGraph
 from specrun.plan.predict import Forecast
 from specrun.plan.step import StepKind
+from specrun.runtime.hardware import ResolvedHardware
 from specrun.spec.assembly import Layer, LoadedSpec, relaid
 from specrun.spec.document import Spec
+
+_MARGIN = 0.1
+"""Share of the memory that a prediction leaves alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +52,29 @@ def with_found(loaded: LoadedSpec, found: Sequence[Found]) -> LoadedSpec:
     return replace(checked.loaded, warnings=(*loaded.warnings, *more))
 
 
-def with_expected(spec: Spec, forecast: Forecast, *, memory_bytes: int, kind: str, margin: float = 0.1) -> Spec:
+def with_expected(spec: Spec, forecast: Forecast, hardware: ResolvedHardware) -> Spec:
     """The spec with the micro-batch that is expected to be found, where none has been found yet. forecast: of the whole batch."""
-    cost, schedule = forecast.cost, forecast.schedule
-    if spec.schedule.micro_batch_size != "auto" or cost is None or schedule is None:
+    if spec.schedule.micro_batch_size != "auto" or forecast.cost is None or forecast.schedule is None:
         return spec
-    size = expected_micro_batch(cost, schedule, evaluation_tokens=forecast.facts.evaluation_tokens, kind=kind,
-                                memory_bytes=memory_bytes, margin=margin)  # fmt: skip
-    return with_value(spec, "schedule.micro_batch_size", size)
+    return with_value(spec, "schedule.micro_batch_size", _expected_size(forecast, hardware))
+
+
+def with_predicted(loaded: LoadedSpec, forecast: Forecast, hardware: ResolvedHardware) -> LoadedSpec:
+    """The spec with the micro-batch that is expected to fit, where each device holds a share of the model: on one alone, which a trial
+    has, another would. forecast: of the whole batch, its cost and schedule known."""
+    source = "predicted: the largest expected to fit a share of the model"
+    checked = relaid(loaded, [Layer(source, {"schedule.micro_batch_size": _expected_size(forecast, hardware)})])
+    assert checked.loaded is not None
+    return checked.loaded
+
+
+def _expected_size(forecast: Forecast, hardware: ResolvedHardware) -> int:
+    assert forecast.cost is not None
+    assert forecast.schedule is not None
+    return expected_micro_batch(
+        forecast.cost, forecast.schedule, evaluation_tokens=forecast.facts.evaluation_tokens, kind=hardware.kind,
+        memory_bytes=hardware.memory_bytes, margin=_MARGIN, spread=hardware.spread,
+    )  # fmt: skip
 
 
 def with_settings(kinds: Sequence[StepKind], asked: Mapping[str, Mapping[str, Any]]) -> tuple[StepKind, ...]:

@@ -11,7 +11,7 @@ from specrun.engine.continuing import continuation, with_beginnings
 from specrun.engine.decide import decide
 from specrun.engine.executors.strategy import settle_strategy
 from specrun.engine.facts import gather_facts
-from specrun.engine.finding import Found, found_in, spec_with, trial_steps, with_expected, with_found, with_settings
+from specrun.engine.finding import Found, found_in, spec_with, trial_steps, with_expected, with_found, with_predicted, with_settings
 from specrun.engine.fingerprints import Fingerprints
 from specrun.engine.history import read_history
 from specrun.engine.machine_problems import machine_problems
@@ -20,7 +20,7 @@ from specrun.engine.smoke import SMOKE_SETTINGS, smoke_layers, smoke_store
 from specrun.engine.workspace import Workspace
 from specrun.errors import SpecError
 from specrun.plan.compiler import compile_steps
-from specrun.plan.finders import MICRO_BATCH, is_roomy, planned_kinds
+from specrun.plan.finders import LEARNING_RATE, MICRO_BATCH, is_roomy, planned_kinds, range_test_problems
 from specrun.plan.graph import StepGraph
 from specrun.plan.memory import memory_problems
 from specrun.plan.predict import Facts, Forecast, forecast, training_signature
@@ -66,6 +66,10 @@ def fitting(prepared: Plan) -> Plan:
     limited = loaded.spec.hardware.memory is not None
     given = {warning.code for warning in loaded.warnings}
     found = list(proportion_problems(loaded.spec, prepared.forecast))
+    searches = any(d.step.kind == LEARNING_RATE and d.action == "run" for d in prepared.decisions)
+    cost, schedule, hardware = prepared.forecast.cost, prepared.forecast.schedule, prepared.hardware
+    if searches and hardware.spread.sharded and cost is not None and schedule is not None:
+        found += range_test_problems(cost, schedule, kind=hardware.kind, memory_bytes=hardware.memory_bytes)
     if memory is not None:
         found += memory_problems(memory, memory_bytes=prepared.hardware.memory_bytes, limited=limited)
     problems = tuple(problem for problem in found if problem.code not in given)
@@ -163,9 +167,12 @@ def _plan_for(
     spec = known_so_far.spec
     expected, signature = predicted(spec, facts)
     if spec.schedule.micro_batch_size == "auto" and not is_roomy(expected.memory, memory_bytes=hardware.memory_bytes, kind=hardware.kind):
+        if hardware.spread.sharded:
+            predicted_too = with_predicted(loaded, expected, hardware)
+            return _plan_for(request, predicted_too, hardware, workspace, inputs)
         kinds = planned_kinds(all_kinds, loaded.spec)
         known_so_far = _compile_known(loaded.spec, kinds, beginning_with(start), workspace)
-        spec = with_expected(known_so_far.spec, expected, memory_bytes=hardware.memory_bytes, kind=hardware.kind)
+        spec = with_expected(known_so_far.spec, expected, hardware)
         expected, signature = predicted(spec, facts)
     as_found = with_found(loaded, known_so_far.found)
     graph = with_beginnings(known_so_far.graph, spec, expected.schedule, graph_of, workspace, asked=goes_on)

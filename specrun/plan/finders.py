@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from specrun.plan import figures
 from specrun.plan.cost import ModelCost
 from specrun.plan.memory import Memory, predict_memory
 from specrun.plan.resolve import ResolvedSchedule
+from specrun.plan.spread import ON_ONE, Spread
 from specrun.plan.step import StepKind
 from specrun.spec.document import Spec
-from specrun.spec.section import Section
+from specrun.spec.section import Problem, Section
 
 MICRO_BATCH = "find_micro_batch"
 LEARNING_RATE = "find_learning_rate"
@@ -61,15 +63,30 @@ def micro_batch_sizes(batch_size: int) -> tuple[int, ...]:
 
 
 def expected_micro_batch(
-    cost: ModelCost, schedule: ResolvedSchedule, *, evaluation_tokens: int, kind: str, memory_bytes: int, margin: float
-) -> int:
+    cost: ModelCost, schedule: ResolvedSchedule, *, evaluation_tokens: int, kind: str, memory_bytes: int, margin: float,
+    spread: Spread = ON_ONE,
+) -> int:  # fmt: skip
     """The largest size that the prediction lets fit, leaving a margin; 1 where none does."""
 
     def needed(size: int) -> int:
-        return _in_training(predict_memory(cost, replace(schedule, micro_batch_size=size), evaluation_tokens=evaluation_tokens, kind=kind))
+        sized = replace(schedule, micro_batch_size=size)
+        return _in_training(predict_memory(cost, sized, evaluation_tokens=evaluation_tokens, kind=kind, spread=spread))
 
     sizes = micro_batch_sizes(schedule.micro_batch_size)
     return next((size for size in sizes if needed(size) <= (1 - margin) * memory_bytes), 1)
+
+
+def range_test_problems(cost: ModelCost, schedule: ResolvedSchedule, *, kind: str, memory_bytes: int) -> Iterator[Problem]:
+    """Why a training that several devices share out cannot have its learning rate found: one device would have to hold all of it."""
+    alone = _in_training(predict_memory(cost, schedule, evaluation_tokens=0, kind=kind))
+    if alone > memory_bytes:
+        yield Problem(
+            ("schedule", "optimizer", "learning_rate"),
+            "range-test-exceeds-device",
+            f"the range test trains on one device, not on a share of the model: {figures.size(alone)} are expected there, more than its "
+            f"{figures.size(memory_bytes)}",
+            "give schedule.optimizer.learning_rate a number, such as 3e-4",
+        )
 
 
 def _in_training(memory: Memory) -> int:

@@ -10,10 +10,10 @@ import pytest
 
 from specrun.engine.api import apply, compile_plan
 from specrun.engine.plan import Request
-from specrun.engine.prepare import plan_on
+from specrun.engine.prepare import fitting, plan_on
 from specrun.engine.rate_search import plan_search, search
 from specrun.engine.workspace import Workspace
-from specrun.errors import SpecrunError
+from specrun.errors import SpecError, SpecrunError
 from specrun.events import Message, Progress
 from specrun.runtime.hardware import probe, resolve
 from specrun.spec.assembly import load_spec
@@ -198,6 +198,35 @@ def test_what_was_found_for_one_process_is_not_taken_for_several(spec_file, appl
     found = [plan_on(Request(loaded, applied_store), loaded, replace(hardware, devices=devices), Workspace(applied_store))
              for devices in (1, 2)]  # fmt: skip
     assert found[0].graph.step("find_micro_batch").key != found[1].graph.step("find_micro_batch").key
+
+
+SHARED = ("hardware.engine=torchrun", "hardware.devices=2", "hardware.strategy=fsdp")
+
+
+def test_what_devices_hold_a_share_of_is_not_tried_whole_on_one(spec_file, applied_store):
+    """Its micro-batch is the largest that is expected to fit."""
+    sets = (*LARGE, *SHARED, "schedule.batch_size=8192")
+    tight = planned_with(2**30, spec_file, applied_store, *sets)
+    size = tight.loaded.spec.schedule.micro_batch_size
+    assert "find_micro_batch" not in actions(tight)
+    assert 1 <= size < 4096
+    assert tight.forecast.schedule.micro_batch_size == size
+    assert tight.decision("train").predicted.memory_bytes <= 2**30
+    assert tight.loaded.provenance.describe("schedule.micro_batch_size").startswith("predicted")
+    assert planned_with(2**40, spec_file, applied_store, *sets).loaded.spec.schedule.micro_batch_size == "auto"
+
+
+def test_a_rate_of_a_model_that_one_device_cannot_hold_is_not_looked_for(spec_file, applied_store):
+    plan = planned_with(2**40, spec_file, applied_store, AUTO, *SHARED)
+    assert fitting(plan).loaded.warnings == plan.loaded.warnings
+    with pytest.raises(SpecError) as caught:
+        fitting(replace(plan, hardware=replace(plan.hardware, memory_bytes=10**8)))
+    (found,) = [d for d in caught.value.diagnostics if d.code == "range-test-exceeds-device"]
+    assert found.path == RATE
+    assert "a number, such as 3e-4" in found.hint
+    alone = planned_with(2**40, spec_file, applied_store, AUTO)
+    warned = fitting(replace(alone, hardware=replace(alone.hardware, memory_bytes=10**8))).loaded.warnings
+    assert [warning.code for warning in warned] == ["memory-exceeds-device"], "the training itself may not fit then"
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import copy
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -305,6 +305,21 @@ def test_a_failure_that_is_no_want_of_memory_is_not_taken_for_one():
     state.task = None  # type: ignore[assignment]
     with pytest.raises(AttributeError):
         measure_sizes(state, Nothing(4), (4, 2, 1), room_bytes=10, timed_steps=1)
+
+
+@pytest.mark.parametrize(("kind", "moments"), [("cpu", 8 * 2 * 4 + 4), ("cuda", 0)])
+def test_a_processor_has_room_for_what_checkpoints_are_written_from_too(kind: str, moments: int):
+    """Both moments of eight weights, and the count of steps, on the host; a CUDA device has none of it."""
+
+    def fits(room_bytes: int) -> list[bool]:
+        card, model = Card(kind, torch.device("cpu"), torch.float32), Bowl(1.0)
+        loads = Loads(card, a_micro_batch=1.0, a_sample=0.01)
+        state = replace(state_of(model, torch.optim.AdamW(model.parameters(), fused=True), loads), device=card)
+        trials = measure_sizes(state, Nothing(4), (4, 2, 1), room_bytes=room_bytes, timed_steps=1, clock=card.clock)
+        return [one.peak_bytes is not None for one in trials]
+
+    assert fits(4 * 10 + moments) == [True, True, True]
+    assert fits(4 * 10 + moments - 1) == [True, True, False]
 
 
 def test_on_a_processor_a_size_that_is_foreseen_not_to_fit_is_never_tried():

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from specrun.runtime.exhaustion import is_out_of_memory
 from specrun.runtime.protocols import Batch
+from specrun.training.checkpoints import step_tensors
 from specrun.training.finders.trial import trial
 from specrun.training.loop import TrainState, train_step
 
@@ -31,14 +32,20 @@ def measure_sizes(
     state: TrainState, whole: Batch, sizes: Sequence[int], *, room_bytes: int, timed_steps: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Trial]:  # fmt: skip
-    """Try sizes from the smallest on until one does not fit, then time the largest that do. The state is left as it was."""
+    """Try sizes from the smallest on until one does not fit, then time the largest that do. The state is left as it was.
+
+    room_bytes: for the training, with what its checkpoints are written from, of which a trial on a processor has only the weights.
+    """
     found: list[Trial] = []
+    room = room_bytes
     with trial(state) as tried:
         for size in sorted(sizes):
-            peak = _foreseen(found, size) if state.device.kind == "cpu" else None
-            if peak is None or peak <= room_bytes:
+            on_cpu = state.device.kind == "cpu"
+            peak = _foreseen(found, size) if on_cpu else None
+            if peak is None or peak <= room:
                 peak = _peak(tried, whole, size)
-            fits = peak is not None and peak <= room_bytes
+                room = room_bytes - _more_in_training(replace(tried, average=state.average)) if on_cpu else room_bytes
+            fits = peak is not None and peak <= room
             found.append(Trial(size, peak if fits else None))
             if not fits:
                 break
@@ -55,6 +62,12 @@ def fastest(trials: Sequence[Trial]) -> Trial | None:
         return None
     best = min(timed.values())
     return max((one for one, seconds in timed.items() if seconds <= best * (1 + LEVEL)), key=lambda one: one.size)
+
+
+def _more_in_training(tried: TrainState) -> int:
+    """Bytes of the snapshot that a checkpoint is written from, but for those of the weights: as many are kept to put them back."""
+    saved = sum(tensor.nbytes for file in step_tensors(tried).values() for tensor in file.values())
+    return saved - sum(tensor.nbytes for tensor in tried.model.state_dict().values())
 
 
 def _foreseen(found: Sequence[Trial], size: int) -> int | None:
