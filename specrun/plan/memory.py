@@ -30,7 +30,8 @@ _LOGITS_COPIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes at the peak. process: before the first tensor; state: weights, gradients, moments; activations: what a micro-batch keeps
+    """Bytes at the peak. process: before the first tensor; state: weights, gradients, moments, and on a processor the snapshot of them
+    that a checkpoint is written from; activations: what a micro-batch keeps
     for its backward pass, logits with it; evaluation: what a forward pass over many tokens takes, once they are gone. could_checkpoint:
     whether activations would be fewer with `hardware.activation_checkpointing`."""
 
@@ -63,9 +64,10 @@ def predict_memory(cost: ModelCost, schedule: ResolvedSchedule, *, evaluation_to
     forward = max(cost.layer_bytes_per_token * at_once, 2 * _logits(cost, at_once, kind))
     beside = spread.devices if on_cpu else 1
     state = int(NUMBER_BYTES * (cost.parameters + (1 + cost.moments) * cost.trainable_parameters))
+    snapshot = int(NUMBER_BYTES * (cost.parameters + cost.moments * cost.trainable_parameters)) if on_cpu else 0
     return Memory(
         process=PROCESS_BYTES * beside if on_cpu else 0,
-        state=state * beside // (spread.workers if spread.sharded else 1),
+        state=state * beside // (spread.workers if spread.sharded else 1) + snapshot,
         activations=int(kept * beside * (RETAINED if on_cpu else 1)),
         evaluation=int(forward * beside * (RETAINED_IN_EVALUATION if on_cpu else 1)),
         parameters=cost.parameters,

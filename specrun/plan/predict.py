@@ -225,7 +225,8 @@ def _checkpoint_bytes(spec: Spec, cost: ModelCost, schedule: ResolvedSchedule) -
     kept, every = spec.schedule.checkpoint, schedule.checkpoint_every_steps
     saved = -(-schedule.total_steps // every) if every is not None else kept.keep_last
     evaluated = -(-schedule.total_steps // schedule.evaluate_every_steps)
-    newest, best = min(kept.keep_last, saved), min(kept.keep_best, evaluated)
+    newest = min(kept.keep_last, saved)
+    best = min(max(kept.keep_best, newest), evaluated)  # each of the newest keeps the best that it knows of
     return int(NUMBER_BYTES * (cost.parameters * (newest + best) + cost.moments * cost.trainable_parameters * newest))
 
 
