@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
@@ -61,16 +62,25 @@ class Parallel:
         """What a function of the model gives, no backward pass to follow. All workers call the model equally often in it."""
         if self.root is None or self.fsdp is None:
             return call(model)
-        try:
-            with torch.no_grad():
-                return cast("Result", self.root(call))
-        finally:
-            self.fsdp.reshard()
+        with torch.no_grad():
+            result, error = cast("tuple[Result, Exception | None]", self.root(partial(_outcome, call)))
+        self.fsdp.reshard()
+        if error is not None:
+            raise error
+        return result
 
     def _summing(self, *, last: bool) -> AbstractContextManager[Any]:
         if self.fsdp is not None:
             self.fsdp.set_requires_gradient_sync(last)
         return self.ddp.no_sync() if self.ddp is not None and not last else nullcontext()
+
+
+def _outcome(call: Callable[[nn.Module], Result], model: nn.Module) -> tuple[Result | None, Exception | None]:
+    """What a function of the model gives or fails by: a forward pass that an error leaves would have parameters stay whole."""
+    try:
+        return call(model), None
+    except Exception as error:  # noqa: BLE001 - raised again behind the pass
+        return None, error
 
 
 ON_ITS_OWN = Parallel()

@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "steps"))
 from tiny_run import Listener, context, hardware, parents, spec
 
+from specrun.engine.executors.hearing import Hearing
 from specrun.engine.executors.nodes import Node, this_node
 from specrun.engine.executors.request import as_error, as_output, error_document, output_document, requested_call, step_request
 from specrun.engine.executors.strategy import settle_strategy
@@ -24,6 +25,7 @@ from specrun.events import Alert, Example, Label, Metrics, Progress, Status
 from specrun.runtime.hardware import Choice
 from specrun.steps.contract import StepOutput
 from specrun.steps.registry import step_kinds
+from specrun.training.starting_again import StartAgain, remember
 
 TRAIN = next(kind for kind in step_kinds() if kind.kind == "train")
 TWO = replace(hardware(), devices=2, strategy=Choice("ddp", "a test"))
@@ -77,6 +79,46 @@ def test_what_a_killed_worker_had_half_told_spoils_nothing(tmp_path):
     lines, pieces = Lines(), whole[:-9] + whole + b"\n17\n"
     found = [document for byte in pieces for document in lines.feed(bytes([byte]))]
     assert found == [{"hello": {"pid": 1}}]
+
+
+def test_workers_that_are_lost_too_often_end_the_step_and_starts_they_ask_for_do_not_count(tmp_path):
+    listener, checkpoints = Listener(), tmp_path / "checkpoints"
+    heard = Hearing(listener.emit, tmp_path, checkpoints)
+    heard.started(0)
+    for number in (1, 2, 3):
+        heard.take({"lost": f"rank 0 no longer heard the others, {number}", "cause": False})
+        heard.started(number)
+    alert = ("out-of-memory", "2 do not fit")
+    for number in (4, 5):
+        remember(checkpoints, StartAgain("no room", alert=alert, micro_batch_size=8 // number))
+        heard.take({"lost": "rank 1: no room", "cause": True})
+        heard.take({"lost": "rank 0 no longer heard the others", "cause": False})
+        heard.started(number)
+    alerts = [(it.code, it.message) for it in listener.of(Alert)]
+    assert [code for code, _ in alerts] == ["worker-restarted"] * 3 + ["out-of-memory"] + ["worker-restarted"] * 2
+    assert alerts[3] == alert
+    assert alerts[5][1] == f"all workers were started again (rank 1: no room): {tmp_path} has their logs"
+    assert heard.warnings == [message for _, message in alerts]
+    with pytest.raises(SpecrunError, match="the workers were lost 6 times: rank 1: no room") as lost:
+        heard.started(6)
+    assert lost.value.code == "workers-lost"
+
+
+def test_an_alert_that_the_first_worker_has_told_is_not_told_twice(tmp_path):
+    listener, alert = Listener(), ("out-of-memory", "2 do not fit")
+    heard = Hearing(listener.emit, tmp_path, tmp_path / "checkpoints")
+    heard.take(next(Lines().feed(send(tmp_path, lambda wire: wire.emit(Alert("warning", *alert, 7))))))
+    remember(tmp_path / "checkpoints", StartAgain("no room", alert=alert, micro_batch_size=1))
+    heard.started(1)
+    assert [it.code for it in listener.of(Alert)] == ["out-of-memory", "worker-restarted"]
+    assert heard.warnings[0] == alert[1]
+
+
+def test_a_machine_that_lends_its_workers_leaves_the_count_to_the_first(tmp_path):
+    heard = Hearing(Listener().emit, tmp_path)
+    for number in range(9):
+        heard.started(number)
+    assert list(tmp_path.iterdir()) == []
 
 
 def send(folder: Path, tell) -> bytes:

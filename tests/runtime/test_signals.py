@@ -152,6 +152,17 @@ def test_the_grace_ends_with_the_step_and_saving_has_the_time_it_takes() -> None
         assert signals.requested() == signal.SIGTERM
 
 
+def test_to_pass_a_signal_on_is_not_to_heed_it() -> None:
+    heard = Heard()
+    signals = StopSignals(on_request=heard, grace_seconds=0.05)
+    with signals.listening(), pytest.raises(StopNow) as stop, signals.polite():  # noqa: PT012
+        os.kill(os.getpid(), signal.SIGTERM)
+        heard.wait()
+        assert signals.pending() == signal.SIGTERM
+        wait_out(signals)
+    assert stop.value.late
+
+
 def test_a_call_that_never_returns_is_left_by_ending_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("specrun.runtime.signals._HUNG_SECONDS", 0.0)
     monkeypatch.setattr(signal, "pthread_kill", lambda *_: None)  # a call in C: no handler runs

@@ -86,3 +86,33 @@ def test_lessons_add_up_and_another_apply_keeps_the_size_alone(tmp_path) -> None
     assert lessons(folder) == Lessons(2, eager=True, alerts=(small, slow))
     assert begin_anew(folder) == lessons(folder) == Lessons(2)
     assert [path.name for path in folder.iterdir()] == ["start-again.json"]
+
+
+@pytest.mark.slow
+def test_weights_are_shared_where_they_lie_whatever_else_the_machine_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a pass that an error leaves has them shared again."""
+    import torch.distributed as dist
+    from torch.distributed.fsdp._fully_shard import _fully_shard
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    from specrun.training.spreading import spread
+
+    def whose_is_it(*_: object, **__: object) -> None:
+        raise AssertionError("torch would take the machine's accelerator")
+
+    def fail(model: torch.nn.Module) -> None:
+        raise LookupError(str(model))
+
+    monkeypatch.setattr(_fully_shard, "_init_default_mesh", whose_is_it)
+    dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+    try:
+        model = torch.nn.Linear(4, 4)
+        parallel = spread(model, Workers(0, 2), strategy="fsdp", batch_size=2)
+        names = [type(parameter).__name__ for parameter in model.parameters()]
+        assert names == ["DTensor", "DTensor"]
+        assert model.weight.device_mesh.device_type == "cpu"  # type: ignore[attr-defined]
+        with pytest.raises(LookupError):
+            parallel.judge(model, fail)
+        assert [type(parameter).__name__ for parameter in model.parameters()] == names
+    finally:
+        dist.destroy_process_group()
