@@ -76,3 +76,13 @@ BROKEN: dict[str, str] = {
     "wrong-type": _schedule("{batch_size: many, optimizer: adamw, gradient_clip: [1]}") + "tags: [2024]\n",
     "yaml-directive": "%YAML 1.1\n---\n" + MINIMAL,
 }
+
+BEYOND_THE_MACHINE: dict[str, str] = {
+    "compile-without-compiler": MINIMAL + "hardware: {compile: default}\n",
+    "devices-exceed-machine": MINIMAL + "hardware: {engine: torchrun, devices: 4}\n",
+    "precision-slower-here": MINIMAL + "hardware: {precision: bfloat16}\n",
+    "precision-without-device": MINIMAL + "hardware: {precision: tf32}\n",
+    "profile-without-device": MINIMAL + "hardware: {profile: cuda}\n",
+    "threads-exceed-cores": MINIMAL + "hardware: {threads: 64}\n",
+}
+"""Specs that ask of a machine what a small one does not have."""

@@ -9,25 +9,36 @@ from pathlib import Path
 import pytest
 
 import specrun.spec
+from specrun.engine.machine_problems import machine_problems
+from specrun.runtime.hardware import Machine
 from specrun.spec.render import render_text, summary
-from tests.spec.broken import BROKEN
+from specrun.spec.resolved import further
+from tests.spec.broken import BEYOND_THE_MACHINE, BROKEN
 from tests.spec.conftest import GOLDEN
 from tests.spec.specs import check
 
 ELSEWHERE = {
     "extends-cycle", "extends-too-long", "index-out-of-range", "kind-changed-drops-fields",  # test_layers
     "not-utf8",  # test_loader
-    "profile-without-device",  # test_rules
-    "devices-exceed-machine",  # test_device_rules
-    "threads-exceed-cores", "set-twice", "option-without-effect",  # test_every_error
+    "set-twice", "option-without-effect",  # test_every_error
     "unreadable-spec", "set-without-value", "unknown-preset", "no-spec-found", "invalid-spec",  # usage errors, not diagnostics
 }  # fmt: skip
+
+MACHINE = Machine("a processor", 2, 2**33, frozenset(), (), "no C++ compiler (g++ not found)", "Triton is not installed")
+"""Two cores without bfloat16, no GPU, and nothing to compile with."""
 
 
 @pytest.mark.parametrize("code", BROKEN)
 def test_the_message_is_the_golden_one(code: str, golden: Callable[[str, str], None]) -> None:
     found = check(BROKEN[code]).diagnostics
     assert code in [d.code for d in found]
+    golden(f"{code}.txt", f"{render_text(found)}\n{summary(found, ['a.yaml'])}\n")
+
+
+@pytest.mark.parametrize("code", BEYOND_THE_MACHINE)
+def test_the_message_about_the_machine_is_the_golden_one(code: str, golden: Callable[[str, str], None]) -> None:
+    found = further(check(BEYOND_THE_MACHINE[code]), lambda draft: machine_problems(draft.spec, MACHINE)).diagnostics
+    assert [code] == [d.code for d in found]
     golden(f"{code}.txt", f"{render_text(found)}\n{summary(found, ['a.yaml'])}\n")
 
 
@@ -46,12 +57,12 @@ def test_every_code_of_the_package_has_a_golden_text() -> None:
     folder = Path(specrun.spec.__file__).parent
     source = "\n".join(file.read_text(encoding="utf-8") for file in folder.rglob("*.py"))
     written = set(re.findall(r'"([a-z]+(?:-[a-z0-9]+)+)"', source)) | {"tab", "tag", "unclosed"}
-    no_codes = {"utf-8", "x-impact", "my-experiment"}
-    assert written - no_codes - ELSEWHERE <= BROKEN.keys()
+    no_codes = {"utf-8", "x-impact", "my-experiment", "reduce-overhead", "max-autotune"}
+    assert written - no_codes - ELSEWHERE <= BROKEN.keys() | BEYOND_THE_MACHINE.keys()
 
 
 def test_no_golden_file_is_left_over() -> None:
-    assert {file.stem for file in GOLDEN.glob("*.txt")} == BROKEN.keys()
+    assert {file.stem for file in GOLDEN.glob("*.txt")} == BROKEN.keys() | BEYOND_THE_MACHINE.keys()
 
 
 def test_a_changed_message_is_noticed(golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch) -> None:

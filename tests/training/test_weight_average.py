@@ -14,7 +14,7 @@ from torch import nn
 from specrun.training.checkpoints import load_step
 from specrun.training.loop import TrainState
 from specrun.training.saving import Saver
-from specrun.training.weight_average import WeightAverage, judged
+from specrun.training.weight_average import WeightAverage, _move, judged
 
 
 def trajectory(model: nn.Module, steps: int, average: WeightAverage, *, skip: bool | None = None) -> list[dict[str, torch.Tensor]]:
@@ -53,6 +53,16 @@ def test_a_skipped_step_leaves_the_average_as_it_is() -> None:
     before = copy.deepcopy(average.tensors(model))
     trajectory(model, 2, average, skip=True)
     assert all(torch.equal(found, before[name]) for name, found in average.tensors(model).items())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.9])
+def test_averages_move_by_a_share_on_the_device_as_by_one_on_the_host(share: float) -> None:
+    averages, weights = ([torch.randn(3, 5), torch.randn(7)] for _ in range(2))
+    expected = [torch.lerp(average, weight, share) for average, weight in zip(averages, weights, strict=True)]
+    before = [average.clone() for average in averages]
+    _move(averages, weights, torch.tensor(share))
+    torch.testing.assert_close(averages, expected)
+    assert share or all(map(torch.equal, averages, before))
 
 
 def test_judging_sees_the_average_and_leaves_the_weights_bit_for_bit() -> None:

@@ -24,8 +24,8 @@ def compiler_problems(spec: Spec, *, on: str, lacks: str | None) -> Iterator[Pro
     if asked in ("auto", "off"):
         return
     if lacks is not None:
-        yield Problem(path, CODE, f"compile is {asked}, but {lacks}; the model is not compiled", "install what is missing, or use auto",
-                      severity="warning")  # fmt: skip
+        yield Problem(path, CODE, f"compile is {asked}, which this machine cannot do: {lacks}; the model is not compiled",
+                      "install what is missing, or use auto", severity="warning")  # fmt: skip
     elif asked == "reduce-overhead" and on == "cpu":
         yield Problem(path, WITHOUT_EFFECT, "hardware.compile reduce-overhead is the same as default on a CPU, which has no CUDA graphs",
                       "use default, or auto", severity="warning")  # fmt: skip

@@ -29,5 +29,5 @@ def precision_problems(spec: Spec, *, on: str, lacks: str | None) -> Iterator[Pr
         yield Problem(path, CODE, f"precision is tf32, which this device does not have: {lacks}", "use auto or float32")
         return
     slower = f"steps take {_TIMES_ON_A_CPU[asked]} times as long as in float32" if on == "cpu" else "float32 is no slower, and exact"
-    yield Problem(path, SLOW, f"precision is {asked}, for which this device has no instructions ({lacks}); {slower}",
+    yield Problem(path, SLOW, f"precision is {asked}, which this device only emulates ({lacks}); {slower}",
                   "use auto or float32", severity="warning")  # fmt: skip

@@ -67,7 +67,8 @@ def fastest(trials: Sequence[Trial]) -> Trial | None:
 def _more_in_training(tried: TrainState) -> int:
     """Bytes of the snapshot that a checkpoint is written from, but for those of the weights: as many are kept to put them back."""
     saved = sum(tensor.nbytes for file in step_tensors(tried).values() for tensor in file.values())
-    return saved - sum(tensor.nbytes for tensor in tried.model.state_dict().values())
+    weights: int = sum(tensor.nbytes for tensor in tried.model.state_dict().values())
+    return saved - weights
 
 
 def _foreseen(found: Sequence[Trial], size: int) -> int | None:
