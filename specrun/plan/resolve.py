@@ -25,8 +25,7 @@ def result_steps(total_steps: int) -> int:
 @dataclass(frozen=True, slots=True)
 class ResolvedSchedule:
     """A schedule in optimizer steps. samples_per_epoch: training sequences in one pass. sample_tokens: predicted in one of them, in the
-    mean over a pass; sequence_length: at most. checkpoint_every_seconds stands in
-    for checkpoint_every_steps where the spec gives a time. duration_seconds: of a duration in time, of which total_steps is an estimate;
+    mean over a pass; None: each is of sequence_length. checkpoint_every_seconds stands in for checkpoint_every_steps where the spec gives a time. duration_seconds: of a duration in time, of which total_steps is an estimate;
     evaluate_every_seconds is exact then, where evaluations come by a share of the duration, and evaluate_every_steps an estimate."""
 
     samples_per_epoch: int
@@ -39,22 +38,26 @@ class ResolvedSchedule:
     checkpoint_every_steps: int | None
     checkpoint_every_seconds: float | None
     log_every_steps: int
-    sample_tokens: float
+    sample_tokens: float | None = None
     duration_seconds: float | None = None
     evaluate_every_seconds: float | None = None
 
     @property
     def tokens_per_step(self) -> int:
         """In the mean over a pass."""
-        return round(self.batch_size * self.sample_tokens)
+        return round(self.batch_size * self._mean_tokens)
 
     @property
     def total_tokens(self) -> int:
-        return round(self.total_steps * self.batch_size * self.sample_tokens)
+        return round(self.total_steps * self.batch_size * self._mean_tokens)
 
     @property
     def total_samples(self) -> int:
         return self.total_steps * self.batch_size
+
+    @property
+    def _mean_tokens(self) -> float:
+        return self.sequence_length if self.sample_tokens is None else self.sample_tokens
 
     def epoch(self, step: int) -> float:
         """Passes over the training split after `step` optimizer steps."""
@@ -88,7 +91,7 @@ def resolve_schedule(
         checkpoint_every_steps=None if save_seconds is not None else steps(every, total_steps),
         checkpoint_every_seconds=save_seconds,
         log_every_steps=steps(schedule.log_every),
-        sample_tokens=each,
+        sample_tokens=sample_tokens,
         duration_seconds=lasts,
         evaluate_every_seconds=_share_of(judged, lasts),
     )

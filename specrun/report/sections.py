@@ -36,12 +36,13 @@ def what_ran(facts: Facts) -> tuple[Fact, ...]:
     tokenizer = mapping(facts.option("data", "tokenizer"))
     vocabulary = facts.result("tokens").get("vocab_size") or tokenizer.get("vocab_size")
     length = facts.option("data", "sequence_length")
+    samples = "documents, up to" if facts.option("data", "packing") == "documents" else "sequences"
     wanted = (
         ("task", facts.run.task),
         ("model", " · ".join(filter(None, (", ".join(str(model[n]) for n in _NAMED if model.get(n)), *sizes)))),
         ("data", " · ".join(filter(None, origin))),
         ("tokenizer", " · ".join(filter(None, (_kind(tokenizer), f"{count(vocabulary)} tokens" if vocabulary else "")))),
-        ("sequences", plural(length, "token") if isinstance(length, int) else ""),
+        (samples, plural(length, "token") if isinstance(length, int) else ""),
         ("training", " · ".join(filter(None, training))),
         ("seed", str(facts.run.seed)),
         ("attempts", str(facts.run.attempts) if facts.run.attempts > 1 else ""),

@@ -59,10 +59,10 @@ class LanguageModel(Protocol):
 
 class Task(Protocol):
     """What is learned: where batches come from, what the loss is, and how a model is judged. sample_tokens: predictions of a sample,
-    in the mean over an epoch."""
+    in the mean over an epoch, where they are not equally many."""
 
     samples_per_epoch: int
-    sample_tokens: float
+    sample_tokens: float | None
 
     def train_batch(self, first: int, *, count: int) -> Batch:
         """Samples first .. first + count - 1 in the order of the seed, over any number of epochs."""

@@ -20,6 +20,10 @@ EVERY_TASK: Mapping[str, Goal | None] = {
 """Recorded in training whatever the task; None where neither way is better."""
 
 
+OF_DOCUMENTS: Mapping[str, Goal | None] = {"throughput/padding_share": "minimize"}
+"""Recorded beside them where samples are documents."""
+
+
 def goal_of(metric: str, task: str) -> Goal | None:
     """Which way a metric of a kind of task is better, as the task declares it; None where nothing says so.
 
@@ -27,7 +31,7 @@ def goal_of(metric: str, task: str) -> Goal | None:
     """
     split, _, name = metric.partition("/")
     if split not in {"validation", "test"}:
-        return EVERY_TASK.get(metric)
+        return EVERY_TASK.get(metric, OF_DOCUMENTS.get(metric))
     declared: Mapping[str, Goal] = getattr(options_class("task", task), "metrics", {}) if task in kinds("task") else {}
     return declared.get(name)
 
@@ -50,4 +54,5 @@ def has_test_split(spec: Spec) -> bool:
 def final_metrics(spec: Spec) -> tuple[str, ...]:
     """Metrics that a finished run has, and that a gate may name."""
     test = tuple(f"test/{name}" for name in task_metrics(spec)) if has_test_split(spec) else ()
-    return (*validation_metrics(spec), *test, *EVERY_TASK)
+    more = OF_DOCUMENTS if read(spec.data, "packing") == "documents" else ()
+    return (*validation_metrics(spec), *test, *EVERY_TASK, *more)

@@ -148,5 +148,5 @@ class Account:
 
     def _padding(self, share: float) -> dict[str, float]:
         """The share of padding in what is computed, where samples are of several lengths."""
-        varies = self.schedule.sample_tokens != self.schedule.sequence_length
+        varies = self.schedule.sample_tokens is not None
         return {"throughput/padding_share": share} if varies else {}

@@ -82,7 +82,7 @@ class Documents:
             self._pieces.lengths, batch_size=reading.batch_size, seed=seed, group_by_length=reading.group_by_length
         )
         self.samples_per_epoch = self._sampler.samples_per_epoch
-        self.sample_tokens = self._pieces.tokens / self.samples_per_epoch
+        self.sample_tokens: float | None = self._pieces.tokens / self.samples_per_epoch
 
     def train_batch(self, first: int, *, count: int) -> DocumentBatch:
         """Pieces first .. first + count - 1 in the order of the seed, longest first; of equal ones the split's first."""

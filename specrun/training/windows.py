@@ -75,7 +75,9 @@ class Stretch:
 
 
 class Windows:
-    """Reads a folder of tokens as windows. sample_tokens: predicted in a sample."""
+    """Reads a folder of tokens as windows. sample_tokens: all of one length."""
+
+    sample_tokens: float | None = None
 
     def __init__(self, folder: Path, *, sequence_length: int, seed: int, device: Device) -> None:
         train = open_tokens(folder, "train")
@@ -84,7 +86,7 @@ class Windows:
         self._ids = np.asarray(train.ids)
         self._sampler = WindowSampler(train.info.count, sequence_length=sequence_length, seed=seed)
         self._window = np.arange(sequence_length + 1)
-        self.samples_per_epoch, self.sample_tokens = self._sampler.samples_per_epoch, sequence_length
+        self.samples_per_epoch = self._sampler.samples_per_epoch
 
     def train_batch(self, first: int, *, count: int) -> TokenBatch:
         """Windows first .. first + count - 1 in the order of the seed."""

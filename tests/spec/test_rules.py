@@ -297,6 +297,13 @@ def test_tokens_of_documents_are_not_steps_before_the_data_is_known() -> None:
     assert comparable(Quantity(1, "steps"), Quantity(2, "samples"), spec) is not None
 
 
+def test_padding_is_a_metric_of_documents_alone() -> None:
+    documents = MINIMAL.replace("data:", "data:\n  packing: documents")
+    gate = "expect: [throughput/padding_share < 0.1]\n"
+    assert check(documents + gate).diagnostics == ()
+    assert codes(MINIMAL + gate) == ["gate-without-metric"]
+
+
 def test_windows_have_no_lengths_to_group_by() -> None:
     def told(data: str) -> list[tuple[str, str, str]]:
         checked = check(MINIMAL.replace("data:", f"data:\n{data}"))

@@ -28,7 +28,7 @@ from specrun.training.recovery import Climb, Fault, Ladder, evaluate_what_fits, 
 Warned = list[tuple[str, str, int]]
 SCHEDULE = ResolvedSchedule(
     samples_per_epoch=1000, batch_size=8, micro_batch_size=8, sequence_length=12, total_steps=50, warmup_steps=0, evaluate_every_steps=10,
-    checkpoint_every_steps=10, checkpoint_every_seconds=None, log_every_steps=10, sample_tokens=12,
+    checkpoint_every_steps=10, checkpoint_every_seconds=None, log_every_steps=10,
 )  # fmt: skip
 
 
