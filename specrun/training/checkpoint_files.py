@@ -203,11 +203,14 @@ def _verified(folder: Path, role: Role, *, key: str, on_damage: Callable[[Path, 
             on_damage(set_aside(path), reason)
 
 
-def rotate(folder: Path, *, key: str, keep_last: int, keep_best: int, verified: set[Path] | None = None) -> None:
+def rotate(
+    folder: Path, *, key: str, keep_last: int, keep_best: int, verified: set[Path] | None = None, good_step: int | None = None
+) -> None:
     """Remove what is beyond the newest `keep_last` and the best `keep_best`. Two verified newest ones stay in any case, and with each
     that stays the best weights that it knows of: training may go back to it.
 
-    verified: those of which every byte has been read back already; it is added to, so that each is read once.
+    verified: those of which every byte has been read back already; it is added to, so that each is read once. good_step: the newest
+    that training may go back to, where it is in trouble: those after it stay and do not count.
     """
     assert keep_last >= 2
     kept, sound = 0, 0
@@ -217,8 +220,10 @@ def rotate(folder: Path, *, key: str, keep_last: int, keep_best: int, verified: 
         if kept >= keep_last and sound >= 2:
             _remove(info.path)
             continue
-        kept += 1
         named.add(info.best_step)
+        if good_step is not None and info.step > good_step:
+            continue
+        kept += 1
         if sound < 2 and damage(info.path, thorough=info.path not in known) is None:
             known.add(info.path)
             sound += 1

@@ -26,7 +26,10 @@ class Follower:
     def get_ready(self, state: TrainState) -> None:
         """There is nothing to make room for."""
 
-    def save_step(self, state: TrainState, facts: Mapping[str, object], *, metrics: Mapping[str, float], best_step: int | None) -> None:
+    def save_step(
+        self, state: TrainState, facts: Mapping[str, object], *, metrics: Mapping[str, float], best_step: int | None,
+        good_step: int | None = None,
+    ) -> None:  # fmt: skip
         """Take part in the first process's `save_step`."""
         self._gather(state, step_tensors(state))
 

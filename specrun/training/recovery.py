@@ -109,6 +109,13 @@ class Ladder:
         self._tell_skipped(faults)
         return None
 
+    def good_step(self, step: int) -> int | None:
+        """The newest step that training would go back to if the steps after this one failed too; None where this one did not."""
+        at = self.climb
+        if at.row_end == step:
+            return at.row_start - 1
+        return at.target_step - 1 if at.rollbacks and at.target_step == step else None
+
     def gone_back(self, state: TrainState, way: WayBack, before: Climb) -> None:
         """Make of a state as it was saved the one to go on with. before: how far it had climbed when it was saved."""
         at, step = self.climb, way.fault.step

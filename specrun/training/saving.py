@@ -81,9 +81,12 @@ class Saver:
             files = step_tensors(state)
             self._submit(lambda: self._make_room(files), files)
 
-    def save_step(self, state: TrainState, facts: Mapping[str, Any], *, metrics: Mapping[str, float], best_step: int | None) -> None:
+    def save_step(
+        self, state: TrainState, facts: Mapping[str, Any], *, metrics: Mapping[str, float], best_step: int | None,
+        good_step: int | None = None,
+    ) -> None:  # fmt: skip
         """Save everything that training goes on from, then let go of what need not be kept. facts: plain JSON of whoever drives the
-        loop; best_step: of the best weights so far.
+        loop; best_step: of the best weights so far; good_step: see `checkpoint_files.rotate`.
 
         Raises: what an earlier write failed by.
         """
@@ -95,8 +98,9 @@ class Saver:
             info = checkpoint_files.save(self._folder, step=step, key=self._key, files=pieces, metrics=metrics, best_step=best_step)
             self._verified.discard(info.path)
             checkpoint_files.rotate(
-                self._folder, key=self._key, keep_last=self._keep_last, keep_best=self._keep_best, verified=self._verified
-            )
+                self._folder, key=self._key, keep_last=self._keep_last, keep_best=self._keep_best, verified=self._verified,
+                good_step=good_step,
+            )  # fmt: skip
             return info
 
         self._submit(write, files)

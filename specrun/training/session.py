@@ -322,7 +322,10 @@ class Session:
             return
         self.account.pause()
         facts = self._facts()
-        self.account.timed("checkpoint", lambda: self.saver.save_step(self.state, facts, metrics=self.metrics, best_step=self.best.step))
+        good, best = self.ladder.good_step(self.state.step), self.best.step
+        self.account.timed(
+            "checkpoint", lambda: self.saver.save_step(self.state, facts, metrics=self.metrics, best_step=best, good_step=good)
+        )
         self._saved_step, self._saved_at = self.state.step, self._clock()
         self.account.start()
 

@@ -157,6 +157,17 @@ def test_going_back_behind_the_newest_best_weights_costs_no_more_than_what_came_
         assert output.values["best_metric"] == expected.values["best_metric"]
 
 
+@pytest.mark.parametrize("window", [(9, 10, 11), (9, 10, 11, 12, 13, 14)])
+def test_checkpoints_within_a_row_of_skips_do_not_push_out_the_one_before_it(
+    tmp_path: Path, patch: pytest.MonkeyPatch, window: tuple[int, ...]
+) -> None:
+    """With one at each step and two that are kept."""
+    listener = Listener()
+    poison(patch, batches(*window))
+    train(tmp_path, listener, checkpoint=Checkpoint(every=q("1 steps"), keep_last=2))
+    assert [s.resumed_from for s in listener.of(Status)] == [9, 8][: len(window) // 3]
+
+
 STATEFUL: dict[str, dict[str, Any]] = {
     "average": {"parameters": Parameters(average=Average(decay=0.9))},
     "lora": {"parameters": Parameters(lora=Lora(rank=2))},

@@ -153,6 +153,15 @@ def test_rotation_keeps_the_newest(tmp_path_factory: pytest.TempPathFactory, ste
     assert [info.step for info in cf.checkpoints(folder)] == sorted(steps, reverse=True)[:keep]
 
 
+def test_rotation_does_not_count_what_may_not_be_gone_back_to(tmp_path: Path) -> None:
+    for step in range(1, 8):
+        save(tmp_path, step)
+    cf.rotate(tmp_path, key="key", keep_last=2, keep_best=1, good_step=5)
+    assert [info.step for info in cf.checkpoints(tmp_path)] == [7, 6, 5, 4]
+    cf.rotate(tmp_path, key="key", keep_last=2, keep_best=1)
+    assert [info.step for info in cf.checkpoints(tmp_path)] == [7, 6]
+
+
 def test_rotation_never_counts_on_damaged_ones(tmp_path: Path) -> None:
     for step in range(1, 6):
         save(tmp_path, step)
