@@ -25,7 +25,8 @@ def result_steps(total_steps: int) -> int:
 @dataclass(frozen=True, slots=True)
 class ResolvedSchedule:
     """A schedule in optimizer steps. samples_per_epoch: training sequences in one pass. sample_tokens: predicted in one of them, in the
-    mean over a pass; None: each is of sequence_length. checkpoint_every_seconds stands in for checkpoint_every_steps where the spec gives a time. duration_seconds: of a duration in time, of which total_steps is an estimate;
+    mean over a pass; None: each is of sequence_length. checkpoint_every_seconds stands in for checkpoint_every_steps where the spec gives
+    a time. duration_seconds: of a duration in time, of which total_steps is an estimate;
     evaluate_every_seconds is exact then, where evaluations come by a share of the duration, and evaluate_every_steps an estimate."""
 
     samples_per_epoch: int
@@ -65,7 +66,12 @@ class ResolvedSchedule:
 
 
 def resolve_schedule(
-    schedule: Schedule, *, samples_per_epoch: int, sequence_length: int, sample_tokens: float | None = None, workers: int = 1,
+    schedule: Schedule,
+    *,
+    samples_per_epoch: int,
+    sequence_length: int,
+    sample_tokens: float | None = None,
+    workers: int = 1,
     expected_steps: int = EXPECTED_STEPS,
 ) -> ResolvedSchedule:
     """Count everything in optimizer steps. samples_per_epoch: at least 1; sample_tokens: predicted in a sample, where these are not all

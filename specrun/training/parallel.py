@@ -27,11 +27,10 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Parallel:
-    """This process's part. batch_size: samples of a whole batch, a multiple of the workers. root: what calls a function of the model
-    where gradients are watched and parameters are whole; ddp or fsdp is the same, as what it is. None: on its own."""
+    """This process's part. root: what calls a function of the model where gradients are watched and parameters are whole; ddp or fsdp is
+    the same, as what it is. None: on its own."""
 
     workers: Workers = ALONE
-    batch_size: int = 0
     root: nn.Module | None = None
     ddp: DistributedDataParallel | None = None
     fsdp: FSDPModule | None = None

@@ -32,7 +32,7 @@ class Inside(nn.Module):
         return call(self.model)
 
 
-def spread(model: nn.Module, workers: Workers, *, strategy: str, batch_size: int) -> Parallel:
+def spread(model: nn.Module, workers: Workers, *, strategy: str) -> Parallel:
     """Make a model part of several processes' training, in place; its names stay. Before the optimizer is made: fsdp puts parameters
     in the place of others.
 
@@ -46,13 +46,13 @@ def spread(model: nn.Module, workers: Workers, *, strategy: str, batch_size: int
         blocks = getattr(model, "blocks", None)
         for block in blocks if isinstance(blocks, nn.ModuleList) else ():
             _shard(block, mesh)
-        return Parallel(workers, batch_size, inside, fsdp=_shard(inside, mesh))
+        return Parallel(workers, inside, fsdp=_shard(inside, mesh))
     # Weights are drawn alike everywhere and buffers computed alike: there is nothing to send.
     ignored = [name for name, _ in inside.named_buffers()]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(inside, ignored)  # type: ignore[no-untyped-call] # noqa: SLF001 - torch's name for it
     ddp = DistributedDataParallel(inside, gradient_as_bucket_view=True, init_sync=False)
     ddp.register_comm_hook(None, _sum)
-    return Parallel(workers, batch_size, ddp, ddp=ddp)
+    return Parallel(workers, ddp, ddp=ddp)
 
 
 def _shard(module: nn.Module, mesh: DeviceMesh) -> FSDPModule:

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_run import ALPHABET, Listener, chain, context, finished, hardware, parents, q, spec, stop_after
 
+from specrun.engine.executors.torchrun import run_on_workers
 from specrun.errors import InterruptedRun
 from specrun.events import Metrics
 from specrun.runtime.choice import Choice
@@ -23,6 +24,7 @@ from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.contract import StepInput
 from specrun.steps.evaluate.run import run as evaluate
 from specrun.steps.evaluate.run import unigram_entropies
+from specrun.steps.registry import step_kinds
 from specrun.steps.train import run as train
 from specrun.steps.train.run import run
 from specrun.training.documents import pieces
@@ -147,3 +149,18 @@ def test_compiled_blocks_meet_as_few_shapes_as_torch_keeps_code_for_and_give_the
     assert compiled.metric("train/loss") == pytest.approx(eager.metric("train/loss"), abs=1e-5)
     assert not output.warnings
     assert output.values["compilation"]["recompilations"] in range(3, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_have_the_losses_and_counts_of_one(tmp_path: Path, strategy: str) -> None:
+    rare = {"evaluate": Evaluate(every=q("6 steps"), samples=0), "checkpoint": Checkpoint(every=q("12 steps"))}
+    settings = on_documents(duration=q("12 steps"), batch_size=8, micro_batch_size=2, **rare)
+    data, alone, together = documents(tmp_path), Listener(), Listener()
+    one = run(context(tmp_path / "alone", alone), settings, data)
+    two_devices = replace(hardware(), devices=2, strategy=Choice(strategy, "a test"))
+    kind = next(kind for kind in step_kinds() if kind.kind == "train")
+    two = run_on_workers(kind, replace(context(tmp_path / "together", together), hardware=two_devices), settings, data)
+    for name in ("train/loss", "validation/loss"):
+        assert together.metric(name) == pytest.approx(alone.metric(name), abs=1e-5)
+    assert two.values["tokens"] == one.values["tokens"]

@@ -63,9 +63,7 @@ def pieces_of(split: str, *, end_of_text: bool) -> Iterator[list[int]]:
 
 def loop_sums(network: GPT, rows: list[list[int]], **more: Any) -> tuple[float, int]:
     """Loss summed and tokens, a document at a time."""
-    nll = sum(
-        F.cross_entropy(network(torch.tensor([ids[:-1]]))[0], torch.tensor(ids[1:]), reduction="sum", **more).item() for ids in rows
-    )
+    nll = sum(F.cross_entropy(network(torch.tensor([ids[:-1]]))[0], torch.tensor(ids[1:]), reduction="sum", **more).item() for ids in rows)
     return nll, sum(len(ids) - 1 for ids in rows)
 
 

@@ -21,7 +21,7 @@ def test_the_workers_have_the_micro_batches_of_one_process_between_them(workers:
     together = [
         (number, part.ids.tolist())
         for rank in range(workers)
-        for number, part, _ in Parallel(Workers(rank, workers), size, torch.nn.Identity()).parts(batch, micro)
+        for number, part, _ in Parallel(Workers(rank, workers), torch.nn.Identity()).parts(batch, micro)
     ]
     assert together == alone
 
@@ -33,7 +33,7 @@ def test_micro_batches_that_do_not_fit_a_share_are_still_each_samples_once(worke
     found = [
         (number, part)
         for rank in range(workers)
-        for number, part, _ in Parallel(Workers(rank, workers), size, torch.nn.Identity()).parts(batch, micro)
+        for number, part, _ in Parallel(Workers(rank, workers), torch.nn.Identity()).parts(batch, micro)
     ]
     assert torch.equal(torch.cat([part.ids for _, part in found]), batch.ids)
     assert [number for number, _ in found] == list(range(len(found)))
@@ -107,7 +107,7 @@ def test_weights_are_shared_where_they_lie_whatever_else_the_machine_has(monkeyp
     dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
     try:
         model = torch.nn.Linear(4, 4)
-        parallel = spread(model, Workers(0, 2), strategy="fsdp", batch_size=2)
+        parallel = spread(model, Workers(0, 2), strategy="fsdp")
         names = [type(parameter).__name__ for parameter in model.parameters()]
         assert names == ["DTensor", "DTensor"]
         assert model.weight.device_mesh.device_type == "cpu"  # type: ignore[attr-defined]

@@ -83,7 +83,7 @@ def spread_to_judge(workers: Workers, model: nn.Module, hardware: ResolvedHardwa
         return Parallel(workers)
     from specrun.training.spreading import spread
 
-    return spread(model, workers, strategy="fsdp", batch_size=workers.size)
+    return spread(model, workers, strategy="fsdp")
 
 
 def load_trained(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Device) -> nn.Module:

@@ -56,7 +56,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     )  # fmt: skip
     draw = partial(build_model, spec, vocab_size=inputs["tokens"].values["vocab_size"], seed=context.seed, device=device)
     model = draw()
-    parallel = ON_ITS_OWN if context.workers is None else spread_over(context.workers, model, context.hardware, schedule)
+    parallel = ON_ITS_OWN if context.workers is None else spread_over(context.workers, model, context.hardware)
     session = new_session(context, spec, schedule, new_state(spec, schedule, model, task, device, seed=context.seed, parallel=parallel))
     if compiled:
         session.state.compilation = compile_blocks(
@@ -123,12 +123,12 @@ def build_model(spec: Spec, *, vocab_size: int, seed: int, device: Device) -> nn
     return model.to(device.place).train()
 
 
-def spread_over(workers: Workers, model: nn.Module, hardware: ResolvedHardware, schedule: ResolvedSchedule) -> Parallel:
+def spread_over(workers: Workers, model: nn.Module, hardware: ResolvedHardware) -> Parallel:
     """Make the model part of a training by several processes, in place."""
     from specrun.training.spreading import spread
 
     assert hardware.strategy is not None
-    return spread(model, workers, strategy=hardware.strategy.value, batch_size=schedule.batch_size)
+    return spread(model, workers, strategy=hardware.strategy.value)
 
 
 def new_state(
