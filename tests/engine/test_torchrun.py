@@ -228,7 +228,7 @@ accumulate, hashed = recovery.accumulate, checkpoint_files._hash_file
 recovery.accumulate = lambda state, batch: accumulate(state, batch) * (math.nan if state.position in range(16, 19) else 1.0)
 def read_slowly(path):
     import time
-    time.sleep(0.5)
+    time.sleep(0.5 if "step-" in str(path) else 0)
     return hashed(path)
 if rank == 1:
     checkpoint_files._hash_file = read_slowly
