@@ -73,7 +73,13 @@ class Task(Protocol):
         ...
 
     def evaluate(
-        self, model: nn.Module, split: str, *, max_samples: int | None = None, workers: Workers = ALONE, divided: int = 1,
+        self,
+        model: nn.Module,
+        split: str,
+        *,
+        max_samples: int | None = None,
+        workers: Workers = ALONE,
+        divided: int = 1,
         between: Callable[[], None] = nothing,
     ) -> Mapping[str, float]:
         """Sums over a whole split, or over its first samples; one transfer from the device. workers: who share the work; each calls

@@ -13,7 +13,7 @@ class Recovery(Section):
     out_of_memory: Literal["halve_micro_batch", "fail"] = option(
         "halve_micro_batch",
         impact="runtime",
-        description="What a step that does not fit in memory does: halve_micro_batch computes the same samples again, half as many at once.",
+        description="What a step that does not fit in memory does: halve_micro_batch computes the same samples anew, half as many at once.",
     )
     non_finite: Literal["skip_then_roll_back", "fail"] = option(
         "skip_then_roll_back",
