@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -219,6 +221,31 @@ def test_the_grace_ends_workers_that_come_to_no_end_of_their_step(tmp_path, in_w
         run_on_workers(TRAIN, on_two(tmp_path / "run", listener, signals=signals), settings(), parents(tmp_path))
     assert (stop.value.number, stop.value.late) == (signal.SIGTERM, True)
     assert children(os.getpid()) == []
+
+
+def killed_while_it_trains(root: Path) -> None:
+    """Not to be called by the tests' own process."""
+    listener = Doing(at={5: lambda: os.kill(os.getpid(), signal.SIGKILL)})
+    run_on_workers(TRAIN, on_two(root / "run", listener), settings(duration=q("100000 steps")), parents(root))
+
+
+def test_no_process_outlives_one_that_is_killed(tmp_path):
+    code = f"from pathlib import Path; from tests.engine.test_torchrun import *; killed_while_it_trains(Path({str(tmp_path)!r}))"
+    apply = subprocess.run([sys.executable, "-c", code], check=False, cwd=Path(__file__).parents[2])
+    assert apply.returncode == -signal.SIGKILL
+    trying = 600
+    while trying and any(str(tmp_path).encode() in read(process / "cmdline") for process in Path("/proc").glob("[0-9]*")):
+        trying -= 1
+        time.sleep(0.05)
+    assert trying
+
+
+def read(file: Path) -> bytes:
+    """What a process says of itself, while it is there."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
 
 
 POISON = """

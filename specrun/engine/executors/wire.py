@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -55,12 +56,15 @@ def as_event(document: Mapping[str, Any]) -> Event:
 
 
 def listen_to_parent(on_signal: Callable[[int], None]) -> None:
-    """End this process at once when the one that started it and its like has ended, or says so by closing the pipe. on_signal: called
-    in another thread with the number of a signal that was passed on."""
+    """End this process at once when the one that started it and its like has ended, or says so by closing the pipe, and torchrun with it,
+    which would start them all again. on_signal: called in another thread with the number of a signal that was passed on."""
+    agent = os.getppid()
 
     def watch() -> None:
         while numbers := os.read(_STDIN, 64):
             on_signal(numbers[0])
+        if agent > 1 and os.getppid() == agent:
+            os.kill(agent, signal.SIGTERM)
         os._exit(ORPHANED)
 
     threading.Thread(target=watch, name="specrun-parent", daemon=True).start()
