@@ -124,8 +124,8 @@ DESCRIPTION = {
 def long_settings():  # type: ignore[no-untyped-def]
     """Long enough that the kills all come before its end; every step is in the record."""
     return spec(
-        model={"dropout": 0.2, "num_layers": 1}, duration=q(f"{STEPS} steps"), log_every=q("1 steps"), evaluate=Evaluate(every=q("100 steps")),
-        checkpoint=Checkpoint(every=q("5 steps")),
+        model={"dropout": 0.2, "num_layers": 1}, duration=q(f"{STEPS} steps"), log_every=q("1 steps"),
+        evaluate=Evaluate(every=q("100 steps")), checkpoint=Checkpoint(every=q("5 steps")),
     )  # fmt: skip
 
 
