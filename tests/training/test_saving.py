@@ -66,8 +66,9 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Gate:
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
+    before = set(threading.enumerate())
     yield
-    assert "specrun-checkpoints" not in {thread.name for thread in threading.enumerate()}
+    assert "specrun-checkpoints" not in {thread.name for thread in set(threading.enumerate()) - before}
 
 
 def test_what_training_does_after_a_save_does_not_show_in_it(tmp_path: Path, gate: Gate) -> None:
