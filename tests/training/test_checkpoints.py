@@ -57,11 +57,11 @@ def save_best(folder: Path, it: TrainState) -> CheckpointInfo:
 
 def test_weights_and_moments_come_back_bit_for_bit(tmp_path: Path) -> None:
     before, after = trained(), state()
-    before.position, before.rate_factor = 4, 0.5
+    before.position, before.rate_factor, before.tokens = 4, 0.5, 96
     info = save_step(tmp_path, before, {"note": [1, 2.5, None]})
     facts = load_step(info, after)
-    assert facts == {"note": [1, 2.5, None], "step": 3, "position": 4, "rate_factor": 0.5}
-    assert (after.step, after.position, after.rate_factor) == (3, 4, 0.5)
+    assert facts == {"note": [1, 2.5, None], "step": 3, "position": 4, "rate_factor": 0.5, "tokens": 96}
+    assert (after.step, after.position, after.rate_factor, after.tokens) == (3, 4, 0.5, 96)
     for one, other in ((before.model.state_dict(), after.model.state_dict()),
                        (optimizer_tensors(before.model, before.optimizer), optimizer_tensors(after.model, after.optimizer))):  # fmt: skip
         assert one.keys() == other.keys()
