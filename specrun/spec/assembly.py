@@ -125,7 +125,7 @@ def _check(stack: Stack, name: str, findings: Findings, *, written: bool = True,
     tree = merged(stack, dropped, findings)
     built = Validation(tree, findings).run(Spec, report_missing=whole)
     for drop in dropped:
-        _report_dropped(drop, findings)
+        _report_dropped(drop, tree, findings)
     if written and whole:
         report_problems(problems(built.value), tree, findings)
     diagnostics, provenance = findings.ordered(), Provenance(tree)
@@ -164,13 +164,18 @@ def report_problems(found: Iterable[Problem], tree: MapNode, findings: Findings)
         findings.add(at, problem.code, problem.message, path=problem.path, hint=problem.hint, severity=severity)
 
 
-def _report_dropped(drop: Dropped, findings: Findings) -> None:
+def _report_dropped(drop: Dropped, tree: MapNode, findings: Findings) -> None:
+    """Say which fields went with their kind, but for those that are set again, and nothing of a kind that is itself a mistake."""
     from specrun.spec.nearest import listed
 
+    part = find(tree, drop.path)
+    names = tuple(name for name in drop.names if not isinstance(part, MapNode) or name not in part.entries)
+    if not names or any(found.path == (*drop.path, "kind") for found in findings.ordered()):
+        return
     severity: Severity = "info" if drop.only_preset else "warning"
-    it, counts = ("it", "counts") if len(drop.names) == 1 else ("them", "count")
+    it, counts = ("it", "counts") if len(names) == 1 else ("them", "count")
     findings.add(
         drop.place, "kind-changed-drops-fields",
-        f"{dotted(drop.path)} was {drop.old_kind} and is {drop.new_kind} now, so its {listed(drop.names, 'and')} no longer {counts}",
+        f"{dotted(drop.path)} was {drop.old_kind} and is {drop.new_kind} now, so its {listed(names, 'and')} no longer {counts}",
         path=(*drop.path, "kind"), severity=severity, hint=f"set {it} again if {drop.new_kind} has {it}",
     )  # fmt: skip

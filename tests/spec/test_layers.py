@@ -86,6 +86,26 @@ def test_a_change_of_kind_drops_the_old_kinds_fields_and_says_so(tmp_path: Path)
     assert "warmup and decay" in warning.message
 
 
+@pytest.mark.parametrize("sets", [
+    ["schedule.optimizer={kind: lion, learning_rate: 1e-4, weight_decay: 0.5}"],
+    ["schedule.optimizer.kind=lion", "schedule.optimizer.learning_rate=1e-4", "schedule.optimizer.weight_decay=0.5"],
+])  # fmt: skip
+def test_fields_that_are_set_again_with_another_kind_are_not_told_as_gone(sets: list[str]) -> None:
+    text = MINIMAL + "schedule: {optimizer: {kind: adamw, learning_rate: 3e-3, weight_decay: 0.1}}\n"
+    assert load(text, sets=sets).warnings == ()
+
+
+def test_only_the_fields_that_are_not_set_again_are_told_as_gone() -> None:
+    text = MINIMAL + "schedule: {optimizer: {kind: adamw, learning_rate: 3e-3, weight_decay: 0.1}}\n"
+    (warning,) = load(text, sets=["schedule.optimizer={kind: lion, learning_rate: 1e-4}"]).warnings
+    assert "its weight_decay no longer counts" in warning.message
+
+
+def test_a_kind_that_does_not_exist_is_the_only_mistake_told() -> None:
+    text = MINIMAL + "schedule: {optimizer: {kind: adamw, learning_rate: 3e-3}}\n"
+    assert [d.code for d in check(text, sets=["schedule.optimizer={kind: adamv, learning_rate: 1e-4}"]).diagnostics] == ["unknown-kind"]
+
+
 def test_the_default_kind_counts_as_the_old_kind() -> None:
     loaded = load(MINIMAL.replace("{kind: ratio}", "{kind: ratio}\n  tokenizer: {vocab_size: 300}"), sets=["data.tokenizer.kind=byte"])
     assert loaded.spec.data.tokenizer.kind == "byte"
