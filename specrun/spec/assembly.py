@@ -170,7 +170,7 @@ def _report_dropped(drop: Dropped, tree: MapNode, findings: Findings) -> None:
 
     part = find(tree, drop.path)
     names = tuple(name for name in drop.names if not isinstance(part, MapNode) or name not in part.entries)
-    if not names or any(found.path == (*drop.path, "kind") for found in findings.ordered()):
+    if not names or any(found.path == dotted((*drop.path, "kind")) for found in findings.ordered()):
         return
     severity: Severity = "info" if drop.only_preset else "warning"
     it, counts = ("it", "counts") if len(names) == 1 else ("them", "count")
