@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from specrun.plan import figures
-from specrun.plan.predict import Past
+from specrun.plan.predict import Past, tells
 
 _NEWEST = 5
 
@@ -40,6 +40,8 @@ class Verdict:
 
 def worth_compiling(*, steps: int, step_seconds: float, gain: Gain, basis: str) -> Verdict:
     """Weigh it. steps: optimizer steps planned; step_seconds: of an eager one; basis: where the gain is known from."""
+    if gain.saved_share <= 0:
+        return Verdict(compiled=False, reason=f"compiled steps are no shorter, {basis}")
     saved = steps * step_seconds * gain.saved_share
     pays = saved > gain.seconds
     what = f"{steps:,} steps {'repay' if pays else 'would not repay'} compiling"
@@ -52,9 +54,12 @@ def compiled_signature(signature: str, mode: str) -> str:
 
 
 def known_gain(history: Sequence[Past], *, device: str, kind: str, signature: str, mode: str) -> tuple[Gain, str]:
-    """What compiling this training gives: as it did before on this device, else by rule. signature: of the eager one."""
-    eager = _trainings(history, device, signature)
-    compiled = _trainings(history, device, compiled_signature(signature, mode))
+    """What compiling this training gives: as it did before on this device, else by rule. signature: of the eager one.
+
+    Runs of a few steps tell nothing: the first of a compiled training takes longer by more than the compilers do.
+    """
+    eager = [past for past in _trainings(history, device, signature) if tells(past)]
+    compiled = [past for past in _trainings(history, device, compiled_signature(signature, mode)) if tells(past)]
     if not eager or not compiled:
         return RULE[kind], "by rule"
     saved_share = 1 - statistics.median(past.rate for past in eager) / statistics.median(past.rate for past in compiled)

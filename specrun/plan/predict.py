@@ -248,9 +248,9 @@ def _rate(history: Sequence[Past], flops: float, *, device: str, kind: str, core
         rule, said = FLOPS_PER_CORE * cores * devices, f"by rule: {FLOPS_PER_CORE / 1e9:.0f} GFLOP/s a core"
     training = [past for past in history if past.kind == "train" and past.device == device and past.seconds > 0 and past.work > 0]
     same = [past for past in training if past.signature == signature]
-    if same := [past for past in same if _tells(past) or flops <= _LONGER * past.work][-5:]:
+    if same := [past for past in same if tells(past) or flops <= _LONGER * past.work][-5:]:
         return statistics.median(past.work / past.seconds for past in same), f"from {_runs(same)}"
-    if others := [past for past in training if _tells(past) and past.rate > 0][-5:]:
+    if others := [past for past in training if tells(past) and past.rate > 0][-5:]:
         rate = statistics.median(past.rate for past in others)
         held = min(max(rate, rule / _ASTRAY), rule * _ASTRAY)
         bound = f"{1 / _ASTRAY:g}" if held > rate else f"{_ASTRAY:g}"
@@ -259,7 +259,7 @@ def _rate(history: Sequence[Past], flops: float, *, device: str, kind: str, core
     return rule, said
 
 
-def _tells(past: Past) -> bool:
+def tells(past: Past) -> bool:
     """Whether a training was long enough for its rate to be that of any longer one."""
     return past.steps >= _TELLING_STEPS and past.seconds >= _TELLING_SECONDS
 

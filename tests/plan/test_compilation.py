@@ -40,7 +40,13 @@ def test_runs_of_both_kinds_tell_the_gain() -> None:
     history = [past("s", 100.0), past("s|default", 125.0, compile_seconds=2.0), past("s|default", 125.0, compile_seconds=30.0)]
     assert known_gain(history, **PLACE) == (Gain(30.0, pytest.approx(0.2)), "from earlier runs")
     slower, _ = known_gain([past("s", 100.0), past("s|default", 80.0)], **PLACE)
-    assert not worth_compiling(steps=10**9, step_seconds=1.0, gain=slower, basis="").compiled, "what is slower never pays"
+    found = worth_compiling(steps=10**9, step_seconds=1.0, gain=slower, basis="from earlier runs")
+    assert (found.compiled, found.reason) == (False, "compiled steps are no shorter, from earlier runs")
+
+
+def test_a_run_of_a_few_steps_tells_nothing_of_the_gain() -> None:
+    short = Past("train", "s|default", "d", 1e9, 3.0, 4, 1.0, 2.7)
+    assert known_gain([past("s", 100.0), short], **PLACE) == (RULE["cpu"], "by rule")
 
 
 def test_the_seconds_of_a_first_compiled_run_are_the_rules() -> None:
