@@ -231,15 +231,15 @@ def test_a_rate_of_a_model_that_one_device_cannot_hold_is_not_looked_for(spec_fi
 
 @pytest.mark.slow
 def test_a_batch_that_does_not_fit_is_trained_in_parts_of_the_size_that_was_found(spec_file, tmp_path):
-    sets = ["schedule.batch_size=2048", "model.width=32", "hardware.memory=410 MiB", "data.source.characters=60000", "report.formats=[md]",
+    sets = ["schedule.batch_size=4096", "model.width=32", "hardware.memory=480 MiB", "data.source.characters=60000", "report.formats=[md]",
             "schedule.duration=2 steps"]  # fmt: skip
     outcome = apply(spec_file, store=tmp_path / "store", sets=sets)
     assert outcome.exit_code == 0, outcome
     assert "find_micro_batch" in ran(outcome)
     document = json.loads((outcome.runs[0].folder / "run.json").read_bytes())
     size = document["spec"]["schedule"]["micro_batch_size"]
-    assert 1 <= size < 2048
-    assert 2048 % size == 0
+    assert 1 <= size < 4096
+    assert 4096 % size == 0
     assert document["provenance"]["schedule.micro_batch_size"] == "found by find_micro_batch"
     whole = compile_plan(spec_file, store=tmp_path / "store", sets=[*sets, "hardware.memory=200 GiB"])
     assert actions(whole)["train"] == "cached", "without dropout the size changes no result"
