@@ -174,9 +174,7 @@ def briefly(tmp_path_factory, tiny_text):
     ("evaluation", (signal.SIGINT, signal.SIGINT), 130),
     ("save", (signal.SIGINT, signal.SIGINT), 130),
 ])  # fmt: skip
-def test_a_signal_in_an_evaluation_or_a_save_ends_with_its_code_and_without_a_half_file(
-    spec_file, tmp_path, briefly, where, numbers, code
-):
+def test_a_signal_in_an_evaluation_or_a_save_ends_with_its_code_and_without_a_half_file(spec_file, tmp_path, briefly, where, numbers, code):
     store = tmp_path / "stopped"
     words = [where, ",".join(str(int(number)) for number in numbers), *command(spec_file, store, SHORT)[3:]]
     done = subprocess.run([sys.executable, "-c", STOPPED, *words], capture_output=True, text=True, check=False)
