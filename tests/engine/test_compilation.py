@@ -93,8 +93,9 @@ def test_a_finished_run_is_not_trained_again_because_history_has_grown(spec: Pat
     assert train_of(before)[1] == "cached"
     assert before.hardware.compilation.reason == "as it began"
     (eager,) = [past for past in read_history(before.workspace.history_file) if past.kind == "train"]
-    fast: dict[str, Any] = {"seconds": 1e-3, "rate": 1e6 * eager.rate, "compile_seconds": 1e-9}
-    add(before, eager, signature=compiled_signature(eager.signature, "default"), **fast)
+    long: dict[str, Any] = {"steps": 1000, "seconds": 100.0}
+    add(before, eager, **long)
+    add(before, eager, signature=compiled_signature(eager.signature, "default"), rate=1e6 * eager.rate, compile_seconds=1e-9, **long)
     assert train_of(plan(spec)) == train_of(before)
     longer = plan(spec, "schedule.duration=5 steps")
     assert longer.hardware.compilation.value == "default"
