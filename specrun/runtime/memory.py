@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import resource
-import sys
-
 import torch
+
+from specrun.runtime.peak import peak_resident_bytes
 
 
 def peak_memory_bytes(kind: str) -> int:
     """The largest use so far: of the device's memory by tensors for `cuda`, of the whole process for `cpu`."""
     if kind == "cuda":
         return int(torch.cuda.max_memory_allocated())
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return peak_resident_bytes()
 
 
 def restart_peak(kind: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
+
+from specrun.runtime.peak import peak_resident_bytes
 
 _CGROUP = Path("/sys/fs/cgroup")
 _SHORTEST_SECONDS = 0.1
@@ -26,7 +26,7 @@ class ProcessReadings:
         """Readings by metric. A process that keeps two cores busy is at 200 percent, a machine whose cores are all busy at 100."""
         values = {
             "system/process_rss_bytes": float(self._process.memory_info().rss),
-            "system/process_rss_peak_bytes": float(peak_rss_bytes()),
+            "system/process_rss_peak_bytes": float(peak_resident_bytes()),
             "system/memory_available_bytes": float(available_memory_bytes()),
         }
         seconds = time.perf_counter() - self._since
@@ -39,12 +39,6 @@ class ProcessReadings:
     def _began(self) -> None:
         psutil.cpu_percent()
         self._since, self._process_seconds = time.perf_counter(), time.process_time()
-
-
-def peak_rss_bytes() -> int:
-    """Most memory that this process has held so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def available_memory_bytes() -> int:
