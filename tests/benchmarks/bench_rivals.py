@@ -154,6 +154,7 @@ def _write_data(root: Path, ids: Any, characters: list[str]) -> None:
 
 
 @pytest.mark.benchmark
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the bare loop leaves its text open
 @pytest.mark.skipif(not TEXT.is_file(), reason="needs the shared text of Shakespeare")
 def test_as_used_against_the_contenders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT / "tests" / "steps"))
