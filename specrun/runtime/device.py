@@ -17,6 +17,7 @@ from torch import Tensor
 from specrun.errors import SpecrunError
 from specrun.runtime.hardware import ResolvedHardware
 from specrun.runtime.memory import peak_memory_bytes, restart_peak
+from specrun.runtime.torch_build import has_onednn
 
 _DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -24,7 +25,7 @@ _DTYPES = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bf
 @dataclass(frozen=True, slots=True)
 class Device:
     """Where tensors live and in what precision matrices are multiplied. reasons: why, in the order a person asks. compute_dtype: what
-    autocast computes products in; float32 where it is not used.
+    autocast computes products in; float32 where it is not used. products: "onednn" where linear layers go past torch's own choice.
 
     Each `read` and `to_host` makes the host wait for the device; `syncs` counts them, so that a test can bound them.
     """
@@ -33,6 +34,7 @@ class Device:
     place: torch.device
     compute_dtype: torch.dtype
     reasons: tuple[str, ...] = ()
+    products: str = "torch"
     _counts: dict[str, int] = field(default_factory=lambda: {"syncs": 0})
 
     @property
@@ -83,8 +85,17 @@ class Device:
         return array
 
     def host_buffer(self, tensor: Tensor) -> Tensor:
-        """Room on the host for a tensor's bytes, touched once, so that filling it later meets no page that is not there yet."""
-        return torch.zeros(tensor.numel() * tensor.element_size(), dtype=torch.uint8, pin_memory=self.kind == "cuda")
+        """Room on the host for a tensor's bytes, touched once, so that filling it later meets no page that is not there yet.
+
+        On a CPU numpy touches it: a parallel operation of torch, asked for by any thread but the one that trains, leaves OpenMP with a
+        second set of threads. With more threads than cores it no longer lets them spin, and all of training goes a third slower.
+        """
+        size = tensor.numel() * tensor.element_size()
+        if self.kind == "cuda":
+            return torch.zeros(size, dtype=torch.uint8, pin_memory=True)
+        room = np.empty(size, dtype=np.uint8)
+        room.fill(0)
+        return torch.from_numpy(room)
 
     def copy_to_host(self, tensors: Iterable[Tensor], buffers: Sequence[Tensor]) -> Callable[[], None]:
         """Start to copy the tensors' bytes into buffers of `host_buffer`. What the device does to the tensors later does not show in
@@ -131,4 +142,5 @@ def open_device(hardware: ResolvedHardware, *, number: int = 0) -> Device:
         torch.cuda.reset_peak_memory_stats()
     _multiply_float32(in_tf32=hardware.kind == "cuda" and hardware.precision.value == "tf32")
     place = torch.device("cuda", number) if hardware.kind == "cuda" else torch.device("cpu")
-    return Device(hardware.kind, place, _DTYPES[hardware.precision.value], hardware.reasons)
+    products = hardware.products.value if has_onednn() else "torch"
+    return Device(hardware.kind, place, _DTYPES[hardware.precision.value], hardware.reasons, products)

@@ -21,6 +21,11 @@ class TorchBuild:
     backends: tuple[str, ...]
 
 
+def has_onednn() -> bool:
+    """Whether it was built with oneDNN and has the operation that `runtime.products` calls."""
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+
+
 def torch_build() -> TorchBuild:
     """Ask torch. Importing this module is what takes its time, and what fails where torch is broken."""
     found = {"gloo": dist.is_gloo_available, "nccl": dist.is_nccl_available, "mpi": dist.is_mpi_available} if dist.is_available() else {}

@@ -289,3 +289,30 @@ def test_a_kill_at_any_call_of_a_save_beside_training_leaves_the_newest_or_the_o
 
 def _both_into(found: list[Any]) -> Callable[[Path, str], None]:
     return lambda path, why: found.append((path, why))
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are counted in /proc")
+def test_no_thread_but_the_training_ones_own_computes_in_parallel(tmp_path: Path) -> None:
+    """A second set of OpenMP's threads, once there are more than cores, keeps all of them from spinning: training goes a third slower."""
+    program = """
+import sys, threading
+from pathlib import Path
+import torch
+sys.path.insert(0, sys.argv[1])
+from test_saving import advance, saver, state
+torch.set_num_threads(2)
+it = state()
+it.model.register_buffer("large", torch.ones(1 << 20))  # filled by two threads by the one that trains
+tasks = lambda: len(list(Path("/proc/self/task").iterdir()))
+with saver(Path(sys.argv[2])) as saving:
+    advance(it)
+    before = tasks()
+    saving.get_ready(it)
+    saving.save_step(it, {}, metrics={}, best_step=None)
+    saving.wait()
+    assert len(saving.collect()) == 1
+    print(tasks() - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(Path(__file__).parent), str(tmp_path)], capture_output=True, text=True, check=True
+    )  # fmt: skip
+    assert done.stdout.strip() == "1"  # the writer alone
