@@ -25,7 +25,10 @@ class StepOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run. artifacts: role -> path; report: of the run, None where no report was made. error: what ended it, or None."""
+    """A run. artifacts: role -> path; report: of the run, None where no report was made. error: what ended it, or None.
+
+    reason: why it ended where it did, where it did not make every step of its duration: early stopping, a limit of time.
+    """
 
     run_id: str
     name: str
@@ -40,6 +43,7 @@ class Run:
     seconds: float
     predicted_seconds: float | None
     error: SpecrunError | None = None
+    reason: str = ""
 
     @property
     def ended_well(self) -> bool:
@@ -111,6 +115,7 @@ def _run_document(run: Run) -> dict[str, Any]:
         "name": run.name,
         "seed": run.seed,
         "status": run.status,
+        "reason": run.reason,
         "folder": str(run.folder),
         "metrics": dict(run.metrics),
         "artifacts": dict(run.artifacts),

@@ -43,6 +43,11 @@ class _Work:
     def metrics(self) -> dict[str, float]:
         return gather_metrics([result.values for result in self.own])
 
+    @property
+    def stop_reason(self) -> str:
+        """Why training ended before its last step, where it did."""
+        return next((str(result.values.get("stop_reason", "")) for result in self.own if result.kind == "train"), "")
+
 
 def execute_run(
     prepared: Plan, *, seed: int, shared: Mapping[str, StepResult], show: Emit, signals: StopSignals, tally: list[StepOutcome]
@@ -135,7 +140,7 @@ def _finish(work: _Work, session: RunSession) -> None:
     stopped = any(result.values.get("status") == "stopped_early" for result in work.own)
     session.finish(
         "stopped_early" if stopped else "completed",
-        str(train.get("stop_reason", "")),
+        work.stop_reason,
         metrics=work.metrics,
         gates=judge(work.prepared.loaded.spec.expect, work.metrics),
         seconds=sum(float(result.values.get("seconds", result.seconds)) for result in work.own),
@@ -221,4 +226,5 @@ def _outcome(
         seconds=0.0 if cached else time.monotonic() - work.started,
         predicted_seconds=sum(predicted) if predicted else None,
         error=error,
+        reason=work.stop_reason,
     )

@@ -18,6 +18,8 @@ def summary_lines(outcome: Outcome) -> list[str]:
     lines: list[str] = []
     for run in outcome.runs:
         lines.append(_run_line(run))
+        if run.reason:
+            lines.append(f"  {run.reason}")
         if run.error and run.failed_after_end:
             lines.append(f"  {_after_the_end(run.error)}")
         lines += [f"  gate failed: {gate.sentence}" for gate in run.failed_gates]
