@@ -21,12 +21,21 @@ class Plateau:
     min_fraction: float
     fraction: float = 1.0
 
-    def update(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Take an evaluation in. Raises: SpecrunError where it does not give the metric."""
+    def update(self, step: int, metrics: Mapping[str, float]) -> bool:
+        """Take an evaluation in; whether it reduced the rate. Raises: SpecrunError where it does not give the metric."""
         self.best.update(step, metrics)
-        if self.best.stale >= self.patience:
-            self.fraction = max(self.min_fraction, self.fraction * self.reduction)
-            self.best.stale = 0
+        if self.best.stale < self.patience:
+            return False
+        before, self.best.stale = self.fraction, 0
+        self.fraction = max(self.min_fraction, self.fraction * self.reduction)
+        return self.fraction < before
+
+    @property
+    def told(self) -> str:
+        """What a reduction came to, and why."""
+        since = f"since step {self.best.step:,}" if self.best.step is not None else "so far"
+        least = ", the least there is" if self.fraction == self.min_fraction else ""
+        return f"{self.best.metric} has not improved {since}: the learning rate is {self.fraction:.3g} of its course from here on{least}"
 
     def to_json(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

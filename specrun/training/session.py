@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from specrun.events import Emit, Example, Span, Status
+from specrun.events import Alert, Emit, Example, Span, Status
 from specrun.plan.resolve import ResolvedSchedule
 from specrun.spec.sections.schedule import Schedule
 from specrun.training import checkpoint_files
@@ -281,8 +281,8 @@ class Session:
             limit.reserve, self._evaluated_at = took + self.account.write_seconds, limit.spent
         if self.patience is not None:
             self.patience.update(step, self.metrics)
-        if self.state.plateau is not None:
-            self.state.plateau.update(step, self.metrics)
+        if (plateau := self.state.plateau) is not None and plateau.update(step, self.metrics):
+            self.emit(Alert("info", "learning-rate-reduced", plateau.told, step))
         if self.best.update(step, self.metrics):
             score = self.best.score(self.metrics[self.best.metric])
             self.account.timed("checkpoint-best", lambda: self.saver.save_best(self.state, metrics=self.metrics, score=score))
