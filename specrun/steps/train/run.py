@@ -19,6 +19,7 @@ from specrun.runtime.distributed import ALONE, Workers
 from specrun.runtime.factory import load_factory
 from specrun.runtime.hardware import ResolvedHardware
 from specrun.runtime.monitor import watch
+from specrun.runtime.products import multiplication, multiply_by
 from specrun.runtime.protocols import Task
 from specrun.runtime.seeds import derive, seed_torch
 from specrun.spec.document import Spec
@@ -120,6 +121,7 @@ def build_model(spec: Spec, *, vocab_size: int, seed: int, device: Device) -> nn
     choose_trainable(model, spec.schedule.parameters)
     if spec.hardware.activation_checkpointing:
         checkpoint_activations(model)
+    multiply_by(multiplication(device, few_shapes=spec.data.few_shapes), model)
     return model.to(device.place).train()
 
 
