@@ -21,7 +21,7 @@ from typing import Literal
 from specrun.plan.spread import Spread
 from specrun.runtime.choice import Choice
 from specrun.runtime.compilers import EAGER, choose_compilation, compiler_reason, lacks_cpp, lacks_triton
-from specrun.runtime.precision import choose_precision, precision_reason
+from specrun.runtime.precision import TORCHS_OWN, choose_precision, choose_products, precision_reason
 from specrun.spec.sections.hardware import Hardware
 
 _GPU_LINE = re.compile(r"^(\d+), *([^,]+), *(.+), *(?:(\d+)|\[N/A\]), *(\d+)\.(\d+)\s*$")
@@ -44,7 +44,7 @@ class Gpu:
 class Machine:
     """What was found. cores: processors this process may use at once; instructions: flags of the processor; gpus: the visible
     ones, in the order in which CUDA numbers them. lacks_cpp, lacks_triton: what is missing to compile a model for a processor, and for a
-    CUDA device; empty where nothing is."""
+    CUDA device; empty where nothing is. vendor: of the processor, as an x86 one names it, else empty."""
 
     processor: str
     cores: int
@@ -53,13 +53,15 @@ class Machine:
     gpus: tuple[Gpu, ...]
     lacks_cpp: str = ""
     lacks_triton: str = ""
+    vendor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedHardware:
     """The `hardware` section on this machine. Every choice carries its reason; it is recorded and shown in the report.
 
-    devices: of each machine; threads: of each device's process; strategy: how several processes hold a model, None for one on its own.
+    devices: of each machine; threads: of each device's process; strategy: how several processes hold a model, None for one on its own;
+    products: what multiplies linear layers, which changes rounding alone.
     """
 
     kind: Literal["cpu", "cuda"]
@@ -73,6 +75,7 @@ class ResolvedHardware:
     devices: int = 1
     nodes: int = 1
     strategy: Choice | None = None
+    products: Choice = TORCHS_OWN
 
     @property
     def workers(self) -> int:
@@ -87,8 +90,8 @@ class ResolvedHardware:
     @property
     def reasons(self) -> tuple[str, ...]:
         """The reasons in the order a person asks for them."""
-        return (f"{self.device.value}: {self.device.reason}", f"{self.precision.value}: {self.precision.reason}",
-                f"{self.compilation.value}: {self.compilation.reason}")  # fmt: skip
+        told = [self.device, self.precision, *([] if self.products == TORCHS_OWN else [self.products]), self.compilation]
+        return tuple(f"{choice.value}: {choice.reason}" for choice in told)
 
     @property
     def identity(self) -> dict[str, str]:
@@ -105,8 +108,8 @@ class ResolvedHardware:
 @cache
 def probe() -> Machine:
     """Look at the machine once. Starts no process but `nvidia-smi`, where there is one."""
-    processor, flags = _processor()
-    return Machine(processor, _cores(), _memory_bytes(), flags, _gpus(), lacks_cpp(), lacks_triton())
+    processor, vendor, flags = _processor()
+    return Machine(processor, _cores(), _memory_bytes(), flags, _gpus(), lacks_cpp(), lacks_triton(), vendor)
 
 
 def abilities(machine: Machine) -> dict[str, Choice]:
@@ -130,19 +133,20 @@ def resolve(options: Hardware, machine: Machine) -> ResolvedHardware:
         device = Choice(kind, f"{gpu.name} found" if gpu else "no CUDA device found")
     else:
         device = Choice(kind, "asked for")
-    devices = _devices(options, machine, gpu)
+    devices, precision = _devices(options, machine, gpu), choose_precision(options, machine, gpu)
     return ResolvedHardware(
         kind=kind,
         name=gpu.name if gpu else machine.processor,
         cores=machine.cores,
         memory_bytes=memory,
         device=device,
-        precision=choose_precision(options, machine, gpu),
+        precision=precision,
         compilation=choose_compilation(options, machine, gpu),
         threads=options.threads or max(1, machine.cores // devices),
         devices=devices,
         nodes=options.nodes,
         strategy=None if options.engine == "local" else _strategy(options),
+        products=choose_products(precision, machine, gpu),
     )
 
 
@@ -185,19 +189,22 @@ def _memory_bytes() -> int:
     return total
 
 
-def _processor() -> tuple[str, frozenset[str]]:
-    name, flags = platform.processor() or platform.machine(), frozenset[str]()
+def _processor() -> tuple[str, str, frozenset[str]]:
+    """Its name, its vendor where it tells that, and the flags of its instructions."""
+    name, vendor, flags = platform.processor() or platform.machine(), "", frozenset[str]()
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:
-        return name, flags
+        return name, vendor, flags
     for line in lines:
         label, _, value = line.partition(":")
         if label.strip() == "model name" and value.strip():
             name = value.strip()
+        elif label.strip() == "vendor_id":
+            vendor = value.strip()
         elif label.strip() in ("flags", "Features"):
-            return name, frozenset(value.split())
-    return name, flags
+            return name, vendor, frozenset(value.split())
+    return name, vendor, flags
 
 
 def _gpus() -> tuple[Gpu, ...]:

@@ -1,4 +1,5 @@
-"""In what arithmetic a machine multiplies matrices, and what of it its hardware can do. No torch: plans are made from it."""
+"""In what arithmetic a machine multiplies matrices, by which library, and what of it its hardware can do. No torch: plans are made from
+it."""
 
 from __future__ import annotations
 
@@ -14,6 +15,11 @@ _WITH_TENSOR_CORES = (7, 0)
 """Compute capability from which float16 products are faster than float32 ones."""
 _AMPERE = (8, 0)
 """Compute capability from which a device has bfloat16 and TF32."""
+_INTEL = "GenuineIntel"
+_AVX512 = "avx512f"
+
+TORCHS_OWN = Choice("torch", "torch's own choice")
+"""Of a library to multiply with."""
 
 
 def choose_precision(options: Hardware, machine: Machine, gpu: Gpu | None) -> Choice:
@@ -28,6 +34,13 @@ def choose_precision(options: Hardware, machine: Machine, gpu: Gpu | None) -> Ch
     if gpu.compute_capability >= _WITH_TENSOR_CORES:
         return Choice("float16", f"{able.reason} has no bfloat16; the loss is scaled")
     return Choice("float32", able.reason)
+
+
+def choose_products(precision: Choice, machine: Machine, gpu: Gpu | None) -> Choice:
+    """Which library multiplies the linear layers: "torch", the one that torch takes of itself, or "onednn" (`runtime.products`)."""
+    if gpu is None and precision.value == "float32" and machine.vendor not in ("", _INTEL) and _AVX512 in machine.instructions:
+        return Choice("onednn", "it multiplies float32 with AVX-512 on this processor, MKL with AVX2")
+    return TORCHS_OWN
 
 
 def precision_reason(precision: str, machine: Machine, gpu: Gpu | None) -> Choice:

@@ -37,7 +37,7 @@ def multiply_by(multiply: Multiply, model: nn.Module) -> None:
     part where they say so, by an attribute `multiply`."""
     for module in model.modules():
         if hasattr(module, "multiply"):
-            module.multiply = multiply
+            setattr(module, "multiply", multiply)  # noqa: B010 - of a class that only says so by having it
         elif type(module) is nn.Linear and multiply is onednn_linear:
             module.__class__ = OneDnnLinear
 
@@ -59,7 +59,7 @@ def onednn_linear(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) ->
         or x.numel() < _FEWEST_ROWS * x.shape[-1]
         or torch.compiler.is_compiling()
         or torch.is_autocast_enabled("cpu")
-        or torch._C._are_functorch_transforms_active()
+        or torch._C._are_functorch_transforms_active()  # noqa: SLF001 - as torch.autograd.Function asks
     ):
         return F.linear(x, weight_OI, bias_O)
     if not torch.is_grad_enabled():
@@ -96,5 +96,5 @@ def _weight_gradient(grad_MO: Tensor, x_MI: Tensor) -> Tensor:
 
 
 def _product(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, "none", [], "")
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, "none", [], "")  # noqa: SLF001 - torch's compiler calls it too
     return product

@@ -14,31 +14,35 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from specrun.plan.cost import LOGITS_AT_ONCE
+from specrun.runtime.products import Multiply
 
 
 def linear_cross_entropy_sum(
-    hidden_NC: Tensor, head_VC: Tensor, labels_N: Tensor, *, label_smoothing: float = 0.0, chunk_elements: int | None = None
-) -> Tensor:
+    hidden_NC: Tensor, head_VC: Tensor, labels_N: Tensor, *, label_smoothing: float = 0.0, chunk_elements: int | None = None,
+    multiply: Multiply = F.linear,
+) -> Tensor:  # fmt: skip
     """Negative log-likelihood summed over tokens, with gradients. Returns: scalar, float32, nats.
 
-    label_smoothing: share of each target that is spread over the whole vocabulary (Szegedy et al. 2016).
+    label_smoothing: share of each target that is spread over the whole vocabulary (Szegedy et al. 2016). multiply: x W^T.
     """
     rows = _rows(hidden_NC, head_VC, chunk_elements)
     if rows >= len(labels_N):
-        logits_NV = F.linear(hidden_NC, head_VC).float()
+        logits_NV = multiply(hidden_NC, head_VC).float()
         return F.cross_entropy(logits_NV, labels_N, reduction="sum", label_smoothing=label_smoothing)
-    loss: Tensor = _ChunkedCrossEntropy.apply(hidden_NC, head_VC, labels_N, label_smoothing, rows)  # type: ignore[no-untyped-call]
+    loss: Tensor = _ChunkedCrossEntropy.apply(hidden_NC, head_VC, labels_N, label_smoothing, rows, multiply)  # type: ignore[no-untyped-call]
     return loss
 
 
-def linear_scores(hidden_NC: Tensor, head_VC: Tensor, labels_N: Tensor, *, chunk_elements: int | None = None) -> tuple[Tensor, Tensor]:
+def linear_scores(
+    hidden_NC: Tensor, head_VC: Tensor, labels_N: Tensor, *, chunk_elements: int | None = None, multiply: Multiply = F.linear
+) -> tuple[Tensor, Tensor]:
     """For evaluation: (negative log-likelihood in nats, tokens ranked first correctly), each summed, float64 scalars."""
     rows = _rows(hidden_NC, head_VC, chunk_elements)
     nll = torch.zeros((), dtype=torch.float64, device=hidden_NC.device)
     correct = torch.zeros_like(nll)
     for start in range(0, len(labels_N), rows):
         hidden, labels = hidden_NC[start : start + rows], labels_N[start : start + rows]
-        logits = F.linear(hidden, head_VC).float()
+        logits = multiply(hidden, head_VC).float()
         nll += F.cross_entropy(logits, labels, reduction="none").double().sum()
         correct += (logits.argmax(dim=-1) == labels).sum()
     return nll, correct
@@ -55,23 +59,23 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
-        hidden_NC, head_VC, labels_N, label_smoothing, rows = inputs
+        hidden_NC, head_VC, labels_N, label_smoothing, rows, multiply = inputs
         total = torch.zeros((), dtype=torch.float32, device=hidden_NC.device)
         # What is frozen costs neither memory nor a product.
         grad_hidden_NC = torch.empty_like(hidden_NC) if ctx.needs_input_grad[0] else None
         grad_head_VC = torch.zeros_like(head_VC) if ctx.needs_input_grad[1] else None
         for start in range(0, len(labels_N), rows):
             hidden, labels = hidden_NC[start : start + rows], labels_N[start : start + rows]
-            logits = F.linear(hidden, head_VC).float()
+            logits = multiply(hidden, head_VC).float()
             total += F.cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
             grad_logits = torch.softmax(logits, dim=-1)
             grad_logits[torch.arange(len(labels), device=labels.device), labels] -= 1 - label_smoothing
             if label_smoothing:
                 grad_logits -= label_smoothing / len(head_VC)
             if grad_hidden_NC is not None:
-                grad_hidden_NC[start : start + rows] = F.linear(grad_logits, head_VC.t())
+                grad_hidden_NC[start : start + rows] = multiply(grad_logits, head_VC.t())
             if grad_head_VC is not None:
-                grad_head_VC += F.linear(grad_logits.t(), hidden.t())
+                grad_head_VC += multiply(hidden.t(), grad_logits.t()).t()
         ctx.save_for_backward(grad_hidden_NC, grad_head_VC)
         return total
 
@@ -80,4 +84,4 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         (scale,) = grad_outputs
         # In place: a second copy of the head's gradient would be the largest tensor of many a step. A second backward pass through
         # the same graph raises, as saved tensors that have changed do.
-        return (*(None if gradient is None else gradient.mul_(scale) for gradient in ctx.saved_tensors), None, None, None)
+        return (*(None if gradient is None else gradient.mul_(scale) for gradient in ctx.saved_tensors), *[None] * 4)

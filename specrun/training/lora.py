@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from specrun.errors import SpecrunError
 from specrun.runtime.distributed import share_like
+from specrun.runtime.products import Multiply
 from specrun.spec.patterns import idle, matched, remedy
 from specrun.spec.sections.parameters import Lora
 
@@ -33,11 +34,12 @@ class LoraLinear(nn.Linear):
         self.lora_B = nn.Parameter(base.weight.new_zeros(base.out_features, options.rank))
         self.lora_dropout = nn.Dropout(options.dropout) if options.dropout else nn.Identity()
         self.scale = scale(options)
+        self.multiply: Multiply = F.linear
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))  # as nn.Linear draws its own
 
     def forward(self, input: Tensor) -> Tensor:
         down = F.linear(self.lora_dropout(input), self.lora_A)
-        return F.linear(input, self.weight, self.bias) + self.scale * F.linear(down, self.lora_B)
+        return self.multiply(input, self.weight, self.bias) + self.scale * F.linear(down, self.lora_B)
 
 
 def scale(options: Lora) -> float:

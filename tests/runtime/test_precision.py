@@ -48,6 +48,27 @@ def test_auto_takes_the_fastest_precision_that_the_device_has_and_says_why(machi
     assert resolve(Hardware(), machine).precision == Choice(expected, reason)
 
 
+AMD = replace(CPU, vendor="AuthenticAMD", instructions=frozenset({"avx2", "avx512f"}))
+
+
+@pytest.mark.parametrize(
+    ("machine", "precision", "expected"),
+    [
+        (AMD, "auto", "onednn"),
+        (AMD, "bfloat16", "torch"),  # which torch multiplies by oneDNN itself
+        (replace(AMD, vendor="GenuineIntel"), "auto", "torch"),  # MKL's own
+        (replace(AMD, vendor=""), "auto", "torch"),  # no x86: no MKL
+        (replace(AMD, instructions=frozenset({"avx2"})), "auto", "torch"),
+        (replace(AMD, gpus=gpu(8).gpus), "float32", "torch"),
+    ],
+)
+def test_linear_layers_go_by_onednn_where_mkl_keeps_to_half_the_width(machine: Machine, precision: Any, expected: str) -> None:
+    resolved = resolve(Hardware(precision=precision), machine)
+    assert resolved.products.value == expected
+    assert any(reason.startswith("onednn: ") for reason in resolved.reasons) == (expected == "onednn")
+    assert resolved.identity == replace(resolved, products=Choice("other", "")).identity
+
+
 PRECISIONS = ("auto", "float32", "tf32", "bfloat16", "float16")
 
 

@@ -384,10 +384,10 @@ def test_an_evaluation_that_does_not_fit_is_cut_smaller_and_comes_to_the_same(tm
     train(tmp_path / "plain", plain)
     real = linear_scores
 
-    def scores(hidden: torch.Tensor, *rest: Any) -> Any:
+    def scores(hidden: torch.Tensor, *rest: Any, **more: Any) -> Any:
         if len(hidden) > 24:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return real(hidden, *rest)
+        return real(hidden, *rest, **more)
 
     patch.setattr("specrun.tasks.causal_lm.build.linear_scores", scores)
     patch.setattr("specrun.tasks.causal_lm.build.EVALUATION_TOKENS", {"cpu": 80})

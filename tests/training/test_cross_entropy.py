@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from specrun.runtime.products import Multiply, onednn_linear
 from specrun.training.cross_entropy import linear_cross_entropy_sum, linear_scores
 
 
@@ -28,13 +29,15 @@ def backward(loss: torch.Tensor, **more: Any) -> None:
 @settings(max_examples=50)
 @given(
     tokens=st.integers(1, 40), vocab=st.integers(2, 30), chunk=st.integers(1, 900), scale=st.floats(0.01, 10),
-    smoothing=st.just(0.0) | st.floats(0, 0.99),
+    smoothing=st.just(0.0) | st.floats(0, 0.99), multiply=st.sampled_from([F.linear, onednn_linear]),
 )  # fmt: skip
-def test_any_chunk_size_gives_torchs_loss_and_gradients(tokens: int, vocab: int, chunk: int, scale: float, smoothing: float) -> None:
+def test_any_chunk_size_gives_torchs_loss_and_gradients(
+    tokens: int, vocab: int, chunk: int, scale: float, smoothing: float, multiply: Multiply
+) -> None:
     hidden, head, labels = problem(tokens, vocab)
     expected = F.cross_entropy(F.linear(hidden, head), labels, reduction="sum", label_smoothing=smoothing)
     expected_gradients = torch.autograd.grad(expected * scale, (hidden, head))
-    loss = linear_cross_entropy_sum(hidden, head, labels, chunk_elements=chunk, label_smoothing=smoothing)
+    loss = linear_cross_entropy_sum(hidden, head, labels, chunk_elements=chunk, label_smoothing=smoothing, multiply=multiply)
     gradients = torch.autograd.grad(loss * scale, (hidden, head))
     torch.testing.assert_close(loss, expected)
     for found, wanted in zip(gradients, expected_gradients, strict=True):

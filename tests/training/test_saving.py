@@ -290,6 +290,7 @@ def test_a_kill_at_any_call_of_a_save_beside_training_leaves_the_newest_or_the_o
 def _both_into(found: list[Any]) -> Callable[[Path, str], None]:
     return lambda path, why: found.append((path, why))
 
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are counted in /proc")
 def test_no_thread_but_the_training_ones_own_computes_in_parallel(tmp_path: Path) -> None:
     """A second set of OpenMP's threads, once there are more than cores, keeps all of them from spinning: training goes a third slower."""

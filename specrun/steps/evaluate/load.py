@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from specrun.errors import StoreError
 from specrun.runtime.device import Device
 from specrun.runtime.factory import load_factory
+from specrun.runtime.products import multiplication, multiply_by
 from specrun.spec.document import Spec
 from specrun.training.checkpoint_files import damage
 from specrun.training.checkpoints import load_weights
@@ -37,5 +38,6 @@ def load_model(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Device)
         )
     model: nn.Module = load_factory(spec.model.factory)(spec.model, vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
     model = model.to(device.place)
+    multiply_by(multiplication(device, few_shapes=spec.data.few_shapes), model)
     load_weights(checkpoint / _WEIGHTS, model, device, lora=spec.schedule.parameters.lora)
     return model.eval()

@@ -30,7 +30,7 @@ SAMPLES = (
 
 STEP = StepKind(
     kind="train",
-    version=3,
+    version=4,
     runner="specrun.steps.train.run:run",
     reads=(Read("task"), *SAMPLES, Read("model"), Read("schedule", resolved=what_shapes_masks)),
     needs=("tokenizer", "tokens"),

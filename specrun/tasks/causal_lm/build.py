@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from specrun.plan.cost import EVALUATION_TOKENS
 from specrun.runtime.device import Device
 from specrun.runtime.distributed import ALONE, Workers
+from specrun.runtime.products import multiplication
 from specrun.runtime.protocols import LanguageModel, nothing
 from specrun.runtime.seeds import derive
 from specrun.tasks.causal_lm.options import Options
@@ -48,6 +49,7 @@ class CausalLM:
             if reading is None
             else Documents(tokens, sequence_length=sequence_length, seed=order, device=device, reading=reading)
         )
+        self._multiply = multiplication(device, few_shapes=reading is None)
         self.samples_per_epoch, self.sample_tokens = self._samples.samples_per_epoch, self._samples.sample_tokens
         self._tokenizer = load_tokenizer(folders["tokenizer"])
         # Encoded now, so that a character without a token is an error before the first step.
@@ -61,7 +63,8 @@ class CausalLM:
         """Negative log-likelihood of the targets, smoothed ones where asked, summed over the batch. Returns: scalar, float32, nats."""
         network = cast("LanguageModel", model)
         hidden_NC, labels_N = batch.predictions(network.hidden(batch.inputs))
-        return linear_cross_entropy_sum(hidden_NC, network.head_VC, labels_N, label_smoothing=self._options.label_smoothing)
+        return linear_cross_entropy_sum(hidden_NC, network.head_VC, labels_N, label_smoothing=self._options.label_smoothing,
+                                        multiply=self._multiply)  # fmt: skip
 
     def evaluate(
         self,
@@ -92,7 +95,7 @@ class CausalLM:
                         between()
                     begun = True
                     hidden_NC, labels_N = batch.predictions(network.hidden(batch.inputs))
-                    nll, correct = linear_scores(hidden_NC, network.head_VC, labels_N)
+                    nll, correct = linear_scores(hidden_NC, network.head_VC, labels_N, multiply=self._multiply)
                     if counts:
                         totals = [nll, correct] if not totals else [totals[0] + nll, totals[1] + correct]
         finally:
