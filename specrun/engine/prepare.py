@@ -22,9 +22,9 @@ from specrun.errors import SpecError
 from specrun.plan.compiler import compile_steps
 from specrun.plan.finders import LEARNING_RATE, MICRO_BATCH, is_roomy, planned_kinds, range_test_problems
 from specrun.plan.graph import StepGraph
-from specrun.plan.memory import memory_problems
 from specrun.plan.predict import Facts, Forecast, forecast, training_signature
 from specrun.plan.proportions import proportion_problems
+from specrun.plan.room import memory_problems
 from specrun.plan.start import Start
 from specrun.plan.step import WEIGHTS, StepKind
 from specrun.runtime.hardware import ResolvedHardware, probe, resolve
@@ -71,7 +71,10 @@ def fitting(prepared: Plan) -> Plan:
     if searches and hardware.spread.sharded and cost is not None and schedule is not None:
         found += range_test_problems(cost, schedule, kind=hardware.kind, memory_bytes=hardware.memory_bytes)
     if memory is not None:
-        found += memory_problems(memory, memory_bytes=prepared.hardware.memory_bytes, limited=limited)
+        # For a CUDA device the prediction is a closed form alone: there the trial itself tells.
+        trials = [d.step.options["settings"] for d in prepared.decisions if d.step.kind == MICRO_BATCH and d.action == "run"]
+        margin = trials[0]["margin"] if trials and hardware.kind == "cpu" else None
+        found += memory_problems(memory, memory_bytes=hardware.memory_bytes, limited=limited, margin=margin)
     problems = tuple(problem for problem in found if problem.code not in given)
     checked = Checked(loaded, loaded.warnings, loaded.draft)
     return replace(prepared, loaded=valid(further(checked, lambda _: problems)))

@@ -46,11 +46,9 @@ def with_value(section: S, path: str, value: Any) -> S:
 
 
 def is_roomy(memory: Memory | None, *, memory_bytes: int, kind: str) -> bool:
-    """Whether a whole batch fits beyond doubt, or nothing would, so that no smaller micro-batch is looked for. memory: as predicted for
-    it; of what cannot be predicted yet, nothing is said before it can. kind: cpu or cuda."""
-    if memory is None or memory.process + memory.state >= memory_bytes:
-        return True
-    return _in_training(memory) <= ROOMY.get(kind, ROOMY["cuda"]) * memory_bytes
+    """Whether a whole batch fits beyond doubt, so that no smaller micro-batch is looked for. memory: as predicted for it; of what cannot
+    be predicted yet, nothing is said before it can. kind: cpu or cuda."""
+    return memory is None or memory.in_training <= ROOMY.get(kind, ROOMY["cuda"]) * memory_bytes
 
 
 def micro_batch_sizes(batch_size: int) -> tuple[int, ...]:
@@ -70,7 +68,7 @@ def expected_micro_batch(
 
     def needed(size: int) -> int:
         sized = replace(schedule, micro_batch_size=size)
-        return _in_training(predict_memory(cost, sized, evaluation_tokens=evaluation_tokens, kind=kind, spread=spread))
+        return predict_memory(cost, sized, evaluation_tokens=evaluation_tokens, kind=kind, spread=spread).in_training
 
     sizes = micro_batch_sizes(schedule.micro_batch_size)
     return next((size for size in sizes if needed(size) <= (1 - margin) * memory_bytes), 1)
@@ -78,7 +76,7 @@ def expected_micro_batch(
 
 def range_test_problems(cost: ModelCost, schedule: ResolvedSchedule, *, kind: str, memory_bytes: int) -> Iterator[Problem]:
     """Why a training that several devices share out cannot have its learning rate found: one device would have to hold all of it."""
-    alone = _in_training(predict_memory(cost, schedule, evaluation_tokens=0, kind=kind))
+    alone = predict_memory(cost, schedule, evaluation_tokens=0, kind=kind).in_training
     if alone > memory_bytes:
         yield Problem(
             ("schedule", "optimizer", "learning_rate"),
@@ -87,8 +85,3 @@ def range_test_problems(cost: ModelCost, schedule: ResolvedSchedule, *, kind: st
             f"{figures.size(memory_bytes)}",
             "give schedule.optimizer.learning_rate a number, such as 3e-4",
         )
-
-
-def _in_training(memory: Memory) -> int:
-    """The peak of an optimizer step. An evaluation computes as much at once whatever the micro-batch."""
-    return memory.process + memory.state + memory.activations

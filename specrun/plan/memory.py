@@ -1,4 +1,4 @@
-"""How much memory a training will need, term by term, and what to say where the device has less.
+"""How much memory a training will need, term by term. What to say where there is less is `room`'s.
 
 The terms are closed forms of the spec. On a processor they are held against the peak of the whole process: torch's own weight and
 what the C library keeps of freed memory are measured constants (Linux, glibc, torch 2.13; docs/benchmarks.md says how well they
@@ -7,14 +7,11 @@ fit). Of a CUDA device only tensors count; nothing has been measured there yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from specrun.plan import figures
 from specrun.plan.cost import EVALUATION_TOKENS, LOGITS_AT_ONCE, ModelCost
 from specrun.plan.resolve import ResolvedSchedule
 from specrun.plan.spread import ON_ONE, Spread
-from specrun.spec.section import Problem
 
 PROCESS_BYTES = 340_000_000
 """What Python, torch, its optimizer and the tokenizer's library take before the first step of any training."""
@@ -48,6 +45,16 @@ class Memory:
         return self.process + self.state + max(self.activations, self.evaluation)
 
     @property
+    def certain(self) -> int:
+        """What is needed at any batch and with any data."""
+        return self.process + self.state
+
+    @property
+    def in_training(self) -> int:
+        """The peak of an optimizer step. An evaluation computes as much at once whatever the micro-batch."""
+        return self.certain + self.activations
+
+    @property
     def dominating(self) -> str:
         """The largest term that a spec decides."""
         return max(("state", "activations", "evaluation"), key=lambda term: int(getattr(self, term)))
@@ -74,54 +81,6 @@ def predict_memory(cost: ModelCost, schedule: ResolvedSchedule, *, evaluation_to
         micro_batch_size=schedule.micro_batch_size,
         could_checkpoint=(cost.checkpointed_bytes_per_token or cost.activation_bytes_per_token) < cost.activation_bytes_per_token,
     )
-
-
-def memory_problems(memory: Memory, *, memory_bytes: int, limited: bool) -> Iterator[Problem]:
-    """What does not fit. memory_bytes: of the device, or of `hardware.memory`, where limited.
-
-    State alone beyond the device cannot be trained at any batch: an error. The whole is a prediction: a warning.
-    """
-    have = f"{figures.size(memory_bytes)} {'that hardware.memory allows' if limited else 'of the device'}"
-    at = ("hardware", "memory") if limited else ("model",)
-    if memory.state > memory_bytes:
-        each = memory.state / max(1, memory.parameters)
-        yield Problem(
-            at,
-            "model-exceeds-memory",
-            f"weights, gradients and optimizer moments of {figures.count(memory.parameters)} parameters take "
-            f"{figures.size(memory.state)}, more than the {have}",
-            f"use a smaller model.width or model.num_layers: at most {figures.count(memory_bytes / each)} parameters at "
-            f"{figures.count(each)} bytes each",
-        )
-    elif memory.total > memory_bytes:
-        term = memory.dominating
-        yield Problem(
-            at,
-            "memory-exceeds-device",
-            f"training is expected to need {figures.size(memory.total)} of the {have}; "
-            f"most of it, {figures.size(getattr(memory, term))}, is {_NAMES[term]}",
-            _remedy(memory, memory_bytes),
-            severity="warning",
-        )
-
-
-_NAMES = {
-    "state": "weights, gradients and optimizer moments",
-    "activations": "activations of a micro-batch",
-    "evaluation": "an evaluation's forward pass",
-}
-
-
-def _remedy(memory: Memory, memory_bytes: int) -> str:
-    if memory.process >= memory_bytes:
-        return f"Python and torch alone take {figures.size(memory.process)}: allow {figures.size(memory.total)} or more"
-    if memory.dominating != "activations":
-        return "use a smaller model.width or model.num_layers"
-    if memory.micro_batch_size == 1 and memory.could_checkpoint:
-        return "set hardware.activation_checkpointing: true, or use a smaller data.sequence_length, model.width or model.num_layers"
-    if memory.micro_batch_size == 1:
-        return "use a smaller data.sequence_length, model.width or model.num_layers: a micro-batch is one sequence already"
-    return f"lower schedule.micro_batch_size, now {memory.micro_batch_size}: without dropout the result stays the same"
 
 
 def _logits(cost: ModelCost, tokens: int, kind: str) -> int:

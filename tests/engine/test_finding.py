@@ -225,7 +225,7 @@ def test_a_rate_of_a_model_that_one_device_cannot_hold_is_not_looked_for(spec_fi
     assert found.path == RATE
     assert "a number, such as 3e-4" in found.hint
     alone = planned_with(2**40, spec_file, applied_store, AUTO)
-    warned = fitting(replace(alone, hardware=replace(alone.hardware, memory_bytes=10**8))).loaded.warnings
+    warned = fitting(replace(alone, hardware=replace(alone.hardware, memory_bytes=alone.forecast.memory.certain))).loaded.warnings
     assert [warning.code for warning in warned] == ["memory-exceeds-device"], "the training itself may not fit then"
 
 

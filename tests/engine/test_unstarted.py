@@ -129,17 +129,17 @@ EPOCHS = ["schedule.duration=1 epochs", "schedule.learning_rate.warmup=1 steps",
 def test_a_model_beyond_the_memory_is_refused_once_the_data_has_told_its_size_and_before_it_is_trained(spec_file, tmp_path):
     (run,) = apply(spec_file, store=tmp_path / "store", sets=[*EPOCHS, "hardware.memory=20 kB"]).runs
     assert (run.status, run.error.code) == ("failed", "model-exceeds-memory")
-    assert "use a smaller model.width" in run.error.hint
+    assert run.error.hint.startswith("set hardware.memory: ")
     assert not (run.folder / "checkpoints").exists()
 
 
 @pytest.mark.usefixtures("sizes_unknown")
 def test_a_training_that_may_not_fit_is_warned_of_once_the_data_has_told_its_size(spec_file, tmp_path):
     shown = []
-    sets = [*EPOCHS, "hardware.memory=64 MB"]
+    sets = [*EPOCHS, "hardware.memory=340300 kB", "schedule.micro_batch_size=4"]
     (run,) = apply(spec_file, store=tmp_path / "store", sets=sets, show=shown.append).runs
     assert run.status == "completed"
     (alert,) = [event for event in shown if isinstance(event, Alert) and event.code == "memory-exceeds-device"]
-    assert "Python and torch alone take" in alert.message
+    assert alert.message.endswith("is Python and torch; set hardware.memory: 330 MiB")
     with open_records(tmp_path / "store") as records:
         assert [alert.code for alert in records.alerts(run.run_id)].count("memory-exceeds-device") == 1

@@ -139,7 +139,7 @@ def memory(activations, *, process=100, state=100, evaluation=0):
         (memory(200, process=0), "cuda", True),
         (memory(600, process=0), "cuda", False),
         (memory(100, evaluation=5000), "cpu", True),
-        (memory(800, process=950), "cpu", True),
+        (memory(800, process=950), "cpu", False),
         (None, "cpu", True),
     ],
     ids=["fits", "tight", "half a card", "more than that", "evaluation alone is too large", "nothing would fit", "not known"],

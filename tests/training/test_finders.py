@@ -15,10 +15,12 @@ from test_loop import batches, new_model, new_state
 from torch import Tensor, nn
 
 from specrun.runtime.device import Device
+from specrun.steps.find_micro_batch.run import no_size_fits
 from specrun.training.finders.learning_rate import Curve, Range, range_test, smooth, suggest
 from specrun.training.finders.micro_batch import Trial, fastest, measure_sizes
 from specrun.training.finders.trial import trial
 from specrun.training.loop import TrainState, train_step
+from tests.spec.specs import MINIMAL, load
 
 FULL = Range(low=1e-7, high=10.0, steps=100)
 
@@ -267,7 +269,7 @@ class Loads:
         return Depth().loss_sum(model, batch)
 
 
-def measured(sizes, *, kind="cuda", room_bytes=900, a_micro_batch=1.0, a_sample=0.01, each=10):
+def measured(sizes, *, kind="cuda", room_bytes=900, memory_bytes=None, a_micro_batch=1.0, a_sample=0.01, each=10):
     card = Card(kind, torch.device("cpu"), torch.float32, each=each)
     model = Bowl(1.0)
     state = TrainState(
@@ -275,7 +277,8 @@ def measured(sizes, *, kind="cuda", room_bytes=900, a_micro_batch=1.0, a_sample=
         lambda _: 1e-3, None, 1, seed=0,
     )  # fmt: skip
     before = everything(state)
-    found = measure_sizes(state, Nothing(max(sizes)), sizes, room_bytes=room_bytes, timed_steps=2, clock=card.clock)
+    found = measure_sizes(state, Nothing(max(sizes)), sizes, room_bytes=room_bytes, memory_bytes=memory_bytes or room_bytes,
+                          timed_steps=2, clock=card.clock)  # fmt: skip
     assert_same(everything(state), before)
     return found
 
@@ -300,11 +303,37 @@ def test_where_no_size_fits_nothing_is_found():
     assert fastest(measured((4, 2, 1), each=2000)) is None
 
 
+def test_the_smallest_size_has_to_do_without_a_margin_and_no_other():
+    assert fastest(measured((4, 2, 1), room_bytes=9, memory_bytes=10)).size == 1
+    assert fastest(measured((4, 2, 1), room_bytes=19, memory_bytes=20)).size == 1
+    (alone,) = measured((4, 2, 1), room_bytes=8, memory_bytes=9)
+    assert (alone.size, alone.peak_bytes, alone.beyond_bytes) == (1, None, 10)
+    (alone,) = measured((4, 2, 1), each=2000)
+    assert alone.beyond_bytes is None, "the device had not even that much"
+
+
+def test_what_does_not_fit_is_told_with_what_it_takes_and_a_remedy_that_is_enough():
+    def told(smallest: Trial, *, processes: int = 1, **given: str) -> tuple[str, str | None]:
+        spec = load(MINIMAL + "".join(f"hardware: {{{key}: {value}}}\n" for key, value in given.items())).spec
+        error = no_size_fits(smallest, memory_bytes=335 * 2**20, spec=spec, processes=processes)
+        return error.message, error.hint
+
+    smaller = "a smaller data.sequence_length, model.width or model.num_layers"
+    takes = "a micro-batch of one sample takes 352 MiB, more than the 335 MiB that"
+    one = Trial(1, None, beyond_bytes=352 * 2**20)
+    assert told(one, memory="335 MiB") == (f"{takes} hardware.memory allows", f"set hardware.memory: 360 MiB, or {smaller}")
+    assert told(one) == (f"{takes} the device has", f"use a machine with 360 MiB of memory or more, or {smaller}")
+    assert told(one, processes=2, memory="670 MiB") == (
+        f"{takes} hardware.memory allows for each of 2 processes", f"set hardware.memory: 710 MiB, or {smaller}"
+    )  # fmt: skip
+    assert told(Trial(1, None)) == ("not even a micro-batch of one sample fits into the 335 MiB that the device has", f"use {smaller}")
+
+
 def test_a_failure_that_is_no_want_of_memory_is_not_taken_for_one():
     state = descent(1.0)
     state.task = None  # type: ignore[assignment]
     with pytest.raises(AttributeError):
-        measure_sizes(state, Nothing(4), (4, 2, 1), room_bytes=10, timed_steps=1)
+        measure_sizes(state, Nothing(4), (4, 2, 1), room_bytes=10, memory_bytes=10, timed_steps=1)
 
 
 @pytest.mark.parametrize(("kind", "moments"), [("cpu", 8 * 2 * 4 + 4), ("cuda", 0)])
@@ -315,7 +344,9 @@ def test_a_processor_has_room_for_what_checkpoints_are_written_from_too(kind: st
         card, model = Card(kind, torch.device("cpu"), torch.float32), Bowl(1.0)
         loads = Loads(card, a_micro_batch=1.0, a_sample=0.01)
         state = replace(state_of(model, torch.optim.AdamW(model.parameters(), fused=True), loads), device=card)
-        trials = measure_sizes(state, Nothing(4), (4, 2, 1), room_bytes=room_bytes, timed_steps=1, clock=card.clock)
+        trials = measure_sizes(
+            state, Nothing(4), (4, 2, 1), room_bytes=room_bytes, memory_bytes=room_bytes, timed_steps=1, clock=card.clock
+        )
         return [one.peak_bytes is not None for one in trials]
 
     assert fits(4 * 10 + moments) == [True, True, True]

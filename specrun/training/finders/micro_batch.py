@@ -21,32 +21,35 @@ LEVEL = 0.02
 @dataclass(frozen=True, slots=True)
 class Trial:
     """A size that was tried. peak_bytes: most memory used; None where it does not fit. seconds: of an optimizer step on the whole batch,
-    the best of several; None where it was not timed."""
+    the best of several; None where it was not timed. beyond_bytes: what it takes where that is more than there is room for; None where it
+    fits, and where the device had not even that much."""
 
     size: int
     peak_bytes: int | None
     seconds: float | None = None
+    beyond_bytes: int | None = None
 
 
 def measure_sizes(
-    state: TrainState, whole: Batch, sizes: Sequence[int], *, room_bytes: int, timed_steps: int,
+    state: TrainState, whole: Batch, sizes: Sequence[int], *, room_bytes: int, memory_bytes: int, timed_steps: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[Trial]:  # fmt: skip
     """Try sizes from the smallest on until one does not fit, then time the largest that do. The state is left as it was.
 
     room_bytes: for the training, with what its checkpoints are written from, of which a trial on a processor has only the weights.
+    memory_bytes: room for the smallest size, which has to do without a margin: nothing smaller is left.
     """
     found: list[Trial] = []
-    room = room_bytes
+    beside = 0
     with trial(state) as tried:
         for size in sorted(sizes):
-            on_cpu = state.device.kind == "cpu"
+            on_cpu, room = state.device.kind == "cpu", room_bytes if found else memory_bytes
             peak = _foreseen(found, size) if on_cpu else None
-            if peak is None or peak <= room:
+            if peak is None or peak + beside <= room:
                 peak = _peak(tried, whole, size)
-                room = room_bytes - _more_in_training(replace(tried, average=state.average)) if on_cpu else room_bytes
-            fits = peak is not None and peak <= room
-            found.append(Trial(size, peak if fits else None))
+                beside = _more_in_training(replace(tried, average=state.average)) if on_cpu else 0
+            fits = peak is not None and peak + beside <= room
+            found.append(Trial(size, peak) if fits else Trial(size, None, beyond_bytes=None if peak is None else peak + beside))
             if not fits:
                 break
         largest = [one for one in found if one.peak_bytes is not None][-TIMED_SIZES:]
