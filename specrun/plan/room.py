@@ -34,7 +34,7 @@ def memory_problems(memory: Memory, *, memory_bytes: int, limited: bool, margin:
             "micro-batch-exceeds-memory",
             f"not even a micro-batch of one sample is expected to fit: it takes {figures.size(memory.in_training)}, and of the "
             f"{_have(memory_bytes, limited=limited)}, a margin of {margin:.0%} is left alone",
-            f"{allow(tried, limited=limited)}, or set schedule.micro_batch_size: 1, which leaves no margin",
+            f"{allow(max(memory.total, tried), limited=limited)}, or set schedule.micro_batch_size: 1, which leaves no margin",
         )
     elif memory.total > memory_bytes:
         term = max(_NAMES, key=lambda term: int(getattr(memory, term)))

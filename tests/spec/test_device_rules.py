@@ -50,11 +50,13 @@ def test_a_strategy_of_one_process_has_no_effect():
     assert [code for code, _, _ in found(MINIMAL + "hardware: {strategy: ddp}\n")] == ["option-without-effect"]
 
 
-def test_devices_that_the_machine_lacks_are_an_error_of_gpus_and_a_warning_of_processors():
+def test_devices_that_the_machine_lacks_are_an_error_of_gpus_and_of_processors():
     spec = load(TORCHRUN).spec
     assert [(p.severity, p.hint) for p in device_problems(spec, gpus=2, cores=8)] == [("error", "use 2 or auto")]
-    assert [(p.severity, p.hint) for p in device_problems(spec, gpus=0, cores=2)] == [("warning", "use 2 or fewer")]
+    assert [(p.severity, p.hint) for p in device_problems(spec, gpus=0, cores=2)] == [("error", "use 2 or fewer")]
+    assert [p.hint for p in device_problems(spec, gpus=0, cores=1)] == ["use 1, or engine: local"]
     assert not list(device_problems(spec, gpus=4, cores=1))
+    assert not list(device_problems(spec, gpus=0, cores=4))
 
 
 def test_masks_that_would_follow_the_machine_are_refused():

@@ -1,9 +1,10 @@
 """What: more devices than the machine has.
 
-Why: each process needs a device of its own. How many there are is known only on the machine, so the planner asks. On a CPU the
-processes share the cores, which is slow but right, so there it is a warning.
+Why: each process needs a device of its own, on a CPU a core: more of them take longer together than fewer, and each takes the memory of
+another Python and torch, until the machine has none left. How many there are is known only on the machine, so the planner asks.
 
-Example: `hardware: {engine: torchrun, devices: 8}` on a machine of 4 GPUs. Remedy: `devices: 4`, or `auto`.
+Example: `hardware: {engine: torchrun, devices: 8}` on a machine of 4 GPUs. Remedy: `devices: 4`, or `auto`; of a CPU with 2 cores,
+`devices: 2` or fewer.
 """
 
 from __future__ import annotations
@@ -27,5 +28,5 @@ def device_problems(spec: Spec, *, gpus: int, cores: int) -> Iterator[Problem]:
             path, CODE, f"devices is {devices}, but this machine shows {gpus} GPU{'' if gpus == 1 else 's'}", f"use {gpus} or auto"
         )
     elif not gpus and devices > cores:
-        message = f"devices is {devices}, but the processes share {cores} core{'' if cores == 1 else 's'}; steps take longer"
-        yield Problem(path, CODE, message, f"use {cores} or fewer", severity="warning")
+        message = f"devices is {devices}, but this machine has {cores} core{'' if cores == 1 else 's'}, and each process needs one"
+        yield Problem(path, CODE, message, "use 1, or engine: local" if cores == 1 else f"use {cores} or fewer")
