@@ -13,8 +13,8 @@ __all__ = ["show_text"]
 
 
 def show_text(run: Mapping[str, Any]) -> str:
-    """A run on a page: state, setting, metrics, steps, warnings, artifacts."""
-    return "\n".join([*_head(run), *_metrics(run), *_seeds(run), *_steps(run), *_alerts(run), *_artifacts(run)])
+    """A run on a page: state, setting, attempts, metrics, steps, warnings, artifacts."""
+    return "\n".join([*_head(run), *_attempts(run), *_metrics(run), *_seeds(run), *_steps(run), *_alerts(run), *_artifacts(run)])
 
 
 def _head(run: Mapping[str, Any]) -> Iterator[str]:
@@ -43,6 +43,17 @@ def _head(run: Mapping[str, Any]) -> Iterator[str]:
 
 def _git(git: Mapping[str, Any]) -> str:
     return f"{git.get('commit', '')[:12]}{' with uncommitted changes' if git.get('dirty') else ''}" if git.get("commit") else ""
+
+
+def _attempts(run: Mapping[str, Any]) -> Iterator[str]:
+    """How each attempt went, where there was more than one."""
+    if len(run["attempts_made"]) > 1:
+        rows = [
+            (str(one["attempt"]), one["started_at"], one["resumed_from"], figures.seconds(one["seconds"]), one["status"], one["reason"])
+            for one in run["attempts_made"]
+        ]
+        yield ""
+        yield table(("ATTEMPT", "STARTED", "FROM STEP", "TIME", "STATUS", "REASON"), rows)
 
 
 def _metrics(run: Mapping[str, Any]) -> Iterator[str]:
@@ -89,9 +100,11 @@ def _time(cost: Mapping[str, float]) -> str:
 def _alerts(run: Mapping[str, Any]) -> Iterator[str]:
     if run["alerts"]:
         yield ""
+    lines = []
     for alert in run["alerts"]:
         at = f" at step {alert['step']}" if alert["step"] is not None else ""
-        yield f"{alert['level']} {visible_line(alert['code'])}{at}: {visible_line(alert['message'])}"
+        lines.append(f"{alert['level']} {visible_line(alert['code'])}{at}: {visible_line(alert['message'])}")
+    yield from dict.fromkeys(lines)  # an attempt that made steps anew says of them what the one before said
 
 
 def _artifacts(run: Mapping[str, Any]) -> Iterator[str]:

@@ -100,6 +100,7 @@ def show(run: RunId, store: Store = DEFAULT_STORE, json_: Json = False) -> None:
             "format_version": 1,
             **_summary(row),
             "best": [asdict(line) for line in records.summary(run_id)],
+            "attempts_made": [asdict(attempt) for attempt in records.attempts(run_id)],
             "steps": [asdict(step) for step in records.steps(run_id)],
             "alerts": [asdict(alert) for alert in records.alerts(run_id)],
             "artifacts": [asdict(artifact) for artifact in records.artifacts(run_id)],

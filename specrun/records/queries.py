@@ -14,10 +14,24 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from specrun.errors import StoreError, UsageError
 from specrun.events import RunStatus
 from specrun.records import ranking
+from specrun.records.attempts import ATTEMPTS
 from specrun.records.cautions import cautions
 from specrun.records.fields import RUN_FIELDS, sound
 from specrun.records.place import command_on, store_of
-from specrun.records.rows import AlertRow, ArtifactRow, Caution, ExampleRow, Point, Ranked, Reading, RunRow, Spread, StepRow, SummaryRow
+from specrun.records.rows import (
+    AlertRow,
+    ArtifactRow,
+    AttemptRow,
+    Caution,
+    ExampleRow,
+    Point,
+    Ranked,
+    Reading,
+    RunRow,
+    Spread,
+    StepRow,
+    SummaryRow,
+)
 from specrun.records.run_files import read_final, read_run, run_folder
 from specrun.records.seeds import ENDED_WELL, one_a_seed, spread
 
@@ -101,6 +115,11 @@ class Records:
     def experiment(self, run: RunRow) -> list[RunRow]:
         """The runs that differ from one by seed alone and that ended well, one a seed, the newest; in order of seeds."""
         return one_a_seed(self._runs("WHERE experiment = ? AND smoke = ? ORDER BY started_at DESC, run_id", [run.experiment, run.smoke]))
+
+    def attempts(self, run_id: str) -> list[AttemptRow]:
+        """How each attempt at a run went, in their order."""
+        rows = self._rows(ATTEMPTS, {"run": run_id})
+        return [AttemptRow(attempt, status, reason, _iso(began), *rest) for attempt, status, reason, began, *rest in rows]
 
     def document(self, run_id: str) -> dict[str, Any]:
         """run.json: what was asked, planned and found at the start. Raises StoreError `damaged-record`."""

@@ -30,6 +30,19 @@ class RunRow:
 
 
 @dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One attempt at a run. seconds: up to its outcome, or to its last sign of life; resumed_from: the optimizer step that it went on
+    after, None where it began with the first."""
+
+    attempt: int
+    status: str
+    reason: str
+    started_at: str
+    seconds: float
+    resumed_from: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Ranked:
     """A run in a ranking. value: what its end reported, or, in_training, the best figure recorded in training so far, of at most
     so many batches of the split (None: of all)."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, Reading, RunRow, StepRow
+from specrun.records.rows import AlertRow, ArtifactRow, AttemptRow, ExampleRow, Point, Reading, RunRow, StepRow
 from specrun.spec.metrics import goal_of
 
 _SAME = 1e-5
@@ -31,6 +31,7 @@ class RunRecords(Protocol):
     def alerts(self, run_id: str) -> list[AlertRow]: ...
     def examples(self, run_id: str) -> list[ExampleRow]: ...
     def artifacts(self, run_id: str) -> list[ArtifactRow]: ...
+    def attempts(self, run_id: str) -> list[AttemptRow]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Facts:
     alerts: Sequence[AlertRow]
     examples: Sequence[ExampleRow]
     artifacts: Sequence[ArtifactRow]
+    attempts: Sequence[AttemptRow]
     results: Mapping[str, Mapping[str, Any]]
 
     @property
@@ -136,6 +138,7 @@ def read(records: RunRecords, run_id: str, *, results: Mapping[str, Mapping[str,
         alerts=records.alerts(run_id),
         examples=records.examples(run_id),
         artifacts=records.artifacts(run_id),
+        attempts=records.attempts(run_id),
         results={kind: {**kept.get(kind, {}), **mapping(given.get(kind))} for kind in (*kept, *given)},
     )
 

@@ -42,6 +42,7 @@ def run_view(
         gates=verdict.gates(facts),
         tiles=verdict.tiles(facts),
         what=sections.what_ran(facts),
+        attempts=sections.attempts_table(facts),
         panels=panels(facts),
         evaluation=evaluation(facts),
         samples=shown,

@@ -45,10 +45,22 @@ def what_ran(facts: Facts) -> tuple[Fact, ...]:
         (samples, plural(length, "token") if isinstance(length, int) else ""),
         ("training", " · ".join(filter(None, training))),
         ("seed", str(facts.run.seed)),
-        ("attempts", str(facts.run.attempts) if facts.run.attempts > 1 else ""),
         ("tags", ", ".join(facts.run.tags)),
     )
     return tuple(Fact(label, value) for label, value in wanted if value)
+
+
+def attempts_table(facts: Facts) -> Table | None:
+    """How each attempt went; None where there was one alone."""
+    if len(facts.attempts) < 2:
+        return None
+    rows = []
+    for one in facts.attempts:
+        start = "the start" if one.resumed_from is None else f"step {count(one.resumed_from)}"
+        rows.append(Row((str(one.attempt), when(one.started_at), start, duration(one.seconds), one.status.replace("_", " "), one.reason)))
+    labels = ("started", "went on from", "took", "ended", "why")
+    columns = (Column("attempt", numeric=True), *(Column(label, numeric=label == "took") for label in labels))
+    return Table("Attempts", columns, tuple(rows))
 
 
 def samples(facts: Facts) -> tuple[tuple[Sample, ...], str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
@@ -82,9 +83,14 @@ def _own_notices(facts: Facts) -> Iterator[Notice]:
     reason = str(facts.final.get("reason") or facts.run.reason or "")
     remedy = str(facts.final.get("hint") or "")
     reason = f"{reason}; {remedy}" if reason and remedy else reason
+    level: Literal["error", "warning", "info"]
     if facts.status in ("failed", "crashed", "interrupted"):
-        level: Literal["error", "warning"] = "warning" if facts.status == "interrupted" else "error"
+        level = "warning" if facts.status == "interrupted" else "error"
         yield Notice(level, f"run-{facts.status}", reason or "The run did not reach its end; the figures are those recorded until then.")
+    elif facts.status in ENDED_WELL and reason:
+        yield Notice("info", f"run-{facts.status.replace('_', '-')}", reason)
+    if text := _earlier_attempts(facts):
+        yield Notice("info", "earlier-attempts", text)
     if facts.document.get("smoke"):
         yield Notice("warning", "smoke-run", "A smoke run on tiny batches: it shows that every step works, and its figures mean nothing.")
     data = {**mapping(facts.document.get("data")), **facts.result("data")}
@@ -96,6 +102,13 @@ def _own_notices(facts: Facts) -> Iterator[Notice]:
         yield Notice("warning", "not-comparable", "Not comparable with other runs.")
     for text in disagreements(facts):
         yield Notice("warning", "figures-disagree", text)
+
+
+def _earlier_attempts(facts: Facts) -> str:
+    """How many attempts before the newest did not reach the end, and how; empty where none did not."""
+    ended = Counter(one.status for one in facts.attempts[:-1] if one.status not in ENDED_WELL)
+    parts = [f"{count(number)} {status}" for status, number in sorted(ended.items())]
+    return f"Of {plural(len(facts.attempts), 'attempt')}: {', '.join(parts)}. What ran tells of each." if parts else ""
 
 
 def _recorded_notices(facts: Facts) -> Iterator[Notice]:

@@ -180,6 +180,7 @@ class RunView:
     gates: tuple[GateRow, ...]
     tiles: tuple[Fact, ...]
     what: tuple[Fact, ...]
+    attempts: Table | None
     panels: tuple[Panel, ...]
     evaluation: Evaluation | None
     samples: tuple[Sample, ...]

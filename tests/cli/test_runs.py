@@ -124,6 +124,26 @@ def test_show_says_everything_important_of_a_run(tmp_path: Path, call: Call, gol
     assert document["final"]["gates"][0]["passed"]
 
 
+def test_show_tells_of_each_attempt_where_there_were_several_and_a_thing_said_twice_once(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "gpt-0001", loss=1.5)
+    out = call("runs", "show", "gpt-0001")[1]
+    assert "ATTEMPT" not in out
+    mark_active(tmp_path, "gpt-0001")
+    with Journal.open(tmp_path / "runs" / "gpt-0001", run_id="gpt-0001", attempt=2, clock=lambda: 1767326645.0) as journal:
+        journal.emit(Status("running", "resumed", resumed_from=1))
+        journal.emit(Alert("warning", "slow-disk", "the disk is slow", step=2))
+        journal.emit(Status("completed"))
+    out = call("runs", "show", "gpt-0001")[1]
+    assert (
+        "ATTEMPT  STARTED                   FROM STEP  TIME  STATUS     REASON\n"
+        "1        2026-01-02T03:04:05.000Z             0 s   crashed    its process ended without saying so\n"
+        "2        2026-01-02T04:04:05.000Z          1  0 s   completed\n"
+    ) in out
+    assert out.count("the disk is slow") == 1
+    attempts = json.loads(call("runs", "show", "gpt-0001", "--json")[1])["attempts_made"]
+    assert [(one["attempt"], one["status"], one["resumed_from"]) for one in attempts] == [(1, "crashed", None), (2, "completed", 1)]
+
+
 @pytest.mark.parametrize("name", ["run.json", "final.json"])
 def test_a_damaged_document_is_said_and_the_rest_of_the_run_is_shown(tmp_path: Path, call: Call, name: str) -> None:
     make_run(tmp_path, "gpt-0001", loss=1.5)

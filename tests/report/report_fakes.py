@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from specrun.records.rows import AlertRow, ArtifactRow, ExampleRow, Point, Reading, RunRow, StepRow
+from specrun.records.rows import AlertRow, ArtifactRow, AttemptRow, ExampleRow, Point, Reading, RunRow, StepRow
 
 RUN_ID = "gpt-wikitext-7f3a"
 SPEC: dict[str, Any] = {
@@ -84,6 +84,7 @@ class FakeRecords:
     texts: list[ExampleRow] = field(default_factory=list)
     files: list[ArtifactRow] = field(default_factory=list)
     machine: dict[str, list[Reading]] = field(default_factory=dict)
+    tries: list[AttemptRow] = field(default_factory=list)
 
     def run(self, run_id: str) -> RunRow:
         return self.row
@@ -111,6 +112,9 @@ class FakeRecords:
 
     def artifacts(self, run_id: str) -> list[ArtifactRow]:
         return self.files
+
+    def attempts(self, run_id: str) -> list[AttemptRow]:
+        return self.tries
 
 
 def points(values: Mapping[int, float]) -> list[Point]:

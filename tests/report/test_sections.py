@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specrun.records.rows import ArtifactRow, ExampleRow, StepRow
+from specrun.records.rows import ArtifactRow, AttemptRow, ExampleRow, StepRow
 from specrun.report import sections
 from specrun.report.facts import Facts, read, when
 from specrun.report.run_view import run_view
@@ -27,7 +27,21 @@ def test_what_ran_fits_in_a_line_each(good: Good) -> None:
     assert found["data"] == "huggingface · Salesforce/wikitext · wikitext-2-raw-v1"
     assert found["tokenizer"] == "bpe · 8,192 tokens"
     assert found["training"] == "1200 steps · batches of 64 · adamw at 0.001 · warmup_cosine"
-    assert "attempts" not in found
+    assert sections.attempts_table(facts_of(good)) is None
+
+
+def test_every_attempt_says_what_it_went_on_from_and_how_it_ended(good: Good) -> None:
+    records, results = good
+    records.tries = [
+        AttemptRow(1, "crashed", "its process ended without saying so", "2026-11-20T10:08:52Z", 300.0, None),
+        AttemptRow(2, "stopped_early", "no improvement", "2026-11-20T11:00:00Z", 352.4, 1200),
+    ]
+    table = sections.attempts_table(facts_of((records, results)))
+    assert table is not None
+    assert [row.cells for row in table.rows] == [
+        ("1", "20 Nov 2026, 10:08 UTC", "the start", "5m00s", "crashed", "its process ended without saying so"),
+        ("2", "20 Nov 2026, 11:00 UTC", "step 1,200", "5m52s", "stopped early", "no improvement"),
+    ]
 
 
 def test_one_layer_is_no_layers(good: Good) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from specrun.records.rows import AlertRow
+from specrun.records.rows import AlertRow, AttemptRow
 from specrun.report import verdict
 from specrun.report.facts import Facts, read
 from tests.report.report_fakes import RUN_ID, FakeRecords, ended
@@ -76,6 +76,26 @@ def test_a_failed_run_says_why_before_anything_else(good: Good) -> None:
     first, second = verdict.notices(facts)
     assert (first.level, first.code, first.message) == ("error", "run-failed", "non-finite-loss: the loss became NaN at step 40")
     assert (second.code, second.where) == ("slow", "step 10")
+
+
+@pytest.mark.parametrize("status", ["stopped_early", "completed"])
+def test_a_run_that_ended_before_its_last_step_says_why(good: Good, status: str) -> None:
+    records, results = good
+    assert not verdict.notices(facts_of(good))
+    (notice,) = verdict.notices(facts_of((ended(records, status=status, reason="time limit of 9h reached after step 40"), results)))
+    assert (notice.level, notice.code) == ("info", f"run-{status.replace('_', '-')}")
+    assert notice.message == "time limit of 9h reached after step 40"
+
+
+def test_attempts_that_did_not_reach_the_end_are_told_before_the_figures(good: Good) -> None:
+    records, results = good
+    statuses = ("crashed", "interrupted", "crashed", "completed")
+    records.tries = [AttemptRow(number, status, "", "2026-11-20T10:08:52Z", 1.0, None) for number, status in enumerate(statuses, 1)]
+    (notice,) = verdict.notices(facts_of((records, results)))
+    assert (notice.level, notice.code) == ("info", "earlier-attempts")
+    assert notice.message == "Of 4 attempts: 2 crashed, 1 interrupted. What ran tells of each."
+    records.tries = records.tries[-1:] * 2
+    assert not verdict.notices(facts_of((records, results)))
 
 
 def test_a_failed_run_tells_the_remedy_that_the_command_told(good: Good) -> None:
