@@ -21,6 +21,7 @@ from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.train import run as train
 from specrun.steps.train.run import build_model, run
 from specrun.tasks.causal_lm.build import CausalLM
+from specrun.training.learning_rates.reduce_on_plateau import Options as ReduceOnPlateau
 from specrun.training.optimizers.adamw.options import Options as AdamW
 
 ALWAYS_THE_SAME = ("train/loss", "train/learning_rate", "train/gradient_norm", "validation/loss", "validation/accuracy")
@@ -241,7 +242,21 @@ def test_early_stopping_ends_after_its_patience_and_says_so(tmp_path: Path) -> N
     assert output.values["stopped_early"] is True
     assert output.values["steps"] == 6
     assert output.values["last_checkpoint"].endswith("step-00000006")
-    assert "validation/loss has not improved for 2 evaluations" in output.values["stop_reason"]
+    assert output.values["stop_reason"] == (
+        "validation/loss has not improved by more than 100 since step 2, for 2 evaluations; training stopped after step 6 of 24"
+    )
+
+
+def test_every_reduction_on_a_plateau_is_told_with_its_reason(tmp_path: Path) -> None:
+    listener = Listener()
+    course = ReduceOnPlateau(kind="reduce_on_plateau", patience=q("1 evaluations"), min_delta=100.0, min_fraction=0.2)
+    run(context(tmp_path / "run", listener), spec(learning_rate=course, evaluate=Evaluate(every=q("4 steps"))), parents(tmp_path))
+    told = [(event.level, event.step, event.message) for event in listener.of(Alert) if event.code == "learning-rate-reduced"]
+    assert told == [
+        ("info", 8, "validation/loss has not improved since step 4: the learning rate is 0.5 of its course from here on"),
+        ("info", 12, "validation/loss has not improved since step 4: the learning rate is 0.25 of its course from here on"),
+        ("info", 16, "validation/loss has not improved since step 4: the learning rate is 0.2 of its course from here on, the least there is"),
+    ]
 
 
 def test_a_run_that_stopped_early_stays_stopped(tmp_path: Path) -> None:

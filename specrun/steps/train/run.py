@@ -219,18 +219,25 @@ def best_checkpoint(session: Session) -> CheckpointInfo:
     return best
 
 
+def stop_reason(session: Session) -> str:
+    """Why training ended where it did; empty where it made every step of its duration."""
+    early, patience, state = session.options.early_stopping, session.patience, session.state
+    if early is not None and patience is not None and session.stopped_early:
+        by = f" by more than {early.min_delta:g}" if early.min_delta else ""
+        since = f" since step {patience.step:,}" if patience.step is not None else ""
+        of = f" of {session.total_steps:,}" if state.time_limit is None else ""
+        return f"{early.metric} has not improved{by}{since}, for {early.patience}; training stopped after step {state.step:,}{of}"
+    if state.time_limit is not None:
+        return f"time limit of {session.options.duration} reached after step {state.step:,}"
+    return ""
+
+
 def outcome(context: StepContext, session: Session, *, system: Mapping[str, float]) -> StepOutput:
     """What the step hands on, once training has ended. system: readings of the machine over this attempt."""
     last, state, schedule = session.last, session.state, session.schedule
     assert last is not None
     best = best_checkpoint(session)
     paths = {role: info.path.relative_to(context.folder).as_posix() for role, info in (("best", best), ("last", last))}
-    early = session.options.early_stopping
-    reason = ""
-    if early is not None and session.stopped_early:
-        reason = f"{early.metric} has not improved for {early.patience}"
-    elif state.time_limit is not None:
-        reason = f"time limit of {session.options.duration} reached after step {state.step}"
     values = {
         "steps": state.step,
         "total_steps": session.total_steps,
@@ -246,7 +253,7 @@ def outcome(context: StepContext, session: Session, *, system: Mapping[str, floa
         "seconds": session.seconds,
         "peak_memory_bytes": state.device.peak_memory_bytes,
         "stopped_early": session.stopped_early,
-        "stop_reason": reason,
+        "stop_reason": stop_reason(session),
         "metrics": session.result,
         "samples_per_epoch": schedule.samples_per_epoch,
         "system": dict(system),
