@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,10 +66,31 @@ def load_step(info: CheckpointInfo, state: TrainState) -> dict[str, Any]:
     return facts
 
 
+def unusable_facts(info: CheckpointInfo, *, like: Mapping[str, Any]) -> str | None:
+    """Why the facts of a checkpoint cannot be taken up, or None. like: facts as this version writes them: of these none may be lacking."""
+    try:
+        facts = json.loads((info.path / "state.json").read_bytes())
+    except (OSError, ValueError) as error:
+        return f"state.json cannot be read: {error}"
+    if not isinstance(facts, dict):
+        return "state.json holds no facts"
+    lacking = sorted(_lacking(facts, like))
+    return f"state.json has no {', '.join(lacking)}; another version of specrun wrote it" if lacking else None
+
+
 def is_finite(state: TrainState) -> bool:
     """Whether no number of the weights and of the optimizer is NaN or infinite."""
     tensors = [tensor for file in step_tensors(state).values() for tensor in file.values() if tensor.is_floating_point()]
     return all(state.device.read([whole(tensor.isfinite().all()) for tensor in tensors]))
+
+
+def _lacking(facts: Mapping[str, Any], like: Mapping[str, Any], within: str = "") -> Iterator[str]:
+    """The dotted names of what `like` has and `facts` have not."""
+    for name, value in like.items():
+        if name not in facts:
+            yield within + name
+        elif isinstance(value, Mapping) and isinstance(facts[name], Mapping):
+            yield from _lacking(facts[name], value, f"{within}{name}.")
 
 
 def load_weights(path: Path, model: nn.Module, device: Device, *, lora: Lora | None = None) -> None:

@@ -1,6 +1,7 @@
 """A training run around its optimizer steps: what is logged, judged and saved, and when. Speaks to the world by events.
 
-Owns cadences. The step itself is `loop`, the figures are `account`'s, what is saved and how `saving`'s, what is learned the task's.
+Owns cadences. The step itself is `loop`, the figures are `account`'s, what is saved and how `saving`'s, what is gone on from and how
+`loading`'s, what is learned the task's.
 """
 
 from __future__ import annotations
@@ -13,16 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from specrun.events import Alert, Emit, Example, Span, Status
 from specrun.plan.resolve import ResolvedSchedule
 from specrun.spec.sections.schedule import Schedule
 from specrun.training import checkpoint_files
 from specrun.training.account import Account
 from specrun.training.checkpoint_files import CheckpointInfo
-from specrun.training.checkpoints import is_finite, load_step, put_weights
-from specrun.training.following import Follower, chosen_by_first
+from specrun.training.following import Follower
+from specrun.training.loading import Loaded, Loader
 from specrun.training.loop import StepStats, TrainState
 from specrun.training.recovery import Climb, Ladder, WayBack, evaluate_what_fits
 from specrun.training.saving import Saver
@@ -40,8 +39,8 @@ class _AskedToStop(Exception):
 class Session:
     """One run, over any number of attempts. folder: of its checkpoints; key: of the train step; producer: its id.
 
-    metrics: of the last evaluation; patience: the tracker of early stopping, where there is one; initial_weights: draws those of
-    before step 0 again; stop_requested: gives the number of the signal that asks for an end, or None.
+    metrics: of the last evaluation; patience: the tracker of early stopping, where there is one; stop_requested: gives the number of
+    the signal that asks for an end, or None.
     """
 
     state: TrainState
@@ -53,12 +52,12 @@ class Session:
     producer: str
     best: Best
     patience: Best | None = None
-    initial_weights: Callable[[], Mapping[str, Tensor]] | None = None
     stop_requested: Callable[[], int | None] = lambda: None
     metrics: dict[str, float] = field(default_factory=dict)
     account: Account = field(init=False)
     ladder: Ladder = field(init=False)
     saver: Saver | Follower = field(init=False)
+    loader: Loader = field(init=False)
     _evaluated_step: int = 0
     _evaluated_at: float = 0.0
     _clock: Callable[[], float] = time.perf_counter
@@ -66,7 +65,6 @@ class Session:
     _saved_at: float = field(default_factory=time.perf_counter)
     _saved_step: int | None = None
     _earlier_seconds: float = 0.0
-    _initial_facts: Mapping[str, Any] = field(init=False)
 
     def __post_init__(self) -> None:
         self.account = Account(self.state, self.schedule, self.emit, self.producer, self._clock)
@@ -74,7 +72,7 @@ class Session:
         kept = self.options.checkpoint
         saver = partial(Saver, self.folder, key=self.key, device=self.state.device, keep_last=kept.keep_last, keep_best=kept.keep_best)
         self.saver = saver() if self.state.parallel.first else Follower()
-        self._initial_facts = self._facts()
+        self.loader = Loader(self.folder, self.key, self.state, self.warn, self._facts())
 
     @property
     def last(self) -> CheckpointInfo | None:
@@ -142,18 +140,18 @@ class Session:
 
     def resume(self) -> None:
         """Go on from the newest whole checkpoint of the same key, if there is one, or from before the best weights where these are lost."""
-        info = self._recover()
-        if info is None:
+        loaded = self.loader.newest()
+        if loaded is None:
             if self.state.parallel.workers.restarts:
                 self.emit(Status("running", "workers started again", resumed_from=0))
             return
-        facts = self._load(info)
-        self._restore(facts, info)
+        self._restore(loaded)
+        facts = loaded.facts
         self.ladder.restore(facts["recovery"], self.state)
         self._earlier_seconds = facts["seconds"]
         if (limit := self.state.time_limit) is not None:
             limit.restore(facts["time_limit"] or {"seconds": 0.0, "spent": facts["seconds"], "reserve": 0.0, "over": False})
-        self.emit(Status("running", "resumed", resumed_from=info.step))
+        self.emit(Status("running", "resumed", resumed_from=self.state.step))
 
     def roll_back(self, way: WayBack) -> None:
         """Take the weights and all that goes with them back to the newest good checkpoint, or to the start, and go on from there with
@@ -162,50 +160,16 @@ class Session:
         The outcome is saved at once, so that no later attempt goes that way as if for the first time.
         """
         self.settle()
-        if self.state.parallel.first:
-            checkpoint_files.set_aside_after(self.folder, way.newest_step, key=self.key)
-        info = self._recover()
-        facts = self._load(info)
-        while info is not None and not self.state.parallel.workers.told(is_finite(self.state)):
-            if self.state.parallel.first:
-                checkpoint_files.set_aside(info.path)
-            info = self._recover()
-            facts = self._load(info)
-        self._restore(facts, info)
-        self.ladder.gone_back(self.state, way, Climb(**facts["recovery"]))
+        loaded = self.loader.newest_good(at_most_step=way.newest_step)
+        self._restore(loaded)
+        self.ladder.gone_back(self.state, way, Climb(**loaded.facts["recovery"]))
         self.emit(Status("running", "rolled back", resumed_from=self.state.step))
         self._saved_step = None
         self.save()
 
-    def _recover(self) -> CheckpointInfo | None:
-        """The checkpoint to go on from. The first worker looks, mends and decides; what the others see of the folder may be older."""
-        info, workers = None, self.state.parallel.workers
-        if workers.first:
-            info = checkpoint_files.recover(self.folder, key=self.key, on_damage=self._report_damage, on_lost_best=self._report_lost_best)
-        return chosen_by_first(info, self.folder, workers)
-
-    def _load(self, info: CheckpointInfo | None) -> Mapping[str, Any]:
-        """Make the state that of a checkpoint, or of before step 0. Returns its facts once all workers have read it: it may be moved or
-        written anew from then on."""
-        facts = load_step(info, self.state) if info is not None else self._start_again()
-        self.state.parallel.workers.wait()
-        return facts
-
-    def _start_again(self) -> Mapping[str, Any]:
-        """Make the state that of before step 0. Returns the facts that a checkpoint of it would have."""
-        assert self.initial_weights is not None
-        state = self.state
-        put_weights(state.model, self.initial_weights())
-        state.optimizer.state.clear()
-        if state.loss_scale is not None:
-            state.loss_scale.reset()
-        if state.average is not None:
-            state.average.reset()
-        state.step, state.position, state.tokens, state.rate_factor = 0, 0, 0, 1.0
-        return self._initial_facts
-
-    def _restore(self, facts: Mapping[str, Any], info: CheckpointInfo | None) -> None:
-        """Take up the figures that a state was saved with. info: where, None for that of before step 0."""
+    def _restore(self, loaded: Loaded) -> None:
+        """Take up the figures that a state was saved with."""
+        facts, info = loaded.facts, loaded.info
         self.metrics = dict(facts["metrics"])
         self.account.restore(facts)
         self._evaluated_step, self._evaluated_at = facts["evaluated_step"], facts["evaluated_at"]
@@ -361,13 +325,6 @@ class Session:
             "seconds": self.seconds,
             "recovery": self.ladder.to_json(),
         }
-
-    def _report_damage(self, place: Path, reason: str) -> None:
-        self.warn("damaged-checkpoint", f"a checkpoint was damaged and is set aside in {place.parent.name}/{place.name}: {reason}")
-
-    def _report_lost_best(self, step: int) -> None:
-        self.warn("lost-best-checkpoint", f"the best weights, those of step {step}, are gone; training goes back to make them again, "
-                   "and what was saved after them is set aside in checkpoints/quarantine")  # fmt: skip
 
     def warn(self, code: str, message: str, step: int | None = None) -> None:
         """Tell of something, and keep it for the outcome."""

@@ -27,14 +27,19 @@ from specrun.training.session import Session
 _BLOCK_BYTES = 2**20
 
 
-def adopt(start: Start, source: Path, folder: Path, *, key: str) -> None:
-    """Make another run's checkpoint, and the best weights that it knows of, this run's own, once. source, folder: `checkpoints` of both.
+def adopt(start: Start, source: Path, folder: Path, *, key: str, unusable: Callable[[CheckpointInfo], str | None]) -> None:
+    """Make another run's checkpoint, and the best weights that it knows of, this run's own, once. source, folder: `checkpoints` of both;
+    unusable: why a whole one cannot be taken up all the same.
 
-    Raises: StoreError where a byte is not as it was planned with.
+    Raises: StoreError where a byte is not as it was planned with, or where it cannot be taken up.
     """
     if checkpoint_files.checkpoints(folder, key=key):
         return
     info = whole_checkpoint(start, source)
+    if (reason := unusable(info)) is not None:
+        what = f"the checkpoint of step {start.step} of {start.run_id} cannot be gone on from: {reason}"
+        hint = f"begin a run of its own with its weights: --resume {start.run_id} --fork"
+        raise StoreError(what, code="damaged-checkpoint", hint=hint)
     best = next((it for it in checkpoint_files.checkpoints(source, key=info.key, role="best") if it.step == info.best_step), None)
     if info.best_step is not None and (best is None or checkpoint_files.damage(best.path) is not None):
         raise StoreError(f"the best weights of {start.run_id}, those of its step {info.best_step}, are gone", code="lost-best-checkpoint",
@@ -57,15 +62,15 @@ def begin(session: Session, start: Start | None, *, runs: Path, draw: Callable[[
     if start is not None and start.how == "extend":
         with workers.first_before_others():
             if workers.first:
-                adopt(start, source, session.folder, key=session.key)
+                adopt(start, source, session.folder, key=session.key, unusable=session.loader.unusable)
     if start is None or start.how == "extend":
-        session.initial_weights = lambda: draw().state_dict()
+        session.loader.initial_weights = lambda: draw().state_dict()
         session.resume()
         return
-    session.initial_weights = lambda: forked_weights(start, source, draw(), device=state.device)
+    session.loader.initial_weights = lambda: forked_weights(start, source, draw(), device=state.device)
     session.resume()
     if state.step == 0:
-        put_weights(state.model, session.initial_weights())
+        put_weights(state.model, session.loader.initial_weights())
         if state.average is not None:
             state.average.reset()
         session.emit(Status("running", f"begins with the weights of {start.run_id} at its step {start.step}"))

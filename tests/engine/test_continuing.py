@@ -16,6 +16,7 @@ from specrun.engine.planfile import prepare_plan, write_plan
 from specrun.errors import LockedError, StoreError, UsageError
 from specrun.records.queries import open_records
 from specrun.records.run_files import mark_active, read_final, read_run, write_final
+from specrun.training import checkpoint_files
 
 LONGER = "schedule.duration=20 steps"
 EXACT = ["schedule.learning_rate={kind: constant, warmup: 2 steps}", "schedule.optimizer={kind: adamw, learning_rate: 1e-2}"]
@@ -193,6 +194,24 @@ def test_a_parent_that_was_damaged_or_changed_is_an_error_and_not_another_traini
     assert isinstance(child.error, StoreError)
     assert child.error.code == "damaged-checkpoint"
     assert parent in child.error.message
+
+
+def test_a_parent_whose_facts_another_version_wrote_is_an_error_that_names_the_way_on(spec_file, store):
+    parent = only_run(store)
+    checkpoints = store / "runs" / parent / "checkpoints"
+    (info,) = (it for it in checkpoint_files.checkpoints(checkpoints) if it.step == 12)
+    files = {path.name: path.read_bytes() for path in info.path.iterdir() if path.name != "manifest.json"}
+    files["state.json"] = json.dumps({name: it for name, it in json.loads(files["state.json"]).items() if name != "tokens"}).encode()
+    checkpoint_files.save(checkpoints, step=12, key=info.key, files={name: [it] for name, it in files.items()}, best_step=info.best_step)
+    (child,) = apply(spec_file, store=store, sets=[LONGER], resume=parent).runs
+    assert isinstance(child.error, StoreError)
+    assert (child.error.code, child.error.message) == (
+        "damaged-checkpoint",
+        f"the checkpoint of step 12 of {parent} cannot be gone on from: state.json has no tokens; another version of specrun wrote it",
+    )
+    assert child.error.hint == f"begin a run of its own with its weights: --resume {parent} --fork"
+    (fork,) = apply(spec_file, store=store, sets=[LONGER], resume=parent, fork=True).runs
+    assert fork.error is None
 
 
 def test_a_longer_duration_goes_on_by_itself_where_that_gives_the_same_bits(spec_file, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,13 @@ from safetensors.torch import load_file
 from tiny_run import Listener, context, early, parents, q, spec, stop_after
 
 from specrun.errors import InterruptedRun
+from specrun.events import Alert, Status
 from specrun.spec.document import Spec
 from specrun.spec.parts import kinds, options_class
 from specrun.spec.sections.parameters import Average, Parameters
 from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.train.run import run
+from specrun.training import checkpoint_files
 from specrun.training.learning_rates.reduce_on_plateau import Options as ReduceOnPlateau
 
 
@@ -82,3 +86,63 @@ def test_the_average_is_what_is_evaluated_and_kept_as_best_and_changes_no_traini
     assert average.keys() == kept.keys()
     assert all(torch.equal(average[name], kept[name]) for name in kept)
     assert not torch.equal(kept["final_norm.weight"], load_file(last / "model.safetensors")["final_norm.weight"])
+
+
+def with_facts(folder: Path, step: int, change: Callable[[bytes], bytes]) -> None:
+    """A checkpoint with other facts, whole by its manifest: as another version of the program would have written it."""
+    (info,) = (it for it in checkpoint_files.checkpoints(folder) if it.step == step)
+    files = {path.name: path.read_bytes() for path in sorted(info.path.iterdir()) if path.name != "manifest.json"}
+    files["state.json"] = change(files["state.json"])
+    checkpoint_files.save(folder, step=step, key=info.key, files={name: [it] for name, it in files.items()}, metrics=info.metrics,
+                          best_step=info.best_step)  # fmt: skip
+
+
+def without(*names: str) -> Callable[[bytes], bytes]:
+    def change(content: bytes) -> bytes:
+        facts = json.loads(content)
+        for name in names:
+            section, _, last = name.rpartition(".")
+            del (facts[section] if section else facts)[last]
+        return json.dumps(facts).encode()
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (without("tokens"), "state.json has no tokens; another version of specrun wrote it"),
+        (without("meter.newest", "evaluated_at"), "state.json has no evaluated_at, meter.newest; another version of specrun wrote it"),
+        (lambda content: content[:-9], "state.json cannot be read: "),
+        (lambda content: b"[]", "state.json holds no facts"),
+    ],
+)
+def test_a_checkpoint_whose_facts_cannot_be_taken_up_is_set_aside_and_training_ends_with_the_same_bits(
+    tmp_path: Path, change: Callable[[bytes], bytes], reason: str
+) -> None:
+    data, listener, settings = parents(tmp_path), Listener(), everything_on("adamw")
+    run(context(tmp_path / "straight", Listener()), settings, data)
+    with pytest.raises(InterruptedRun):
+        run(context(tmp_path / "run", Listener(), stop=stop_after(10)), settings, data)
+    with_facts(tmp_path / "run" / "checkpoints", 10, change)
+    output = run(context(tmp_path / "run", listener), settings, data)
+    (alert,) = (it for it in listener.of(Alert) if it.level == "warning")
+    assert alert.code == "damaged-checkpoint"
+    assert alert.message.startswith(f"a checkpoint was damaged and is set aside in quarantine/step-00000010-0: {reason}")
+    assert output.warnings == (alert.message,)
+    assert [status.resumed_from for status in listener.of(Status)] == [6]
+    expected, found = (
+        {name: it for name, it in saved(tmp_path / folder).items() if "step-00000014" in name} for folder in ("straight", "run")
+    )
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_with_no_checkpoint_whose_facts_can_be_taken_up_training_begins_anew(tmp_path: Path) -> None:
+    data, listener, settings = parents(tmp_path), Listener(), spec(duration=q("6 steps"))
+    run(context(tmp_path / "run", Listener()), settings, data)
+    with_facts(tmp_path / "run" / "checkpoints", 6, without("tokens"))
+    run(context(tmp_path / "run", listener), settings, data)
+    assert [alert.code for alert in listener.of(Alert)] == ["damaged-checkpoint"]
+    assert not list(listener.of(Status))
+    assert listener.metric("train/loss").keys() == {5, 6}
