@@ -33,7 +33,14 @@ class Checkpoint(Section):
         Quantity(10, "percent"), impact="runtime", description="Distance between checkpoints, such as 1000 steps or 10min."
     )
     keep_last: int = option(2, impact="runtime", description="Newest checkpoints kept.", ge=2, le=1000)
-    keep_best: int = option(1, impact="runtime", description="Best checkpoints kept apart, never rotated away by newer ones.", ge=1, le=100)
+    keep_best: int = option(
+        1,
+        impact="runtime",
+        description="Best weights kept apart, however many newer ones there are. With each newest checkpoint the best weights of its time "
+        "stay too: training may go back to it.",
+        ge=1,
+        le=100,
+    )
     metric: str = option("validation/loss", impact="weights", description="Metric that says which checkpoint is best.")
     grace: Annotated[Quantity, Units("seconds")] = option(
         Quantity(25, "seconds"),
