@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from specrun.engine.executors.crash import step_crashed
 from specrun.engine.executors.request import as_error, as_output, step_request
 from specrun.errors import SpecrunError
 from specrun.events import Alert
@@ -48,7 +49,4 @@ def _child_error(kind: StepKind, stdout: str, stderr: str, code: int) -> Specrun
     try:
         return as_error(json.loads(stdout)["error"])
     except (ValueError, KeyError, TypeError):
-        lines = stderr.strip().splitlines()
-        how = f"signal {-code}" if code < 0 else f"exit {code}"
-        return SpecrunError(f"the {kind.kind} step ended with {how}: {lines[-1] if lines else 'it said nothing'}", code="step-crashed",
-                            hint="what was trained before it is kept; apply again repeats this step alone")  # fmt: skip
+        return step_crashed(kind.kind, stderr=stderr, code=code)
