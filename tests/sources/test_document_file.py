@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,16 @@ def test_the_same_documents_give_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write(tmp_path / name, ["one", "two " * 100])
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_writing_and_reading_import_no_pandas(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from specrun.sources.document_file import DocumentWriter, read_documents
+with DocumentWriter(Path({str(tmp_path / "a.parquet")!r})) as writer:
+    writer.add("one two")
+assert list(read_documents(Path({str(tmp_path / "a.parquet")!r}))) == ["one two"]
+sys.exit("pandas" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
