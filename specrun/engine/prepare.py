@@ -22,6 +22,7 @@ from specrun.errors import SpecError
 from specrun.plan.compiler import compile_steps
 from specrun.plan.finders import LEARNING_RATE, MICRO_BATCH, is_roomy, planned_kinds, range_test_problems
 from specrun.plan.graph import StepGraph
+from specrun.plan.lengths import length_problems
 from specrun.plan.predict import Facts, Forecast, forecast, training_signature
 from specrun.plan.proportions import proportion_problems
 from specrun.plan.room import memory_problems
@@ -55,7 +56,7 @@ def prepare(request: Request) -> Plan:
 
 def fitting(prepared: Plan) -> Plan:
     """The plan, with warnings where its training may not fit the memory or is out of proportion, each given once. Raises SpecError
-    where it cannot fit.
+    where it cannot fit, or its schedule cannot be.
 
     What the data is not yet known to hold is not judged: to be asked again once it is there.
     """
@@ -66,6 +67,8 @@ def fitting(prepared: Plan) -> Plan:
     limited = loaded.spec.hardware.memory is not None
     given = {warning.code for warning in loaded.warnings}
     found = list(proportion_problems(loaded.spec, prepared.forecast))
+    if not prepared.request.smoke:  # which has none of the spec's lengths
+        found += length_problems(loaded.spec, prepared.forecast)
     searches = any(d.step.kind == LEARNING_RATE and d.action == "run" for d in prepared.decisions)
     cost, schedule, hardware = prepared.forecast.cost, prepared.forecast.schedule, prepared.hardware
     if searches and hardware.spread.sharded and cost is not None and schedule is not None:
@@ -75,7 +78,7 @@ def fitting(prepared: Plan) -> Plan:
         trials = [d.step.options["settings"] for d in prepared.decisions if d.step.kind == MICRO_BATCH and d.action == "run"]
         margin = trials[0]["margin"] if trials and hardware.kind == "cpu" else None
         found += memory_problems(memory, memory_bytes=hardware.memory_bytes, limited=limited, margin=margin)
-    problems = tuple(problem for problem in found if problem.code not in given)
+    problems = tuple(problem for problem in found if problem.severity == "error" or problem.code not in given)
     checked = Checked(loaded, loaded.warnings, loaded.draft)
     return replace(prepared, loaded=valid(further(checked, lambda _: problems)))
 

@@ -16,6 +16,8 @@ _SYNONYMS: dict[str, Unit] = {"iteration": "steps", "iter": "steps", "it": "step
 """What other tools call a unit, without the plural's s."""
 _TOKENS = 10**6
 """A bare number from here on counts tokens."""
+_STEPS = 30
+"""A bare number from here on, of what may be counted in epochs too, counts steps."""
 _PARTS = rf"\s*-?\s*({NUMBER})\s*(.*?)\s*\Z"
 _DECIMAL_COMMA = r"\A(\s*-?\s*(?![1-9]\d{0,2},\d{3}(?!\d))\d+),(\d+)(?![\d,._])"
 
@@ -30,11 +32,18 @@ def meant_quantity(value: Any, allowed: Sequence[Unit]) -> str | None:
         return None  # a time or a share is no count of anything
     if unit is None and "percent" in allowed and not word and number < 1:
         number, unit = round(number * 100, 10), "percent"
-    unit = unit or ("tokens" if number >= _TOKENS and "tokens" in allowed else allowed[0])
+    unit = unit or _usual(number, allowed)
     if unit == "seconds":
         number *= TIME_SECONDS[nearest(word.lower(), TIME_SECONDS) or "s"]
     amount = number if unit in FRACTIONAL else math.ceil(number)
     return str(Quantity(float(amount), unit)) if amount <= MOST[unit] else None
+
+
+def _usual(number: float, allowed: Sequence[Unit]) -> Unit:
+    """The unit that a number of this size is likely to be of."""
+    if number >= _TOKENS and "tokens" in allowed:
+        return "tokens"
+    return "steps" if number >= _STEPS and "steps" in allowed else allowed[0]
 
 
 def with_point(text: str) -> str:

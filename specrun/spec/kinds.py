@@ -59,7 +59,8 @@ def check_kind(field: Field, node: MapNode, path: Path_, root: MapNode, findings
             hint=f"kinds that are available: {listed(known, 'and')}",
         )  # fmt: skip
         return Chosen(None, good=False)
-    meant = nearest(value, known)
+    synonym = family.synonyms.get(value.lower().replace("_", "").replace("-", "").removesuffix("lr"))
+    meant = synonym or nearest(value, known)
     hint = f"did you mean {meant}?" if meant else f"kinds are {listed(known, 'and')}"
     findings.add(at, "unknown-kind", f'there is no {family.noun} of kind "{shortened(value)}"', path=where, hint=hint)
     return Chosen(meant, good=False)

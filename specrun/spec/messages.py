@@ -50,7 +50,7 @@ def say(name: str, info: FieldInfo, errors: Sequence[Any], inner: Sequence[str |
     rule = describe(info) if not inner else describe_types(types)
     message = f"{name} is {fact}; it must be {rule}"
     if kind == "literal_error" or (isinstance(value, str) and _choices(types)):
-        near = _meant(value, _choices(types)) if isinstance(value, str) else None
+        near = _meant(value, _choices(types)) if isinstance(value, str | int) else None
         return Said("unknown-value", message, f"did you mean {near}?" if near else hint)
     if isinstance(value, int | float) and str in [t[0] for t in types] and not (inner and info.examples):
         return Said("wrong-type", message, f'quote it: "{fact}"')
@@ -88,13 +88,15 @@ def _bad_name(name: str, value: str) -> Said:
     return Said("bad-name", f"{name} is {found(value)}; {rule}", f"use {yaml_text(kept)}")
 
 
-_SYNONYMS = {"gpu": "cuda", "fp32": "float32", "bf16": "bfloat16"}
+_SYNONYMS = {"gpu": "cuda", "fp32": "float32", "f32": "float32", "32": "float32", "32-true": "float32", "single": "float32",
+             "fp16": "float16", "f16": "float16", "16": "float16", "16-mixed": "float16", "half": "float16",
+             "bf16": "bfloat16", "bf16-mixed": "bfloat16", "rope": "rotary", "true": "default", "false": "off"}  # fmt: skip
 """What other tools call a value."""
 
 
-def _meant(value: str, choices: Sequence[str]) -> str | None:
-    synonym = _SYNONYMS.get(value.lower())
-    return synonym if synonym in choices else nearest(value, choices)
+def _meant(value: str | int, choices: Sequence[str]) -> str | None:
+    synonym = _SYNONYMS.get(str(value).lower())
+    return synonym if synonym in choices else nearest(value, choices) if isinstance(value, str) else None
 
 
 def _telling(errors: Sequence[Any]) -> Any:

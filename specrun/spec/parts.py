@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Where the parts of a family live. module: pattern of the options module; noun: for messages."""
+    """Where the parts of a family live. module: pattern of the options module; noun: for messages; synonyms: what other tools call a
+    kind, without underscores."""
 
     package: str
     module: str
     noun: str
     planned: tuple[str, ...] = ()
+    synonyms: Mapping[str, str] = field(default_factory=dict)
 
 
 FAMILIES: dict[str, Family] = {
@@ -35,8 +38,15 @@ FAMILIES: dict[str, Family] = {
     "tokenizer": Family("specrun.tokenizers", "specrun.tokenizers.{kind}.options", "tokenizer",
                         ("wordpiece", "unigram", "pretrained")),
     "split": Family("specrun.spec.splits", "specrun.spec.splits.{kind}", "split", ("kfold", "group", "time")),
-    "optimizer": Family("specrun.training.optimizers", "specrun.training.optimizers.{kind}.options", "optimizer"),
-    "learning_rate": Family("specrun.training.learning_rates", "specrun.training.learning_rates.{kind}", "learning-rate schedule"),
+    "optimizer": Family("specrun.training.optimizers", "specrun.training.optimizers.{kind}.options", "optimizer",
+                        synonyms={"adam": "adamw", "momentum": "sgd", "nesterov": "sgd"}),
+    "learning_rate": Family("specrun.training.learning_rates", "specrun.training.learning_rates.{kind}", "learning-rate schedule",
+                            synonyms={"cosine": "warmup_cosine", "cosineannealing": "warmup_cosine", "cosinedecay": "warmup_cosine",
+                                      "cosinewithrestarts": "cosine_restarts", "cosineannealingwarmrestarts": "cosine_restarts",
+                                      "sgdr": "cosine_restarts", "linear": "warmup_linear", "lineardecay": "warmup_linear",
+                                      "constantwithwarmup": "constant", "inversesqrt": "inverse_square_root",
+                                      "noam": "inverse_square_root", "warmupstabledecay": "wsd", "trapezoidal": "wsd",
+                                      "plateau": "reduce_on_plateau"}),
 }  # fmt: skip
 """planned: names the language reserves; they get a `not-available-yet` diagnostic rather than `unknown-kind`."""
 

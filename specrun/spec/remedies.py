@@ -15,6 +15,8 @@ from specrun.spec.units import SCALES, ByteSize, Quantity, Units
 
 _WORDS = {"yes": "true", "on": "true", "y": "true", "1": "true", "no": "false", "off": "false", "n": "false", "0": "false"}
 """What YAML 1.1 and other tools call true and false."""
+_MOST_GIB = 256
+"""A size without a unit is in GiB up to here, and beyond it in MiB."""
 
 
 def remedy(value: Any, types: list[tuple[Any, tuple[Any, ...]]]) -> str | None:
@@ -82,7 +84,7 @@ def _size(value: Any) -> str | None:
     match = re.match(r"\s*(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)", with_point(str(value))) if isinstance(value, int | float | str) else None
     if match is None or float(match[1]) == 0 or len(match[1]) > 6:
         return None
-    return f"{match[1]} {(match[2] or 'G').upper()}iB"
+    return f"{match[1]} {(match[2] or ('G' if float(match[1]) <= _MOST_GIB else 'M')).upper()}iB"
 
 
 def _list(element: list[tuple[Any, tuple[Any, ...]]], value: Any) -> str | None:

@@ -6,12 +6,16 @@ from typing import Any, get_args
 
 import pytest
 
+from specrun.plan.compiler import compile_steps
+from specrun.plan.finders import planned_kinds
 from specrun.plan.step import WEIGHTS, Step
 from specrun.runtime.hardware import resolve
+from specrun.spec.checks import problems
 from specrun.spec.document import Spec
 from specrun.spec.dump import select, walk_fields
 from specrun.spec.section import Part, Section
 from specrun.spec.units import ByteSize, Quantity
+from specrun.steps.registry import step_kinds
 
 from .conftest import DOCUMENT, MACHINE, plan_of, spec_of
 
@@ -121,6 +125,30 @@ def test_the_micro_batch_size_counts_as_what_it_comes_to_and_where_masks_are_dra
     whole = plan()
     assert changed_kinds(whole, plan(micro_batch_size=4)) == set()
     assert changed_kinds(whole, plan(micro_batch_size=2)) == touched
+
+
+@pytest.mark.parametrize(
+    ("given", "idle"),
+    [
+        ({"parameters": {"lora": {"rank": 4}}}, {"parameters": {"frozen": ["blocks.0.*"]}}),
+        ({"parameters": {"lora": {"rank": 4}}, "micro_batch_size": "auto", "optimizer": {"kind": "adamw", "learning_rate": "auto"}},
+         {"parameters": {"frozen": ["blocks.0.*"]}}),
+        ({"recovery": {"non_finite": "fail"}}, {"recovery": {"skips": 7, "max_rollbacks": 1, "learning_rate_factor": 0.1}}),
+        ({"recovery": {"max_rollbacks": 1}}, {"recovery": {"learning_rate_factor": 0.1}}),
+    ],
+)  # fmt: skip
+def test_what_is_told_to_have_no_effect_changes_no_key(given, idle):
+    def of(schedule):
+        spec = spec_of({**DOCUMENT, "schedule": {**DOCUMENT["schedule"], **schedule}})
+        told = [".".join(map(str, problem.path)) for problem in problems(spec) if problem.code == "option-without-effect"]
+        graph = compile_steps(spec, kinds=planned_kinds(step_kinds(), spec), digest_inputs=lambda *_: {}, device={}, spec_digest="d")
+        return {step.id: step.key for step in graph.steps}, told
+
+    keys, told = of(given)
+    assert not told
+    with_idle, told = of({**given, **{name: {**given[name], **options} for name, options in idle.items()}})
+    assert sorted(told) == sorted(f"schedule.{section}.{name}" for section, options in idle.items() for name in options)
+    assert with_idle == keys
 
 
 def test_of_what_a_read_resolves_only_what_does_not_matter_is_left_out(spec):

@@ -53,6 +53,7 @@ BROKEN: dict[str, str] = {
     "pattern-matches-nothing": _schedule("{parameters: {frozen: [token_embedding.*, 'block.*']}}"),
     "quantity-not-positive": _schedule("{duration: 0 steps}"),
     "quantity-without-unit": _schedule("{duration: 3}"),
+    "rank-exceeds-matrix": MINIMAL.replace("kind: gpt", "kind: gpt, width: 64") + "schedule: {parameters: {lora: {rank: 96}}}\n",
     "secret-literal": MINIMAL + "description: token hf_" + "a1B2" * 8 + "\n",
     "shares-leave-no-train": MINIMAL.replace("{kind: ratio}", "{kind: ratio, validation: 0.6, test: 0.5}"),
     "several-documents": MINIMAL + "---\nname: b\n",
@@ -86,3 +87,9 @@ BEYOND_THE_MACHINE: dict[str, str] = {
     "threads-exceed-cores": MINIMAL + "hardware: {threads: 64}\n",
 }
 """Specs that ask of a machine what a small one does not have."""
+
+BEYOND_THE_STEPS: dict[str, str] = {
+    "cycles-exceed-steps": _schedule("{duration: 20 steps, learning_rate: {kind: cosine_restarts, cycles: 12, cycle_growth: 1.5}}"),
+    "patience-exceeds-evaluations": _schedule("{duration: 400 steps, evaluate: {every: 25%}, early_stopping: {patience: 5 evaluations}}"),
+}
+"""Specs that ask for more than the steps of the training have room for."""

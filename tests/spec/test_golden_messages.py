@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import specrun.spec
 from specrun.engine.machine_problems import machine_problems
+from specrun.plan.lengths import length_problems
+from specrun.plan.predict import Facts, forecast
 from specrun.runtime.hardware import Machine
+from specrun.spec.assembly import Draft
 from specrun.spec.render import render_text, summary
 from specrun.spec.resolved import further
-from tests.spec.broken import BEYOND_THE_MACHINE, BROKEN
+from specrun.spec.section import Problem
+from tests.spec.broken import BEYOND_THE_MACHINE, BEYOND_THE_STEPS, BROKEN
 from tests.spec.conftest import GOLDEN
 from tests.spec.specs import check
 
@@ -42,6 +46,18 @@ def test_the_message_about_the_machine_is_the_golden_one(code: str, golden: Call
     golden(f"{code}.txt", f"{render_text(found)}\n{summary(found, ['a.yaml'])}\n")
 
 
+@pytest.mark.parametrize("code", BEYOND_THE_STEPS)
+def test_the_message_about_the_steps_is_the_golden_one(code: str, golden: Callable[[str, str], None]) -> None:
+    def late(draft: Draft) -> Iterator[Problem]:
+        facts = Facts(100_000, 100, exact=True, basis="counted")
+        found = forecast(draft.spec, facts=facts, history=(), device="d", kind="cpu", cores=2, signature="s")
+        return length_problems(draft.spec, found)
+
+    found = further(check(BEYOND_THE_STEPS[code]), late).diagnostics
+    assert [code] == [d.code for d in found]
+    golden(f"{code}.txt", f"{render_text(found)}\n{summary(found, ['a.yaml'])}\n")
+
+
 @pytest.mark.parametrize("code", BROKEN)
 def test_every_diagnostic_has_a_remedy_and_a_place_in_the_text(code: str) -> None:
     lines = BROKEN[code].split("\n")
@@ -58,11 +74,11 @@ def test_every_code_of_the_package_has_a_golden_text() -> None:
     source = "\n".join(file.read_text(encoding="utf-8") for file in folder.rglob("*.py"))
     written = set(re.findall(r'"([a-z]+(?:-[a-z0-9]+)+)"', source)) | {"tab", "tag", "unclosed"}
     no_codes = {"utf-8", "x-impact", "my-experiment", "reduce-overhead", "max-autotune"}
-    assert written - no_codes - ELSEWHERE <= BROKEN.keys() | BEYOND_THE_MACHINE.keys()
+    assert written - no_codes - ELSEWHERE <= BROKEN.keys() | BEYOND_THE_MACHINE.keys() | BEYOND_THE_STEPS.keys()
 
 
 def test_no_golden_file_is_left_over() -> None:
-    assert {file.stem for file in GOLDEN.glob("*.txt")} == BROKEN.keys() | BEYOND_THE_MACHINE.keys()
+    assert {file.stem for file in GOLDEN.glob("*.txt")} == BROKEN.keys() | BEYOND_THE_MACHINE.keys() | BEYOND_THE_STEPS.keys()
 
 
 def test_a_changed_message_is_noticed(golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch) -> None:

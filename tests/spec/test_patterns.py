@@ -30,6 +30,12 @@ def test_a_name_is_a_pattern_of_itself_alone(names: list[str]) -> None:
         ("token_embedding.weights", "token_embedding.weight"),
         ("*.atention.*", "*.attention.*"),
         ("blocks.*.mlp.out.biases", "blocks.*.mlp.out.bias"),
+        ("blocks.*.attn.*", "blocks.*.attention.*"),
+        ("blocks.*.attn", "blocks.*.attention.*"),
+        ("attn", "*.attention.*"),
+        ("*attn*", "*attention*"),
+        ("blocks.*.attention.q_proj", "blocks.*.attention.*"),
+        ("tok_emb.*", "token_embedding.*"),
     ],
 )
 def test_a_pattern_that_matches_nothing_is_told_one_near_that_does(written: str, meant: str) -> None:
@@ -42,6 +48,13 @@ def test_what_is_meant_matches_something(written: str) -> None:
     found = remedy(written, NAMES)
     if found.startswith("did you mean "):
         assert matched([found.removeprefix("did you mean ").removesuffix("?")], NAMES)
+
+
+@pytest.mark.parametrize("written", ["*.ffn.*", "blocks.7.*", "transformer.h.0.*", "wte.weight", "*.c_proj", "norms.0"])
+def test_a_layer_that_is_called_otherwise_is_not_told_to_be_one_that_is_spelt_alike(written: str) -> None:
+    assert remedy(written, NAMES) == (
+        "there are token_embedding.weight, blocks.*.attention.qkv.weight, blocks.*.mlp.out.bias and final_norm.weight"
+    )
 
 
 def test_without_a_near_one_there_are_examples() -> None:

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from specrun.spec import rules
 from specrun.spec.checks import all_rules, parts, problems
+from specrun.spec.diagnostics import Diagnostic
 from specrun.spec.gates import Gate, parse_gate
 from specrun.spec.metrics import final_metrics
+from specrun.spec.parts import FAMILIES, kinds
 from specrun.spec.quantities import comparable
 from specrun.spec.rules.profile import profile_problems
 from specrun.spec.section import Part, Problem
@@ -302,6 +304,53 @@ def test_padding_is_a_metric_of_documents_alone() -> None:
     gate = "expect: [throughput/padding_share < 0.1]\n"
     assert check(documents + gate).diagnostics == ()
     assert codes(MINIMAL + gate) == ["gate-without-metric"]
+
+
+@pytest.mark.parametrize("metric", ["train/loss", "throughput/tokens_per_second", "throughput/padding_share"])
+@pytest.mark.parametrize("section", ["checkpoint: {", "early_stopping: {", "learning_rate: {kind: reduce_on_plateau, "])
+def test_a_metric_of_training_is_told_to_be_one_and_not_one_of_evaluations(section: str, metric: str) -> None:
+    found = only(f"{MINIMAL}schedule: {{{section}metric: {metric}}}}}\n")
+    assert found.code == "not-a-validation-metric"
+    assert found.message == f"{metric} is no metric of evaluations: it is measured on what is trained on, between them"
+    assert "validation/loss" in (found.hint or "")
+
+
+def test_every_kind_that_other_tools_name_otherwise_is_one_that_exists() -> None:
+    for name, family in FAMILIES.items():
+        assert set(family.synonyms.values()) <= set(kinds(name))
+        assert not {kind.replace("_", "") for kind in kinds(name)} & family.synonyms.keys()
+
+
+def test_muon_needs_momentum_for_nesterovs() -> None:
+    def told(options: str) -> list[tuple[str, str, str]]:
+        checked = check(f"{MINIMAL}schedule: {{optimizer: {{kind: muon, {options}}}}}\n")
+        return [(d.code, d.path or "", d.message) for d in checked.diagnostics]
+
+    code, at = "nesterov-without-momentum", "schedule.optimizer"
+    assert told("momentum: 0, nesterov: true") == [(code, f"{at}.nesterov", "nesterov: true needs a momentum, which is 0")]
+    assert told("momentum: 0") == [(code, f"{at}.momentum", "nesterov: true, as it is by default, needs a momentum, which is 0")]
+    assert told("momentum: 0, nesterov: false") == told("momentum: 0.5") == []
+
+
+def test_muon_is_warned_of_where_no_hidden_matrix_is_trained() -> None:
+    def told(parameters: str) -> list[Diagnostic]:
+        spec = f"{MINIMAL}schedule: {{optimizer: {{kind: muon}}, parameters: {{{parameters}}}}}\n"
+        return [found for found in check(spec).diagnostics if found.code == "muon-without-matrices"]
+
+    (found,) = told("frozen: ['blocks.*']")
+    assert (found.path, found.severity, found.hint) == ("schedule.optimizer.kind", "warning", "use kind: adamw, or freeze less")
+    assert found.message == ("muon moves hidden matrices, and schedule.parameters.frozen freezes all of them: what is left is trained by "
+                             "AdamW, at rest_learning_rate 0.003")  # fmt: skip
+    assert told("frozen: ['blocks.*.weight']")
+    for trained in ("frozen: ['blocks.0.*']", "frozen: ['blocks.*.bias', '*norm*', token_embedding.*]", "lora: {rank: 2}"):
+        assert not told(trained)
+
+
+@pytest.mark.parametrize(("rank", "targets", "told"), [(64, "*", False), (65, "*", True), (96, "*.mlp.*", True), (64, "*.mlp.*", False)])
+def test_adapters_of_a_higher_rank_than_their_matrix_are_told(rank: int, targets: str, told: bool) -> None:
+    model = MINIMAL.replace("kind: gpt", "kind: gpt, width: 64, mlp_width: 128")
+    found = check(f"{model}schedule: {{parameters: {{lora: {{rank: {rank}, targets: ['{targets}']}}}}}}\n").diagnostics
+    assert [d.hint for d in found if d.path == "schedule.parameters.lora.rank"] == ["use 64 or less"] * told
 
 
 def test_windows_have_no_lengths_to_group_by() -> None:

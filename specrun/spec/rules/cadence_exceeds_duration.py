@@ -2,7 +2,8 @@
 
 Why: nothing would be evaluated or saved before the end; the run still does both once at its end, so this is a warning.
 
-Example: `duration: 400 steps` with `evaluate: {every: 500 steps}`. Remedy: a share of the duration, such as `every: 10%`.
+Example: `duration: 400 steps` with `evaluate: {every: 500 steps}`. Remedy: a share of the duration, such as `every: 10%`. Where only the
+data can relate the two (epochs and steps), the planner compares them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,19 @@ CODE = "cadence-exceeds-duration"
 def check(spec: Spec) -> Iterator[Problem]:
     """Compare both cadences with the duration where the spec alone allows it."""
     yield from apart(_check("evaluate", spec), _check("checkpoint", spec))
+
+
+def cadence_problems(spec: Spec, *, evaluate_steps: int, checkpoint_steps: int | None, total_steps: int, about: str) -> Iterator[Problem]:
+    """Compare what the spec alone could not, in optimizer steps. checkpoint_steps: None where checkpoints come by time; about: put before
+    figures that are estimated."""
+    for name, steps in (("evaluate", evaluate_steps), ("checkpoint", checkpoint_steps)):
+        every, duration = getattr(spec.schedule, name).every, spec.schedule.duration
+        if steps is None or steps <= total_steps or every.unit == "percent" or comparable(every, duration, spec):
+            continue
+        fact = f"{name}.every {every} is {about}{steps:,} steps, more than the duration {duration}"
+        length = "" if duration.unit == "steps" else f" of {about}{total_steps:,} steps"
+        message = f"{fact}{length}, so it happens only at the end"
+        yield Problem(("schedule", name, "every"), CODE, message, "use 10%", severity="warning")
 
 
 def _check(name: Literal["evaluate", "checkpoint"], spec: Spec) -> Iterator[Problem]:

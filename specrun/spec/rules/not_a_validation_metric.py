@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from specrun.spec.document import Spec
-from specrun.spec.metrics import validation_metrics
+from specrun.spec.metrics import EVERY_TASK, OF_DOCUMENTS, validation_metrics
 from specrun.spec.nearest import listed, nearest
 from specrun.spec.section import Problem, apart
 from specrun.spec.shape import read
@@ -32,6 +32,13 @@ def _check(name: str, spec: Spec) -> Iterator[Problem]:
         return
     of_other_split = "validation/" + metric.partition("/")[2]
     near = of_other_split if of_other_split in known else nearest(metric, known)
-    why = "decisions during training go by the validation split" if metric.startswith("test/") else f"{spec.task.kind} has no such metric"
     hint = f"use {near}" if near else f"use one of {listed(known)}"
-    yield Problem(("schedule", name, "metric"), CODE, f"{metric} is no metric of evaluations: {why}", hint)
+    yield Problem(("schedule", name, "metric"), CODE, f"{metric} is no metric of evaluations: {_why(metric, spec)}", hint)
+
+
+def _why(metric: str, spec: Spec) -> str:
+    if metric.startswith("test/"):
+        return "decisions during training go by the validation split"
+    if metric in EVERY_TASK or metric in OF_DOCUMENTS:
+        return "it is measured on what is trained on, between them"
+    return f"{spec.task.kind} has no such metric"

@@ -3,7 +3,7 @@
 Why: the learning rate would never reach its base value, and the course after the warm-up would never begin.
 
 Example: `duration: 400 steps` with `warmup: 500 steps`. Remedy: a shorter warm-up, such as `warmup: 5%`. Where the two have units
-that only the data can relate (epochs and steps), the planner compares them.
+that only the data can relate (epochs and steps), the planner compares them once it knows, or can estimate, the data.
 """
 
 from __future__ import annotations
@@ -32,3 +32,14 @@ def check(spec: Spec) -> Iterator[Problem]:
     sizes = comparable(warmup, spec.schedule.duration, spec)
     if sizes and sizes[0] >= sizes[1]:
         yield Problem(path, CODE, f"warm-up {warmup} is not shorter than the duration {spec.schedule.duration}", "use 5%")
+
+
+def warmup_problems(spec: Spec, *, warmup_steps: int, total_steps: int, exact: bool) -> Iterator[Problem]:
+    """Compare what the spec alone could not. exact: whether both are counted; what is estimated is no error."""
+    warmup, duration = read(spec.schedule.learning_rate, "warmup"), spec.schedule.duration
+    if not isinstance(warmup, Quantity) or warmup.unit == "percent" or comparable(warmup, duration, spec) or warmup_steps < total_steps:
+        return
+    about = "" if exact else "about "
+    fact = f"warm-up {warmup} is {about}{warmup_steps:,} steps, which is not shorter than the duration {duration}"
+    length = "" if duration.unit == "steps" else f", {about}{total_steps:,} steps"
+    yield Problem(("schedule", "learning_rate", "warmup"), CODE, fact + length, "use 5%", severity="error" if exact else "warning")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from specrun.spec.section import Part, option
+from specrun.spec.patterns import matched
+from specrun.spec.section import Part, Problem, apart, option
 from specrun.training.optimizers.base_rate import BaseRate
+
+if TYPE_CHECKING:
+    from specrun.spec.document import Spec
 
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
@@ -42,3 +47,23 @@ class Options(Part):
     )
     betas: tuple[Beta, Beta] = option((0.9, 0.95), impact="weights", description="Decay rates of AdamW's moments, for all other weights.")
     epsilon: float = option(1e-8, impact="weights", description="Added to AdamW's denominator, for all other weights.", gt=0, le=1)
+
+    def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        yield from apart(self._nesterov_problems(path), self._matrix_problems(spec, path))
+
+    def _nesterov_problems(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        if self.nesterov and self.momentum == 0:
+            at, why = ("nesterov", "") if "nesterov" in self.model_fields_set else ("momentum", ", as it is by default,")
+            yield Problem((*path, at), "nesterov-without-momentum", f"nesterov: true{why} needs a momentum, which is 0",
+                          "use momentum: 0.95, or nesterov: false")  # fmt: skip
+
+    def _matrix_problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
+        """Where the model tells its layers: whether any that is trained is a hidden matrix. Adapters are."""
+        layers: Sequence[str] = getattr(spec.model, "linear_layers", None) or ()
+        parameters = spec.schedule.parameters
+        matrices = [f"{layer}.weight" for layer in layers]
+        if matrices and parameters.lora is None and len(matched(parameters.frozen, matrices)) == len(matrices):
+            fact = (f"muon moves hidden matrices, and schedule.parameters.frozen freezes all of them: what is left is trained by "
+                    f"AdamW, at rest_learning_rate {self.rest_learning_rate:g}")  # fmt: skip
+            hint = "use kind: adamw, or freeze less"
+            yield Problem((*path, "kind"), "muon-without-matrices", fact, hint, severity="warning")
