@@ -19,6 +19,7 @@ from specrun.runtime.device import Device
 from specrun.runtime.distributed import ALONE, Workers
 from specrun.runtime.exhaustion import first_line, is_out_of_memory
 from specrun.runtime.protocols import Batch
+from specrun.spec.nearest import listed
 from specrun.spec.sections.recovery import Recovery
 from specrun.training.loop import StepStats, TrainState, accumulate, update
 from specrun.training.starting_again import StartAgain
@@ -27,6 +28,7 @@ Result = TypeVar("Result")
 Warn = Callable[[str, str, int], None]
 """Called with the code of an alert, its message and the optimizer step it is about."""
 
+_USUAL_CLIP = 1.0
 _SMALLEST_PIECE = 1024
 """An evaluation is divided by this at most: single sequences, by then."""
 
@@ -44,14 +46,17 @@ class Fault:
             return f"the gradient's norm of step {self.step} is {self.gradient_norm}"
         return f"the loss of step {self.step} is {self.loss}"
 
-    def error(self, tried: str = "") -> SpecrunError:
-        """The failure of a run that does not recover from it. tried: what recovery has done before, in words."""
-        return SpecrunError(
-            f"{self}{tried}",
-            code="non-finite-gradient" if math.isfinite(self.loss) else "non-finite-loss",
-            hint="lower schedule.optimizer.learning_rate (a tenth is a good try), lengthen schedule.learning_rate.warmup, "
-            "or set schedule.gradient_clip: 1.0",
-        )
+    def error(self, tried: str = "", *, warmup_steps: int = 0, gradient_clip: float | None = None) -> SpecrunError:
+        """The failure of a run that does not recover from it. tried: what recovery has done before, in words; warmup_steps,
+        gradient_clip: what the spec has against it already."""
+        longer = "lengthen schedule.learning_rate.warmup" if warmup_steps else "set schedule.learning_rate.warmup: 5%"
+        remedies = ["lower schedule.optimizer.learning_rate (a tenth is a good try)", longer]
+        if gradient_clip is None:
+            remedies.append(f"set schedule.gradient_clip: {_USUAL_CLIP}")
+        elif gradient_clip > _USUAL_CLIP:
+            remedies.append(f"lower schedule.gradient_clip from {gradient_clip:g} to {_USUAL_CLIP}")
+        return SpecrunError(f"{self}{tried}", code="non-finite-gradient" if math.isfinite(self.loss) else "non-finite-loss",
+                            hint=listed(remedies))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +103,14 @@ class Ladder:
         Raises: SpecrunError where recovery is off, or has done all that it may.
         """
         if faults and self.options.non_finite == "fail":
-            raise faults[0].error()
+            raise self._failure(faults[0], state)
         at, most = self.climb, min(self.options.skips, self.schedule.total_steps)
         for number, fault in enumerate(faults, start=1):
             at.row_start = at.row_start if fault.step == at.row_end + 1 else fault.step
             at.row_end = fault.step
             if at.row_end - at.row_start + 1 >= most:
                 self._tell_skipped(faults[:number])
-                return self._way_back(fault, position=state.position - (state.step - fault.step))
+                return self._way_back(fault, state)
         self._tell_skipped(faults)
         return None
 
@@ -160,16 +165,19 @@ class Ladder:
         if self.climb.micro_batch_size is not None:
             state.micro_batch_size = min(state.micro_batch_size, self.climb.micro_batch_size)
 
-    def _way_back(self, fault: Fault, *, position: int) -> WayBack:
+    def _failure(self, fault: Fault, state: TrainState, tried: str = "") -> SpecrunError:
+        return fault.error(tried, warmup_steps=self.schedule.warmup_steps, gradient_clip=state.gradient_clip)
+
+    def _way_back(self, fault: Fault, state: TrainState) -> WayBack:
         at = self.climb
         if at.rollbacks >= self.options.max_rollbacks:
             times = "once" if at.rollbacks == 1 else f"{at.rollbacks} times"
             factor = self.options.learning_rate_factor**at.lowered
             lowered = f", at last with {factor:g} of the learning rate" if at.lowered else ""
-            raise fault.error(f", after training went back {times}{lowered}" if at.rollbacks else "")
+            raise self._failure(fault, state, f", after training went back {times}{lowered}" if at.rollbacks else "")
         # Where no step counted since it went back, what it went back to was not good.
         no_step_counted = at.rollbacks > 0 and at.row_start == at.target_step + 1
-        return WayBack(at.target_step - 1 if no_step_counted else at.row_start - 1, position, fault)
+        return WayBack(at.target_step - 1 if no_step_counted else at.row_start - 1, state.position - (state.step - fault.step), fault)
 
     def _tell_skipped(self, faults: Sequence[Fault]) -> None:
         if faults:

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -174,6 +175,25 @@ def test_a_skipped_step_changes_nothing_but_the_place(value: float, bad: int) ->
         assert math.isfinite(train_step(state, batch).loss.item())
 
 
+@pytest.mark.parametrize(
+    ("warmup_steps", "clip", "rest"),
+    [
+        (0, None, ", set schedule.learning_rate.warmup: 5% or set schedule.gradient_clip: 1.0"),
+        (9, 5.0, ", lengthen schedule.learning_rate.warmup or lower schedule.gradient_clip from 5 to 1.0"),
+        (9, 1.0, " or lengthen schedule.learning_rate.warmup"),
+        (0, 0.5, " or set schedule.learning_rate.warmup: 5%"),
+    ],
+)
+def test_the_remedy_of_a_bad_step_names_nothing_that_is_set_already(warmup_steps: int, clip: float | None, rest: str) -> None:
+    state: Any = new_state(new_model())
+    state.gradient_clip = clip
+    for options in ({"non_finite": "fail"}, {"skips": 1, "max_rollbacks": 0}):
+        ladder = replace(new_ladder(**options), schedule=replace(SCHEDULE, warmup_steps=warmup_steps))
+        with pytest.raises(SpecrunError) as caught:
+            ladder.judge([Fault(1, math.nan, 1.0)], state)
+        assert caught.value.hint == "lower schedule.optimizer.learning_rate (a tenth is a good try)" + rest
+
+
 def test_a_training_without_faults_is_the_same_to_the_bit_with_recovery_and_without() -> None:
     states = new_state(new_model()), new_state(new_model())
     states[1].skip_non_finite = True
@@ -185,7 +205,7 @@ def test_a_training_without_faults_is_the_same_to_the_bit_with_recovery_and_with
 
 def judged(ladder: Ladder, skipped: set[int], *, steps: int, every: int) -> Any:
     """The decision about a training of which some steps were skipped, and after how many steps it was made. every: between looks."""
-    state: Any = SimpleNamespace()
+    state: Any = SimpleNamespace(gradient_clip=None)
     for step in range(1, steps + 1):
         state.step, state.position = step, step + 100
         if step % every == 0 or step == steps:

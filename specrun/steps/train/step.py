@@ -11,6 +11,9 @@ from specrun.spec.document import Spec
 from specrun.spec.dump import select
 from specrun.spec.sections.recovery import Recovery
 
+_OF_SKIPPED = ("skips", "max_rollbacks", "learning_rate_factor")
+"""Of the recovery, what counts where steps are skipped."""
+
 
 def what_shapes_masks(spec: Spec) -> Mapping[str, Any]:
     """Dropout draws its masks a micro-batch at a time, so that with it another size is another training. A model that does not say
@@ -42,9 +45,6 @@ def _what_counts(spec: Spec) -> Mapping[str, Any]:
     """What is told to have no effect trains nothing anew: the rule option-without-effect."""
     return {"parameters": what_is_trained(spec), "recovery": what_is_recovered_from(spec), **what_shapes_masks(spec)}
 
-
-_OF_SKIPPED = ("skips", "max_rollbacks", "learning_rate_factor")
-"""Of the recovery, what counts where steps are skipped."""
 
 SAMPLES = (
     Read("data.sequence_length"),
