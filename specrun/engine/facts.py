@@ -76,11 +76,9 @@ def _evaluated(spec: Spec, tokens: int) -> int:
 
 
 def _expected_vocabulary(tokenizer: Any) -> int:
-    """What the tokenizer is asked for; for characters, what English text usually has."""
-    asked = getattr(tokenizer, "vocab_size", None)
-    if asked is not None:
-        return int(asked)
-    return 257 if tokenizer.kind == "byte" else 100
+    """What the tokenizer is asked for or always has; for characters, what English text usually has."""
+    asked = getattr(tokenizer, "vocab_size", None) or getattr(tokenizer, "exact_vocab_size", None)
+    return 100 if asked is None else int(asked)
 
 
 def _extents(spec: Spec, base_folder: Callable[[str], Path], data_root: Path | None) -> Mapping[str, Extent]:

@@ -13,6 +13,7 @@ from specrun.engine.executors.strategy import settle_strategy
 from specrun.engine.facts import gather_facts
 from specrun.engine.finding import Found, found_in, spec_with, trial_steps, with_expected, with_found, with_predicted, with_settings
 from specrun.engine.fingerprints import Fingerprints
+from specrun.engine.fork_problems import fork_problems
 from specrun.engine.history import read_history
 from specrun.engine.machine_problems import machine_problems
 from specrun.engine.plan import Plan, Request
@@ -36,6 +37,7 @@ from specrun.spec.document import Spec
 from specrun.spec.dump import select
 from specrun.spec.reading import read_source
 from specrun.spec.resolved import further
+from specrun.spec.rules import lora_on_random_weights
 from specrun.spec.section import Part, Problem
 from specrun.spec.shape import fields
 from specrun.steps.registry import step_kinds
@@ -55,7 +57,8 @@ def prepare(request: Request) -> Plan:
 
 
 def fitting(prepared: Plan) -> Plan:
-    """The plan, with warnings where its training may not fit the memory or is out of proportion, each given once. Raises SpecError
+    """The plan, with warnings where its training may not fit the memory, is out of proportion, or begins with weights that mean
+    something else, each given once. Raises SpecError
     where it cannot fit, or its schedule cannot be.
 
     What the data is not yet known to hold is not judged: to be asked again once it is there.
@@ -67,6 +70,7 @@ def fitting(prepared: Plan) -> Plan:
     limited = loaded.spec.hardware.memory is not None
     given = {warning.code for warning in loaded.warnings}
     found = list(proportion_problems(loaded.spec, prepared.forecast))
+    found += fork_problems(loaded.spec, prepared.decisions, prepared.workspace)
     if not prepared.request.smoke:  # which has none of the spec's lengths
         found += length_problems(loaded.spec, prepared.forecast)
     searches = any(d.step.kind == LEARNING_RATE and d.action == "run" for d in prepared.decisions)
@@ -181,6 +185,8 @@ def _plan_for(
         spec = with_expected(known_so_far.spec, expected, hardware)
         expected, signature = predicted(spec, facts)
     as_found = with_found(loaded, known_so_far.found)
+    if start is not None:
+        as_found = replace(as_found, warnings=tuple(it for it in as_found.warnings if it.code != lora_on_random_weights.CODE))
     graph = with_beginnings(known_so_far.graph, spec, expected.schedule, graph_of, workspace, asked=goes_on)
     decisions = decide(graph, kinds={kind.kind: kind for kind in kinds}, workspace=workspace, forecast=expected,
                        describe=_places(as_found), retry=_to_retry(graph, workspace))  # fmt: skip

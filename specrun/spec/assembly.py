@@ -14,7 +14,7 @@ from specrun.spec.diagnostics import Diagnostic, Severity, errors
 from specrun.spec.document import Spec
 from specrun.spec.dump import digest
 from specrun.spec.findings import Findings
-from specrun.spec.layers import Dropped, Layer
+from specrun.spec.layers import Dropped, Layer, has_path, kind_of
 from specrun.spec.loader import load_bytes
 from specrun.spec.nodes import MapNode, Place, Source, Span, child, dotted, find, of_value, place
 from specrun.spec.provenance import Provenance
@@ -173,9 +173,15 @@ def _report_dropped(drop: Dropped, tree: MapNode, findings: Findings) -> None:
     if not names or any(found.path == dotted((*drop.path, "kind")) for found in findings.ordered()):
         return
     severity: Severity = "info" if drop.only_preset else "warning"
-    it, counts = ("it", "counts") if len(names) == 1 else ("them", "count")
+    counts = "counts" if len(names) == 1 else "count"
+    last = kind_of(part) or drop.new_kind  # a still higher layer may have changed it once more, or back
+    new = drop.new_kind if last == drop.old_kind else last
+    has = [name for name in names if has_path(tree, Spec, (*drop.path, name))]
+    lacks = [name for name in names if name not in has]
+    remedies = [f"set {listed(has, 'and')} again"] if has else []
+    remedies += [f"{last} has no {listed(lacks)}"] if lacks else []
     findings.add(
         drop.place, "kind-changed-drops-fields",
-        f"{dotted(drop.path)} was {drop.old_kind} and is {drop.new_kind} now, so its {listed(names, 'and')} no longer {counts}",
-        path=(*drop.path, "kind"), severity=severity, hint=f"set {it} again if {drop.new_kind} has {it}",
+        f"{dotted(drop.path)} was {drop.old_kind} and is {new} now, so its {listed(names, 'and')} no longer {counts}",
+        path=(*drop.path, "kind"), severity=severity, hint="; ".join(remedies),
     )  # fmt: skip

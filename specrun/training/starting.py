@@ -84,16 +84,19 @@ def forked_weights(start: Start, source: Path, model: nn.Module, *, device: Devi
     source: the other run's `checkpoints`. Raises: as `begin`.
     """
     tensors, own = load_tensors(whole_checkpoint(start, source).path / "model.safetensors", device), model.state_dict()
-    if not _fit(tensors, own) and start.lora is not None:
+    if _strange(tensors, own) is not None and start.lora is not None:
         tensors = merged(tensors, Lora(**start.lora))
-    if _fit(tensors, own):
+    if _strange(tensors, own) is None:
         return tensors
-    if any(isinstance(module, LoraLinear) for module in model.modules()):
+    adapted = [name for name, module in model.named_modules() if isinstance(module, LoraLinear)]
+    adapters = {f"{name}.{part}" for name in adapted for part in ("lora_A", "lora_B")}
+    strange = _strange(tensors, {name: tensor for name, tensor in own.items() if name not in adapters})
+    if strange is None:
         load_base_weights(model, tensors)
         return dict(model.state_dict())
-    strange = sorted(own.keys() ^ tensors.keys()) or [name for name in own if own[name].shape != tensors[name].shape]
-    raise SpecrunError(f"the weights of {start.run_id} do not fit this model: {strange[0]}, for one", code="checkpoint-does-not-fit",
-                       hint=f"use the model section of {start.run_id}")  # fmt: skip
+    raise SpecrunError(f"the weights of {start.run_id} do not fit this model: {strange}", code="checkpoint-does-not-fit",
+                       hint=f"use the model, data.tokenizer and data.sequence_length of {start.run_id}, or train anew without --resume"
+                       )  # fmt: skip
 
 
 def whole_checkpoint(start: Start, source: Path) -> CheckpointInfo:
@@ -127,8 +130,15 @@ def _begin_with_optimizer(start: Start, source: Path, state: TrainState, *, kind
     return None
 
 
-def _fit(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
-    return tensors.keys() == own.keys() and all(tensors[name].shape == own[name].shape for name in own)
+def _strange(tensors: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> str | None:
+    """The first weight that a model does not share with saved ones, in words; None where they fit."""
+    for name, tensor in own.items():
+        if name not in tensors:
+            return f"there is no {name} there"
+        if tensors[name].shape != tensor.shape:
+            here, there = (" x ".join(map(str, it.shape)) for it in (tensor, tensors[name]))
+            return f"{name} is {here} here and {there} there"
+    return next((f"this model has no {name}" for name in tensors if name not in own), None)
 
 
 def _pieces(path: Path) -> Iterator[Chunk]:

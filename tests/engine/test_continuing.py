@@ -168,12 +168,6 @@ def test_a_fork_by_another_optimizer_begins_its_moments_anew_and_says_so(spec_fi
     assert "that was adamw, this is sgd" in alerts["optimizer-begins-anew"]
 
 
-def test_a_fork_with_another_model_is_a_clear_error(spec_file, store):
-    outcome = apply(spec_file, store=store, sets=["model.width=24"], resume=only_run(store), fork=True)
-    assert outcome.runs[0].error.code == "checkpoint-does-not-fit"
-    assert "model section" in outcome.runs[0].error.hint
-
-
 def test_adapters_are_trained_on_the_weights_of_a_run(spec_file, store):
     parent = only_run(store)
     lora = "schedule.parameters.lora={rank: 2, targets: ['*attention*']}"

@@ -101,6 +101,27 @@ def test_only_the_fields_that_are_not_set_again_are_told_as_gone() -> None:
     assert "its weight_decay no longer counts" in warning.message
 
 
+@pytest.mark.parametrize(
+    ("kinds", "said", "hint"),
+    [
+        (["sgd"], "was adamw and is sgd now, so its weight_decay and epsilon no longer", "set weight_decay again; sgd has no epsilon"),
+        (["adafactor"], "was adamw and is adafactor now, so its", "set weight_decay again; adafactor has no epsilon"),
+        (["muon"], "was adamw and is muon now, so its", "set weight_decay and epsilon again"),
+        (["lion", "sgd"], "was adamw and is sgd now, so its", "set weight_decay again; sgd has no epsilon"),
+        (["lion", "adamw"], "was adamw and is lion now, so its", "set weight_decay and epsilon again"),
+    ],
+)  # fmt: skip
+def test_the_remedy_names_the_fields_that_the_new_kind_has_and_those_it_lacks(
+    tmp_path: Path, kinds: list[str], said: str, hint: str
+) -> None:
+    (tmp_path / "0.yaml").write_text(MINIMAL + "schedule: {optimizer: {kind: adamw, weight_decay: 0.1, epsilon: 1e-7}}\n")
+    for number, kind in enumerate(kinds, 1):
+        (tmp_path / f"{number}.yaml").write_text(f"extends: {number - 1}.yaml\nschedule: {{optimizer: {{kind: {kind}}}}}\n")
+    (warning,) = load_spec(tmp_path / f"{len(kinds)}.yaml").warnings
+    assert said in warning.message
+    assert warning.hint == hint
+
+
 def test_a_kind_that_does_not_exist_is_the_only_mistake_told() -> None:
     text = MINIMAL + "schedule: {optimizer: {kind: adamw, learning_rate: 3e-3}}\n"
     assert [d.code for d in check(text, sets=["schedule.optimizer={kind: adamv}"]).diagnostics] == ["unknown-kind"]

@@ -102,6 +102,14 @@ class Options(Part):
         """Whether a forward pass in training draws random numbers, so that its result depends on how samples are grouped."""
         return self.dropout > 0
 
+    @property
+    def computed_with(self) -> Mapping[str, int | str | bool]:
+        """What the same weights can be computed with in more ways than one, by field: weights that were trained in one mean nothing in
+        another."""
+        return {"num_heads": self.num_heads, "num_kv_heads": self.kv_heads} | {
+            f"layers.{name}": value for name, value in self.form._asdict().items()
+        }
+
     def embedding_rows(self, vocab_size: int) -> int:
         """Rows of the embedding for a tokenizer of `vocab_size` tokens."""
         return self.vocab_size or vocab_size

@@ -13,3 +13,8 @@ class Options(Part):
     factory: ClassVar[str] = "specrun.tokenizers.byte.build:train"
     kind: Literal["byte"] = option(impact="weights", description="A token a byte of UTF-8.")
     end_of_text: bool = option(True, impact="weights", description="Whether <|endoftext|> follows each document (row 256).")
+
+    @property
+    def exact_vocab_size(self) -> int:
+        """Tokens, which no text has a say in."""
+        return 256 + self.end_of_text
