@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from specrun.engine.outcome import Outcome, Run
 from specrun.errors import InterruptedRun
 from specrun.plan import figures
+from specrun.records.documents import DamagedRecord
 from specrun.records.headline import headline
+from specrun.records.place import command_on
 from specrun.records.seeds import spread
 
 _SHOWN = 3
@@ -25,6 +27,8 @@ def summary_lines(outcome: Outcome) -> list[str]:
         lines += [f"  gate failed: {gate.sentence}" for gate in run.failed_gates]
         if run.report:
             lines.append(f"  report: {run.report}")
+        elif run.status == "failed" and not isinstance(run.error, DamagedRecord):
+            lines.append(f"  for a report of what it recorded: {command_on(run.folder.parent.parent, 'report', run.run_id)}")
     return [*lines, *_spread_lines(outcome.runs)]
 
 

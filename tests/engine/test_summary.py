@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ import pytest
 from specrun.engine.outcome import Outcome, Run
 from specrun.engine.summary import summary_lines
 from specrun.errors import InterruptedRun, StoreError
+from specrun.records.documents import DamagedRecord
 
 
-def run(seed: int = 0, *, status="completed", error=None, report=None, **metrics: float) -> Run:
+def run(seed: int = 0, *, status="completed", error=None, report=None, reason="", **metrics: float) -> Run:
     named = {name.replace("_", "/", 1): value for name, value in metrics.items()}
-    return Run(f"tiny-{seed}", "tiny", seed, status, Path("runs"), named, {}, (), report, False, 2.0, None, error)
+    folder = Path(".specrun/runs", f"tiny-{seed}")
+    return Run(f"tiny-{seed}", "tiny", seed, status, folder, named, {}, (), report, False, 2.0, None, error, reason)
 
 
 def lines(*runs: Run) -> list[str]:
@@ -39,7 +42,7 @@ def test_seeds_that_did_not_end_are_left_out_and_counted():
     stop = InterruptedRun("stopped", signal_number=2)
     said = lines(run(0, test_loss=1.0), run(1, test_loss=3.0), run(2, status="interrupted", error=stop, test_loss=100.0))
     assert said[-1] == "2 seeds, mean ± standard deviation (1 of 3 did not end): test/loss 2.000 ± 1.4"
-    assert lines(run(0, test_loss=1.0), run(1, status="failed", error=StoreError("full")))[-1].startswith("tiny-1 failed")
+    assert lines(run(0, test_loss=1.0), run(1, status="failed", error=StoreError("full")))[1].startswith("tiny-1 failed")
 
 
 def test_a_metric_that_is_not_finite_is_not_dropped():
@@ -59,3 +62,20 @@ def test_a_report_that_was_not_written_leaves_a_completed_run_completed(error, h
 def test_an_interrupted_run_says_nothing_of_a_report():
     error = InterruptedRun("stopped", signal_number=2)
     assert lines(run(status="interrupted", error=error)) == ["tiny-0 interrupted in 2.0 s"]
+
+
+def test_a_run_that_ended_before_its_last_step_says_why_and_an_outcome_as_a_document_too():
+    why = "validation/loss has not improved since step 4, for 2 evaluations; training stopped after step 12 of 40"
+    stopped = run(status="stopped_early", reason=why, test_loss=1.0)
+    assert lines(stopped) == ["tiny-0 stopped early in 2.0 s: test/loss 1.000", f"  {why}"]
+    assert Outcome((stopped,), ()).as_document()["runs"][0]["reason"] == why
+
+
+def test_a_failed_run_names_the_command_for_a_report_with_its_store_where_that_is_not_the_usual_one(monkeypatch):
+    monkeypatch.delenv("SPECRUN_STORE", raising=False)
+    failed = run(status="failed", error=StoreError("full"))
+    assert lines(failed) == ["tiny-0 failed in 2.0 s", "  for a report of what it recorded: specrun report tiny-0"]
+    elsewhere = replace(failed, folder=Path("/data/my store/runs/tiny-0"))
+    assert lines(elsewhere)[-1].endswith("specrun report tiny-0 --store '/data/my store'")
+    damaged = DamagedRecord("run.json is damaged", code="damaged-record")
+    assert lines(replace(failed, error=damaged)) == ["tiny-0 failed in 2.0 s"]
