@@ -31,6 +31,8 @@ Warn = Callable[[str, str, int], None]
 _USUAL_CLIP = 1.0
 _SMALLEST_PIECE = 1024
 """An evaluation is divided by this at most: single sequences, by then."""
+_AT_A_START = 4
+"""Of several processes each further division costs a start of all of them, and the steps since the last checkpoint: so it goes further."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +198,7 @@ def train_step_that_fits(state: TrainState, batch: Batch, ladder: Ladder) -> Ste
         alert = ladder.halve(state, batch, outcome.reason)
         if state.parallel.root is not None:
             size = state.micro_batch_size
-            raise StartAgain(f"{outcome.reason}; {size} samples are computed at once from here on", alert=alert, micro_batch_size=size)
+            raise StartAgain(f"{outcome.reason}; {'1 sample is' if size == 1 else f'{size} samples are'} computed at once from here on", alert=alert, micro_batch_size=size)
     return update(state, outcome)
 
 
@@ -206,16 +208,20 @@ def evaluate_what_fits(
     """What `evaluate` returns, in smaller pieces where they do not fit in memory, and by what they are divided. It is called with that
     as `divided`.
 
-    Raises: SpecrunError `out-of-memory` where no smaller piece fits either.
+    Raises: SpecrunError `out-of-memory` where no smaller piece fits either; StartAgain where other workers wait for this one: they are
+    past the place where it failed, or speak of parameters that it has not asked for.
     """
     while isinstance(outcome := _attempt(partial(evaluate, divided=divided)), _NoRoom):
         device.free_cached_memory()
-        # Several processes say to one another what they have summed: the others are past the place where this one failed.
-        if divided == _SMALLEST_PIECE or workers.size > 1:
+        if divided == _SMALLEST_PIECE:
             raise SpecrunError(f"an evaluation does not fit in memory: {outcome.reason}", code="out-of-memory",
                                hint="halve data.sequence_length, or make the model smaller")  # fmt: skip
-        divided *= 2
-        warn("out-of-memory", f"an evaluation does not fit in memory; from here on 1/{divided} as much as usual is computed at once")
+        divided *= 2 if workers.size == 1 else _AT_A_START
+        alert = "out-of-memory", f"an evaluation does not fit in memory; from here on 1/{divided} as much as usual is computed at once"
+        warn(*alert)
+        if workers.size > 1:
+            raise StartAgain(f"{outcome.reason}; evaluations compute 1/{divided} as much at once from here on",
+                             alert=alert, divided=divided)  # fmt: skip
     return outcome, divided
 
 

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "steps"))
-from tiny_run import Listener, context, hardware, parents, q, spec, stop_after
+from tiny_run import Listener, context, finished, hardware, parents, q, spec, stop_after
 
 from specrun.engine.executors.torchrun import run_on_workers
 from specrun.errors import InterruptedRun, SpecrunError
@@ -326,3 +326,42 @@ def test_what_workers_cannot_do_they_do_otherwise_from_a_start_that_is_no_loss(t
     small = Listener()
     smaller = run(context(tmp_path / "small" / "run", small), settings(micro_batch_size=1), parents(tmp_path / "small"))
     assert_same_training(listener, tmp_path / "run", (smaller, small, tmp_path / "small" / "run"))
+
+
+LARGE_EVALUATION = """
+from specrun.tasks.causal_lm import build
+from specrun.training.windows import Windows
+build.EVALUATION_TOKENS["cpu"] = 32
+evaluation_batches = Windows.evaluation_batches
+def wanting(self, split, tokens, workers, *, at_once):
+    for number, batch in enumerate(evaluation_batches(self, split, tokens, workers, at_once=at_once)):
+        if rank == 1 and number == 1 and at_once > 8:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        yield batch
+Windows.evaluation_batches = wanting
+"""
+
+
+@pytest.mark.parametrize(("strategy", "learned"), [("ddp", True), ("fsdp", False)])
+def test_an_evaluation_that_one_process_has_no_memory_for_is_made_by_all_in_smaller_pieces(
+    strategy, learned, tmp_path, alone, in_workers, monkeypatch
+):
+    """In training, and as a step of its own, which begins with what training has learned."""
+    monkeypatch.setattr("specrun.engine.executors.hearing.MAX_LOSSES", 0)
+    in_workers(LARGE_EVALUATION)
+    listener, place, data = Listener(), tmp_path / "run", parents(tmp_path)
+    output = run_on_workers(TRAIN, on_two(place, listener, strategy=strategy), settings(), data)
+    alerts = [(alert.code, alert.message) for alert in listener.of(Alert)]
+    assert [code for code, _ in alerts] == ["out-of-memory", "worker-restarted"]
+    assert alerts[0][1] == "an evaluation does not fit in memory; from here on 1/4 as much as usual is computed at once"
+    assert "rank 1: CUDA out of memory. Tried to allocate 2 GiB; evaluations compute 1/4 as much at once from here on" in alerts[1][1]
+    assert set(output.warnings) == {message for _, message in alerts}
+    assert_same_training(listener, place, alone)
+    trained = {**data, "train": replace(finished("train", place, output.values), folder=place)}
+    evaluate = next(kind for kind in step_kinds() if kind.kind == "evaluate")
+    if not learned:
+        (place / "checkpoints" / "start-again.json").unlink()
+    heard = Listener()
+    judged = run_on_workers(evaluate, on_two(place, heard, strategy=strategy), settings(), trained)
+    assert [alert.code for alert in heard.of(Alert)] == ([] if learned else ["out-of-memory", "worker-restarted"])
+    assert judged.values["metrics"]["validation/loss"] == pytest.approx(alone[0].values["best_metric"], abs=1e-5)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from specrun.runtime.distributed import ALONE, Workers, share_like, whole
 from specrun.tasks.causal_lm.build import TokenBatch
 from specrun.training.parallel import ON_ITS_OWN, Parallel
-from specrun.training.starting_again import Lessons, StartAgain, begin_anew, lessons, remember
+from specrun.training.starting_again import Lessons, StartAgain, begin_anew, lessons, remember, remembering
 
 
 @given(workers=st.integers(1, 5), parts=st.integers(1, 4), micro=st.integers(1, 4))
@@ -74,7 +74,7 @@ def test_a_file_of_lessons_that_says_nothing_is_none(tmp_path, said) -> None:
     assert lessons(tmp_path) == Lessons()
 
 
-def test_lessons_add_up_and_another_apply_keeps_the_size_alone(tmp_path) -> None:
+def test_lessons_add_up_and_another_apply_keeps_the_sizes_alone(tmp_path) -> None:
     folder, small = tmp_path / "checkpoints", ("out-of-memory", "4 do not fit")
     assert begin_anew(folder) == Lessons()
     assert not folder.exists()
@@ -84,8 +84,25 @@ def test_lessons_add_up_and_another_apply_keeps_the_size_alone(tmp_path) -> None
     slow = ("compile-failed", "a kernel")
     remember(folder, StartAgain("a kernel", alert=slow, eager=True))
     assert lessons(folder) == Lessons(2, eager=True, alerts=(small, slow))
-    assert begin_anew(folder) == lessons(folder) == Lessons(2)
+    for divided in (4, 1):
+        remember(folder, StartAgain("no room", alert=slow, divided=divided))
+    assert lessons(folder) == Lessons(2, divided=4, eager=True, alerts=(small, slow))
+    assert begin_anew(folder) == lessons(folder) == Lessons(2, divided=4)
     assert [path.name for path in folder.iterdir()] == ["start-again.json"]
+
+
+def test_what_a_worker_cannot_do_is_remembered_and_raised_and_nothing_else_is(tmp_path) -> None:
+    with pytest.raises(StartAgain), remembering(tmp_path):
+        raise StartAgain("no room", alert=("out-of-memory", "it does not fit"), divided=4)
+    assert lessons(tmp_path) == Lessons(divided=4, alerts=(("out-of-memory", "it does not fit"),))
+    with pytest.raises(ValueError, match="a fault"), remembering(tmp_path / "other"):
+        raise ValueError("a fault")
+    assert not (tmp_path / "other").exists()
+
+
+def test_lessons_of_before_evaluations_were_divided_are_read(tmp_path) -> None:
+    (tmp_path / "start-again.json").write_text('{"micro_batch_size": 4, "eager": false, "alerts": []}')
+    assert lessons(tmp_path) == Lessons(4)
 
 
 @pytest.mark.slow

@@ -20,11 +20,13 @@ from test_loop import Windows, batches, new_model, new_state
 
 from specrun.errors import SpecrunError
 from specrun.plan.resolve import ResolvedSchedule
+from specrun.runtime.distributed import Workers
 from specrun.runtime.exhaustion import is_out_of_memory
 from specrun.spec.sections.recovery import Recovery
 from specrun.training.checkpoints import optimizer_tensors
 from specrun.training.loop import StepStats, TrainState, train_step
 from specrun.training.recovery import Climb, Fault, Ladder, evaluate_what_fits, train_step_that_fits
+from specrun.training.starting_again import StartAgain
 
 Warned = list[tuple[str, str, int]]
 SCHEDULE = ResolvedSchedule(
@@ -315,6 +317,22 @@ def test_an_evaluation_that_does_not_fit_is_done_in_smaller_pieces_each_time_tol
     with pytest.raises(SpecrunError, match="an evaluation does not fit in memory: CUDA out of memory") as caught:
         evaluate_what_fits(Tight(fits=0).fail, device=device, warn=lambda *_: None)
     assert caught.value.code == "out-of-memory"
+
+
+def test_an_evaluation_that_one_of_several_processes_cannot_make_is_begun_anew_by_all_in_smaller_pieces():
+    told: list[tuple[str, str]] = []
+    device, two = new_state(new_model()).device, Workers(rank=1, size=2)
+
+    def attempt(divided: int) -> None:
+        evaluate_what_fits(Tight(fits=0).fail, device=device, workers=two, divided=divided, warn=lambda *alert: told.append(alert))
+
+    with pytest.raises(StartAgain, match=r"CUDA out of memory.*; evaluations compute 1/4 as much at once from here on") as again:
+        attempt(1)
+    assert (again.value.divided, again.value.alert) == (4, told[0])
+    assert told[0][1] == "an evaluation does not fit in memory; from here on 1/4 as much as usual is computed at once"
+    with pytest.raises(SpecrunError) as caught:
+        attempt(1024)
+    assert (caught.value.code, caught.value.hint) == ("out-of-memory", "halve data.sequence_length, or make the model smaller")
 
 
 LIMITED = """

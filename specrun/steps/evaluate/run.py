@@ -24,6 +24,7 @@ from specrun.tasks.opening import open_task
 from specrun.training.checkpoint_files import set_aside
 from specrun.training.parallel import ON_ITS_OWN, Parallel
 from specrun.training.recovery import evaluate_what_fits
+from specrun.training.starting_again import lessons, remembering
 from specrun.training.token_file import open_tokens, splits
 
 _COUNT_TOKENS = 2**24
@@ -45,14 +46,16 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     names = [name for name in splits(tokens.folder) if name != "train"]
     metrics: dict[str, float] = {}
     sums: dict[str, Mapping[str, float]] = {}
-    divided = 1
+    learned = context.folder / "checkpoints"
+    divided = int(workers.told(lessons(learned).divided))
     for done, split in enumerate(names):
         context.emit(Progress(context.step.id, done, len(names), "split"))
         started = time.perf_counter()
-        sums[split], divided = evaluate_what_fits(
-            partial(_evaluate, task, model, split, parallel), device=device, divided=divided, workers=workers,
-            warn=lambda code, message: context.emit(Alert("warning", code, message)),
-        )  # fmt: skip
+        with remembering(learned):
+            sums[split], divided = evaluate_what_fits(
+                partial(_evaluate, task, model, split, parallel), device=device, divided=divided, workers=workers,
+                warn=lambda code, message: context.emit(Alert("warning", code, message)),
+            )  # fmt: skip
         found = {f"{split}/{name}": value for name, value in sorted(task.metrics(sums[split]).items())}
         if split != "validation" and found:
             context.emit(Metrics(int(train.values["best_step"]), found))

@@ -38,7 +38,7 @@ from specrun.training.recovery import train_step_that_fits
 from specrun.training.selection import Best
 from specrun.training.session import Session
 from specrun.training.starting import begin
-from specrun.training.starting_again import StartAgain, lessons, remember
+from specrun.training.starting_again import lessons, remembering
 from specrun.training.time_limit import TimeLimit
 from specrun.training.trainable import checkpoint_activations, choose_trainable
 from specrun.training.weight_average import WeightAverage
@@ -64,7 +64,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
             model, mode=context.hardware.compilation.value, cache_folder=context.store / "cache" / "compile"
         )  # fmt: skip
     feed = Feed(task, batch_size=schedule.batch_size, lane=copy_lane(device))
-    with watch(context.emit, context.hardware) as monitor, feed, session.saver:
+    with watch(context.emit, context.hardware) as monitor, feed, session.saver, remembering(session.folder):
         begin(session, start_of(context.step.label), runs=context.store / "runs", draw=draw, optimizer=spec.schedule.optimizer.kind)
         heed_lessons(session)
         if session.catch_up():
@@ -73,12 +73,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
             state = session.state
             with session.waiting():
                 batch = feed.take(state.position)
-            try:
-                stats = train_step_that_fits(state, batch, session.ladder)
-            except StartAgain as again:
-                remember(session.folder, again)
-                raise
-            session.after_step(stats)
+            session.after_step(train_step_that_fits(state, batch, session.ladder))
             end_if_asked(context, session)
         session.save()
         session.settle()
@@ -88,8 +83,9 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
 def heed_lessons(session: Session) -> None:
     """Do otherwise what workers could not do before, as the first of them has read it."""
     state, known = session.state, lessons(session.folder)
-    size, eager = state.parallel.workers.told([known.micro_batch_size, known.eager])
+    size, divided, eager = state.parallel.workers.told([known.micro_batch_size, known.divided, known.eager])
     state.micro_batch_size = min(state.micro_batch_size, size or state.micro_batch_size)
+    session.ladder.climb.divided = max(session.ladder.climb.divided, divided)
     if eager and state.compilation is not None and state.parallel.root is not None:
         state.compilation.failed = True
 
