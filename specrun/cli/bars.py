@@ -62,23 +62,24 @@ class _Redrawn:
     def __init__(self, bars: Bars, *, bar_width: int) -> None:
         self._bars = bars
         self._bar_width = bar_width
-        self._tasks: dict[str, tuple[TaskID, Pace]] = {}
+        self._tasks: dict[str, TaskID] = {}
+        self._paces: dict[tuple[str, str], Pace] = {}
 
     def show(self, event: Event) -> None:
         if isinstance(event, Progress):
             self._redraw(event)
             return
         if isinstance(event, StepRecord) and event.actual and event.id in self._tasks:
-            self._bars.remove_task(self._tasks.pop(event.id)[0])
+            self._bars.remove_task(self._tasks.pop(event.id))
             self._bars.refresh()  # at once: lines that follow would be written above what was drawn last
         if (text := line_of(event)) is not None:
             self._bars.console.print(f"  {text}", soft_wrap=True)
 
     def _redraw(self, event: Progress) -> None:
         if event.producer not in self._tasks:
-            task = self._bars.add_task(event.producer, total=event.total, text="")
-            self._tasks[event.producer] = (task, Pace(event, clock=time.monotonic))
-        task, pace = self._tasks[event.producer]
+            self._tasks[event.producer] = self._bars.add_task(event.producer, total=event.total, text="")
+        task = self._tasks[event.producer]
+        pace = self._paces.setdefault((event.producer, event.unit), Pace(event, clock=time.monotonic))
         eta = pace.eta_seconds(event)
         parts = {"count": count_text(event), "share": share_text(event), **value_texts(event)}
         if eta:

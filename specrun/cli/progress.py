@@ -63,7 +63,7 @@ class PlainProgress:
     def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
-        self._paces: dict[str, Pace] = {}
+        self._paces: dict[tuple[str, str], Pace] = {}
         self._shown: dict[str, float] = {}
 
     def show(self, event: Event) -> None:
@@ -74,15 +74,16 @@ class PlainProgress:
             print(f"  {text}", file=self._stream, flush=True)
 
     def _show_progress(self, event: Progress) -> None:
-        pace = self._paces.setdefault(event.producer, Pace(event, clock=self._clock))
+        pace = self._paces.setdefault((event.producer, event.unit), Pace(event, clock=self._clock))
         now = self._clock()
         last = event.total is not None and event.done >= event.total
         if not last and now - self._shown.setdefault(event.producer, now) < _PLAIN_EVERY_SECONDS:
             return
         self._shown[event.producer] = now
         eta = pace.eta_seconds(event)
-        tail = f"  ETA {figures.seconds(eta)}" if eta and not last else ""
-        print(f"  {event.producer}  {position(event)}  {values_text(event)}{tail}".rstrip(), file=self._stream, flush=True)
+        left = f"ETA {figures.seconds(eta)}" if eta and not last else ""
+        line = "  ".join(filter(None, (event.producer, position(event), values_text(event), left)))
+        print(f"  {line}", file=self._stream, flush=True)
 
 
 def position(event: Progress) -> str:

@@ -57,7 +57,7 @@ def _origin(ranked: Ranked) -> str:
     """Where a ranked figure is from: those of training may be of a part of the split."""
     if not ranked.in_training:
         return "final"
-    return "best in training" + (f", up to {ranked.batches} batches" if ranked.batches else "")
+    return "best in training" + (f", up to {figures.plural(ranked.batches, 'batch')}" if ranked.batches else "")
 
 
 def spread_text(spread: Spread) -> str:

@@ -78,7 +78,7 @@ def list_(
     else:
         print(visible_line(_nothing(store, smoke=smoke, filtered=any((name, status, tag, task)))))
     if len(found) > limit:
-        print(f"the first {limit} runs; --limit shows more", file=sys.stderr)
+        print(f"the first {'run' if limit == 1 else f'{limit} runs'}; --limit shows more", file=sys.stderr)
 
 
 def _nothing(store: Path, *, smoke: bool, filtered: bool) -> str:

@@ -44,7 +44,8 @@ def worth_compiling(*, steps: int, step_seconds: float, gain: Gain, basis: str) 
         return Verdict(compiled=False, reason=f"compiled steps are no shorter, {basis}")
     saved = steps * step_seconds * gain.saved_share
     pays = saved > gain.seconds
-    what = f"{steps:,} steps {'repay' if pays else 'would not repay'} compiling"
+    repay = "would not repay" if not pays else "repays" if steps == 1 else "repay"
+    what = f"{figures.plural(steps, 'step')} {repay} compiling"
     return Verdict(pays, f"{what}: {figures.seconds(saved)} saved, {figures.seconds(gain.seconds)} spent, {basis}")
 
 

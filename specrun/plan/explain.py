@@ -100,9 +100,9 @@ def _first_text(decision: Decision, forecast: Forecast) -> str:
         return decision.reason
     facts = forecast.facts
     if decision.step.kind == "tokens" and facts.exact:
-        return f"{facts.train_tokens:,} training tokens"
+        return figures.plural(facts.train_tokens, "training token")
     if decision.step.kind == "tokenizer" and facts.vocab_size:
-        return f"{facts.vocab_size:,} tokens in the vocabulary"
+        return f"{figures.plural(facts.vocab_size, 'token')} in the vocabulary"
     return ""
 
 
@@ -126,7 +126,7 @@ def _at_once(decision: Decision, forecast: Forecast) -> str:
     if decision.step.kind != "train" or schedule is None:
         return ""
     size = schedule.micro_batch_size
-    return " with the whole batch at once" if size == schedule.batch_size else f" with {figures.count(size)} samples at once"
+    return " with the whole batch at once" if size == schedule.batch_size else f" with {figures.plural(size, 'sample')} at once"
 
 
 def _parameters(cost: ModelCost) -> str:
@@ -145,7 +145,8 @@ def _training_parts(forecast: Forecast) -> list[str]:
         mark = "" if forecast.facts.exact or forecast.facts.train_tokens is None else about
         if schedule.duration_seconds is not None:
             mark = "about "
-        parts.append(f"{mark}{schedule.total_steps:,} steps, {mark}{figures.count(schedule.total_tokens)} tokens")
+        tokens = "1 token" if schedule.total_tokens == 1 else f"{figures.count(schedule.total_tokens)} tokens"
+        parts.append(f"{mark}{figures.plural(schedule.total_steps, 'step')}, {mark}{tokens}")
     else:
         parts.append(f"steps and time {forecast.facts.basis}")
     return parts

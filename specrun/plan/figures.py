@@ -35,6 +35,13 @@ def count(value: float) -> str:
     return _scaled(value, 1000, _COUNTS)
 
 
+def plural(amount: float, noun: str) -> str:
+    """A count with its noun, in the number that it asks for: 1 step, 2,000 steps, 3 batches."""
+    whole = round(amount)
+    ending = "" if whole == 1 else "es" if noun.endswith(("s", "x", "ch", "sh")) else "s"
+    return f"{whole:,} {noun}{ending}"
+
+
 def size(value: float) -> str:
     """Bytes, of memory and on disk alike: 512 B, 114 MiB, 1.33 GiB."""
     return _scaled(value, 1024, _BYTES)

@@ -50,8 +50,7 @@ def percent(fraction: float | None) -> str:
 
 def plural(amount: float, noun: str) -> str:
     """A count with its noun: 1 step, 2,000 steps, 3 batches."""
-    ending = "" if amount == 1 else ("es" if noun.endswith(("s", "x", "ch", "sh")) else "s")
-    return f"{count(amount)} {noun}{ending}"
+    return figures.plural(amount, noun)
 
 
 def _set(value: float | None, write: Callable[[float], str]) -> str:

@@ -47,6 +47,20 @@ def test_the_pace_counts_from_the_first_step_seen_so_that_a_resume_does_not_look
     assert "ETA 1m30s" in stream.getvalue()
 
 
+def test_each_thing_that_a_step_counts_has_a_pace_and_an_end_of_its_own():
+    clock, stream = Clock(), io.StringIO()
+    plain = PlainProgress(stream, clock=clock)
+    plain.show(Progress("tokens", 1, 1, "train document"))
+    for second, done in ((100.0, 0), (110.0, 10)):
+        clock.now = second
+        plain.show(Progress("tokens", done, 20, "validation document"))
+    assert stream.getvalue().splitlines() == [
+        "  tokens  train document 1/1  100 %",
+        "  tokens  validation document 0/20  0 %",
+        "  tokens  validation document 10/20  50 %  ETA 10 s",
+    ]
+
+
 def test_values_are_shown_in_the_terms_of_training():
     clock, stream = Clock(), io.StringIO()
     PlainProgress(stream, clock=clock).show(

@@ -17,6 +17,7 @@ def past(signature: str, rate: float, *, compile_seconds: float = 0.0, device: s
 @pytest.mark.parametrize(
     ("steps", "compiled", "reason"),
     [
+        (1, False, "1 step would not repay compiling: 2 ms saved, 25 s spent, by rule"),
         (1200, False, "1,200 steps would not repay compiling: 1.8 s saved, 25 s spent, by rule"),
         (16_666, False, "16,666 steps would not repay compiling: 25 s saved, 25 s spent, by rule"),
         (16_668, True, "16,668 steps repay compiling: 25 s saved, 25 s spent, by rule"),

@@ -84,6 +84,14 @@ def test_no_line_is_wider_than_a_terminal_or_ends_in_a_space(spec):
         assert line == line.rstrip()
 
 
+def test_one_step_of_one_sample_is_no_plural(spec):
+    found = known(spec)
+    schedule = replace(found.schedule, total_steps=1, batch_size=4, micro_batch_size=1)
+    text = " ".join(planned(decisions(), replace(found, schedule=schedule)).text().split())
+    assert "parameters, 1 step, " in text
+    assert "with 1 sample at once" in text
+
+
 def test_a_finished_plan_says_that_there_is_nothing_to_do():
     assert summary([decision("data", "cached"), decision("train", "cached")]).startswith("Nothing to do")
 

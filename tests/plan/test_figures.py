@@ -35,6 +35,14 @@ def test_a_count_has_three_figures_and_a_suffix(value, text):
 
 
 @pytest.mark.parametrize(
+    ("amount", "noun", "text"),
+    [(0, "step", "0 steps"), (1, "step", "1 step"), (2000, "step", "2,000 steps"), (1, "batch", "1 batch"), (3, "batch", "3 batches")],
+)
+def test_a_noun_follows_its_number(amount, noun, text):
+    assert figures.plural(amount, noun) == text
+
+
+@pytest.mark.parametrize(
     ("value", "text"),
     [
         (0, "0 B"), (512, "512 B"), (1023, "1,023 B"), (1024, "1 KiB"), (1.2e8, "114 MiB"), (1_423_000_000, "1.33 GiB"),

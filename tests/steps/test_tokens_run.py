@@ -163,7 +163,9 @@ def test_progress_ends_at_the_number_of_documents(tmp_path: Path) -> None:
     chain = Chain(spec_of(source, split=GIVEN), tmp_path)
     chain.all()
     progress = [event for event in chain.events if isinstance(event, Progress) and event.producer == "tokens"]
-    assert [(event.done, event.total) for event in progress] == [(500, 500), (20, 20)]
+    assert [(event.unit, event.done, event.total) for event in progress] == [
+        ("train document", 500, 500), ("validation document", 20, 20),
+    ]  # fmt: skip
 
 
 def test_tinyshakespeare_has_65_characters_and_its_last_tenth_validates(tmp_path: Path, shared_data: Path) -> None:

@@ -74,7 +74,7 @@ class _SplitReader:
                     self.text = piece.text
                     yield Encoded(of_piece, len(piece.text.encode()), len(piece.text.split()), piece.part > 0)
                 done += sum(piece.part == 0 for piece in batch)
-                self.emit(Progress("tokens", done, self.documents, "document"))
+                self.emit(Progress("tokens", done, self.documents, f"{self.split} document"))
 
     def text_of_first_token(self, first_id: int) -> tuple[int, int]:
         """Of the text given last: bytes of its first token, and the words that are in no part after it."""
