@@ -16,6 +16,11 @@ def comparable(first: Quantity, second: Quantity, spec: Spec) -> tuple[float, fl
     return None
 
 
+def in_steps(quantity: Quantity, steps: int, *, about: str = "") -> str:
+    """A quantity as it is written, and what it comes to in optimizer steps where it does not say. about: put before an estimate."""
+    return str(quantity) if quantity.unit == "steps" else f"{quantity} ({about}{steps:,} step{'' if steps == 1 else 's'})"
+
+
 def _samples(quantity: Quantity, spec: Spec) -> float:
     match quantity.unit:
         case "steps":

@@ -33,18 +33,18 @@ def told(steps_in_an_epoch: int = 100, *, exact: bool = True, **schedule: object
 def test_a_warm_up_that_only_the_data_shows_to_be_too_long_is_refused_once_it_is_counted() -> None:
     at, long = "schedule.learning_rate.warmup", {"kind": "warmup_cosine", "warmup": "1 epoch"}
     found = told(learning_rate=long)[at]
-    assert (found.code, found.severity, found.hint) == ("warmup-not-shorter", "error", "use 5%")
-    assert found.message == "warm-up 1 epoch is 100 steps, which is not shorter than the duration 20 steps"
+    assert (found.code, found.severity, found.hint) == ("warmup-not-shorter", "error", "use warmup: 5%")
+    assert found.message == "warm-up 1 epoch (100 steps) is not shorter than the duration 20 steps"
     guessed = told(learning_rate=long, exact=False)[at]
     assert (guessed.code, guessed.severity) == ("warmup-not-shorter", "warning")
-    assert "is about 100 steps" in guessed.message
+    assert "1 epoch (about 100 steps) is" in guessed.message
     assert told(19, learning_rate=long) == {}
     assert told(20, learning_rate=long).keys() == {at}
 
 
 def test_a_duration_in_epochs_is_told_in_steps_beside_a_warm_up_in_steps() -> None:
     found = told(10, duration="2 epochs", learning_rate={"kind": "constant", "warmup": "20 steps"})["schedule.learning_rate.warmup"]
-    assert found.message == "warm-up 20 steps is 20 steps, which is not shorter than the duration 2 epochs, 20 steps"
+    assert found.message == "warm-up 20 steps is not shorter than the duration 2 epochs (20 steps)"
 
 
 def test_a_plan_tells_of_a_warm_up_that_is_too_long_and_is_refused_where_the_data_is_counted(tmp_path: Path) -> None:
@@ -59,14 +59,14 @@ def test_a_plan_tells_of_a_warm_up_that_is_too_long_and_is_refused_where_the_dat
     assert run.error is not None
     assert run.error.code == "warmup-not-shorter"
     assert not list((store / "runs").glob("*/checkpoints/*"))
-    with pytest.raises(SpecError, match="warm-up 40 epochs is"):
+    with pytest.raises(SpecError, match=r"warm-up 40 epochs \(.* steps\) is not shorter"):
         compile_plan(str(spec), store=store, sets=sets)
 
 
 @pytest.mark.parametrize("name", ["evaluate", "checkpoint"])
 def test_a_cadence_that_only_the_data_shows_to_be_longer_than_the_training_is_told(name: str) -> None:
     found = told(**{name: {"every": "1 epoch"}})[f"schedule.{name}.every"]
-    assert found.message == f"{name}.every 1 epoch is 100 steps, more than the duration 20 steps, so it happens only at the end"
+    assert found.message == f"{name}.every 1 epoch (100 steps) is more than the duration 20 steps, so it happens only at the end"
     assert (found.severity, found.hint) == ("warning", "use 10%")
     assert told(20, **{name: {"every": "1 epoch"}}) == {}
 
@@ -88,20 +88,21 @@ def test_a_patience_that_cannot_run_out_in_time_is_told_and_the_remedy_mends_it(
         found = asked(patience, {})
         assert found.keys() == (set() if useful else {f"schedule.{name}.patience"})
         for problem in found.values():
-            hint = problem.hint or ""
-            if less := re.search(r"use (\d+) evaluation", hint):
-                assert not asked(int(less[1]), {})
-            if share := re.search(r"every: (\d+%)", hint):
-                assert not asked(patience, {"evaluate": {"every": share[1]}})
-            if longer := re.search(r"duration: (\d+ steps)", hint):
-                assert not asked(patience, {"duration": longer[1], "evaluate": {"every": "1 step"}})
-            assert less or share or longer
+            for hint in (problem.hint or "").split(", or "):
+                amount, more = re.search(r"use (\d+) evaluation", hint), re.search(r"every: (\d+(?:%| step))", hint)
+                longer = re.search(r"duration: (\d+ steps)", hint)
+                mended = {"evaluate": {"every": more[1]}} if more else {}
+                mended |= {"duration": longer[1]} if longer else {}
+                assert amount or more
+                assert not asked(int(amount[1]) if amount else patience, mended)
 
 
 def test_what_is_told_of_a_patience_reads_as_a_sentence() -> None:
     found = told(early_stopping={"patience": "5 evaluations"}, evaluate={"every": "25%"})["schedule.early_stopping.patience"]
     assert found.message == "a patience of 5 evaluations cannot end the training early: of 4 evaluations the first counts as an improvement"
     assert found.hint == "use 2 evaluations or fewer, or use schedule.evaluate.every: 14%"
+    found = told(early_stopping={"patience": "30 evaluations"}, evaluate={"every": "1 epoch"})["schedule.early_stopping.patience"]
+    assert found.hint == "use 8 evaluations or fewer, with schedule.evaluate.every: 10%"
     plateau = {"kind": "reduce_on_plateau", "patience": "1 evaluation"}
     found = told(learning_rate=plateau, evaluate={"every": "100%"})["schedule.learning_rate.patience"]
     assert found.message == ("a patience of 1 evaluation cannot reduce the learning rate before the training ends: "
@@ -140,6 +141,21 @@ def test_what_is_told_of_cycles_reads_as_a_sentence() -> None:
     assert found.message == ("8 cycles, each 10 times as long as the one before, do not fit 20 steps: the first has less than a hundredth "
                              "of a step, and the learning rate comes down in 2 at least")  # fmt: skip
     assert "cycles" not in str(restarts(200, 100))
+
+
+def test_what_does_not_depend_on_the_data_is_exact_before_it_is_counted() -> None:
+    patience = {"early_stopping": {"patience": "9 evaluations"}}
+    (found,) = told(exact=False, **patience).values()
+    assert "of 10 evaluations" in found.message
+    (found,) = told(exact=False, duration="9h", **patience).values()
+    assert "of 10 evaluations" in found.message
+    (found,) = told(exact=False, duration="1 epoch", evaluate={"every": "10 steps"}, **patience).values()
+    assert "of about 10 evaluations" in found.message
+    restarting = {"kind": "cosine_restarts", "cycles": 80}
+    (found,) = told(exact=False, learning_rate=restarting).values()
+    assert "do not fit 20 steps" in found.message
+    (found,) = told(exact=False, learning_rate={**restarting, "warmup": "0.1 epochs"}).values()
+    assert "do not fit about 10 steps" in found.message
 
 
 def test_lengths_of_data_that_is_not_known_are_not_judged() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from specrun.spec.document import Spec
-from specrun.spec.quantities import comparable
+from specrun.spec.quantities import comparable, in_steps
 from specrun.spec.section import Problem, apart
 from specrun.spec.units import Quantity
 
@@ -31,9 +31,8 @@ def cadence_problems(spec: Spec, *, evaluate_steps: int, checkpoint_steps: int |
         every, duration = getattr(spec.schedule, name).every, spec.schedule.duration
         if steps is None or steps <= total_steps or every.unit == "percent" or comparable(every, duration, spec):
             continue
-        fact = f"{name}.every {every} is {about}{steps:,} steps, more than the duration {duration}"
-        length = "" if duration.unit == "steps" else f" of {about}{total_steps:,} steps"
-        message = f"{fact}{length}, so it happens only at the end"
+        distance, whole = in_steps(every, steps, about=about), in_steps(duration, total_steps, about=about)
+        message = f"{name}.every {distance} is more than the duration {whole}, so it happens only at the end"
         yield Problem(("schedule", name, "every"), CODE, message, "use 10%", severity="warning")
 
 

@@ -19,6 +19,8 @@ from specrun.spec.shape import read
 CODE = "patience-exceeds-evaluations"
 _BESIDES = 2
 """Evaluations that a patience needs beside its own."""
+_USUAL_SHARE = 10
+"""Percent of the duration from one evaluation to the next where nothing is said."""
 _EFFECTS = {"early_stopping": "end the training early", "learning_rate": "reduce the learning rate before the training ends"}
 
 
@@ -38,13 +40,19 @@ def patience_problems(spec: Spec, *, total_steps: int, evaluate_steps: int, abou
 
 
 def _remedy(patience: int, *, evaluations: int, total_steps: int) -> str:
-    """Less patience where there is room for any, and a cadence that gives enough evaluations where there is one."""
+    """Less patience where there is room for any, and a cadence that gives enough evaluations where there is one; else both."""
 
     def given_by(share: int) -> int:
         return math.ceil(total_steps / math.ceil(total_steps * share / 100))
 
-    needed, most = patience + _BESIDES, evaluations - _BESIDES
+    def at_most(evaluations: int) -> str:
+        most = evaluations - _BESIDES
+        return f"use {most} evaluation{'' if most == 1 else 's or fewer'}"
+
+    needed = patience + _BESIDES
     share = next((share for share in range(100 // needed, 0, -1) if given_by(share) >= needed), None)
-    less = f"use {most} evaluation{'' if most == 1 else 's'} or fewer" if most > 0 else None
-    more = f"use schedule.evaluate.every: {share}%" if share else None
-    return ", or ".join(filter(None, (less, more))) or f"use a longer schedule.duration: {needed} steps or more"
+    found = [at_most(evaluations)] if evaluations > _BESIDES else []
+    found += [f"use schedule.evaluate.every: {share}%"] if share else []
+    if not found and (usual := given_by(_USUAL_SHARE)) > _BESIDES:
+        found = [f"{at_most(usual)}, with schedule.evaluate.every: {_USUAL_SHARE}%"]
+    return ", or ".join(found) or f"use schedule.duration: {needed} steps, with schedule.evaluate.every: 1 step"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from specrun.spec.document import Spec
-from specrun.spec.quantities import comparable
+from specrun.spec.quantities import comparable, in_steps
 from specrun.spec.section import Problem
 from specrun.spec.shape import read
 from specrun.spec.units import Quantity
@@ -40,6 +40,6 @@ def warmup_problems(spec: Spec, *, warmup_steps: int, total_steps: int, exact: b
     if not isinstance(warmup, Quantity) or warmup.unit == "percent" or comparable(warmup, duration, spec) or warmup_steps < total_steps:
         return
     about = "" if exact else "about "
-    fact = f"warm-up {warmup} is {about}{warmup_steps:,} steps, which is not shorter than the duration {duration}"
-    length = "" if duration.unit == "steps" else f", {about}{total_steps:,} steps"
-    yield Problem(("schedule", "learning_rate", "warmup"), CODE, fact + length, "use 5%", severity="error" if exact else "warning")
+    rise, whole = in_steps(warmup, warmup_steps, about=about), in_steps(duration, total_steps, about=about)
+    message = f"warm-up {rise} is not shorter than the duration {whole}"
+    yield Problem(("schedule", "learning_rate", "warmup"), CODE, message, "use warmup: 5%", severity="error" if exact else "warning")
