@@ -43,6 +43,8 @@ def training_findings() -> Iterator[Finding]:
     chosen = resolve(Hardware(), machine)
     yield Finding("training", "device", "ok", f"auto is {chosen.device.value}: {chosen.device.reason}")
     yield Finding("training", "precision", "ok", f"auto is {chosen.precision.value}: {chosen.precision.reason}")
+    if chosen.kind == "cpu":
+        yield Finding("training", "linear layers", "ok", f"multiplied by {chosen.products.value}: {chosen.products.reason}")
     for name, able in abilities(machine).items():
         there = able.value == "yes"
         detail = f"{able.reason}; auto compiles where the planned steps repay it" if name == "compile" and there else able.reason

@@ -103,10 +103,8 @@ class Plan:
         machine = self.hardware
         threads = () if machine.threads == machine.cores else (_counted(machine.threads, "thread"),)
         processors = ", ".join((_counted(machine.cores, "core"), *threads))
-        place = (
-            f"{machine.kind}{_together(machine)} ({processors}, {figures.size(machine.memory_bytes)}; "
-            f"{machine.precision.value}: {machine.precision.reason}; {machine.compilation.value}: {machine.compilation.reason})"
-        )
+        why = "; ".join(machine.reasons[1:])
+        place = f"{machine.kind}{_together(machine)} ({processors}, {figures.size(machine.memory_bytes)}; {why})"
         lines = step_lines(name=self.name, place=place, decisions=self.decisions, forecast=self.forecast,
                            memory_bytes=machine.memory_bytes, columns=columns,
                            found={one.step: f"{one.path} {shown(one.value)}" for one in self.found})  # fmt: skip

@@ -18,7 +18,7 @@ _AMPERE = (8, 0)
 _INTEL = "GenuineIntel"
 _AVX512 = "avx512f"
 
-TORCHS_OWN = Choice("torch", "torch's own choice")
+TORCHS_OWN = Choice("torch", "its own choice of library")
 """Of a library to multiply with."""
 
 

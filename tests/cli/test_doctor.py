@@ -134,6 +134,13 @@ def test_what_doctor_says_of_a_machine_with_a_gpu(with_gpu, monkeypatch, golden)
     golden("doctor_gpu.txt", text)
 
 
+@pytest.mark.parametrize(("vendor", "told"), [("GenuineIntel", "by torch: its own choice"), ("AuthenticAMD", "by onednn: it multiplies")])
+def test_what_multiplies_the_linear_layers_of_a_processor_is_told(capsys, tmp_path, monkeypatch, vendor, told):
+    machine = hardware.Machine("Some CPU", 2, 2**34, frozenset({"avx512f"}), (), vendor=vendor)
+    monkeypatch.setattr(doctor_machine, "probe", lambda: machine)
+    assert told in checks(capsys, tmp_path)["linear layers"]["detail"]
+
+
 def test_a_driver_without_its_library_gives_no_readings_and_no_zero(with_gpu, capsys, tmp_path, monkeypatch):
     def refuse():
         raise OSError("NVML: NVML Shared Library Not Found")
