@@ -59,7 +59,7 @@ def load_command(name: str) -> Any:
 _EPILOG = (
     "To start: specrun init, then specrun apply specrun.yaml. "
     "Exit codes: 0 done; 1 a run failed; 2 wrong command line; 3 invalid spec; 4 a gate failed; 5 locked by another apply; "
-    "6 there are changes; 7 stale plan file; 130, 143 interrupted, state saved."
+    "6 there are changes; 7 stale plan file; 130 (Ctrl-C), 138 (SIGUSR1), 143 (SIGTERM) interrupted, state saved."
 )
 
 app = typer.Typer(

@@ -198,7 +198,8 @@ def train_step_that_fits(state: TrainState, batch: Batch, ladder: Ladder) -> Ste
         alert = ladder.halve(state, batch, outcome.reason)
         if state.parallel.root is not None:
             size = state.micro_batch_size
-            raise StartAgain(f"{outcome.reason}; {'1 sample is' if size == 1 else f'{size} samples are'} computed at once from here on", alert=alert, micro_batch_size=size)
+            samples = "1 sample is" if size == 1 else f"{size} samples are"
+            raise StartAgain(f"{outcome.reason}; {samples} computed at once from here on", alert=alert, micro_batch_size=size)
     return update(state, outcome)
 
 

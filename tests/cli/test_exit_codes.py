@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import signal
+import sys
+from pathlib import Path
+
+import pytest
 
 from specrun import errors
+from specrun.cli.commands import app
 
 
 def test_exit_codes_are_frozen():
@@ -26,6 +32,15 @@ def test_exit_codes_are_frozen():
     assert (errors.EXIT_OK, errors.EXIT_CHANGES) == (0, 6)
     assert errors.InterruptedRun("x", signal_number=2).exit_code == 130
     assert errors.InterruptedRun("x", signal_number=15).exit_code == 143
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the number of SIGUSR1 is another elsewhere")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGUSR1"])
+def test_every_signal_that_asks_for_an_end_is_documented_with_its_exit_code(name):
+    code = errors.InterruptedRun("x", signal_number=signal.Signals[name]).exit_code
+    told = {"SIGINT": "Ctrl-C"}.get(name, name)
+    assert f"{code} {told}" in " ".join((Path(__file__).parents[2] / "README.md").read_text().split())
+    assert f"{code} ({told})" in app.info.epilog
 
 
 def test_every_public_error_is_listed():
