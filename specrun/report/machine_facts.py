@@ -20,7 +20,9 @@ def machine_facts(facts: Facts) -> tuple[Fact, ...]:
     peak, left = largest(system, "system/process_rss_peak_bytes"), least(system, "system/memory_available_bytes")
     whole = "" if busy is None else f"of this process; all of the machine {percent(busy / 100)} busy"
     found = [Fact("cores kept busy", "unavailable" if cores is None else number(cores / 100, digits=3), whole)]
-    found.append(Fact("peak memory", "unavailable" if peak is None else size(peak), "" if left is None else f"at least {size(left)} left"))
+    processes = facts.result("train").get("peak_memory_processes", 1)
+    notes = ("" if processes == 1 else f"of the first of {processes} processes", "" if left is None else f"at least {size(left)} left")
+    found.append(Fact("peak memory", "unavailable" if peak is None else size(peak), "; ".join(note for note in notes if note)))
     found += [Fact(f"gpu{number}", _device(system, number)) for number in devices(system)]
     if not devices(system):
         found.append(Fact("GPU readings", "unavailable", why_no_device(facts)))

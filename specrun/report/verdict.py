@@ -131,7 +131,7 @@ def tiles(facts: Facts) -> tuple[Fact, ...]:
     parameters = train.get("parameters")
     tokens = train.get("tokens") or max((p.tokens or 0 for p in facts.series.get("train/loss", ())), default=0)
     speed = train.get("tokens_per_second", metrics.get("throughput/tokens_per_second"))
-    memory, attempts = train.get("peak_memory_bytes"), facts.run.attempts
+    memory, processes, attempts = train.get("peak_memory_bytes"), train.get("peak_memory_processes", 1), facts.run.attempts
     wanted = (
         (
             "validation loss",
@@ -147,6 +147,6 @@ def tiles(facts: Facts) -> tuple[Fact, ...]:
         ("duration", seconds_taken(facts), duration, "wall time" + (f" of {attempts} attempts" if attempts > 1 else "")),
         ("trained on", tokens or None, short_count, f"tokens in {plural(train['steps'], 'step')}" if train.get("steps") else "tokens"),
         ("parameters", parameters, short_count, _trained(train)),
-        ("peak memory", memory, size, "of the training process"),
+        ("peak memory", memory, size, "of the training process" if processes == 1 else f"of {processes} training processes together"),
     )
     return tuple(Fact(label, write(value), note) for label, value, write, note in wanted if isinstance(value, int | float))

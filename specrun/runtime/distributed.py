@@ -66,6 +66,12 @@ class Workers:
         dist.all_reduce(found, dist.ReduceOp.MAX)
         return int(found)
 
+    def largest_sum(self, number: int, *, together: int) -> int:
+        """The largest of the sums over so many workers each, in the order of their ranks: those of a machine, or each for itself."""
+        sums = [0.0] * (self.size // together)
+        sums[self.rank // together] = float(number)
+        return int(max(self.total(sums)))
+
     def told(self, document: Any) -> Any:
         """What the first worker says, as plain JSON, whatever the others would have said."""
         if self.size == 1:

@@ -58,6 +58,11 @@ class StepContext:
     stop_pending: Callable[[], int | None] = lambda: None
 
     @property
+    def sharing_memory(self) -> int:
+        """Processes of the step that have one memory between them: all of a machine's where it is the processor's."""
+        return self.hardware.devices if self.workers is not None and self.hardware.kind == "cpu" else 1
+
+    @property
     def seed(self) -> int:
         return self.step.seed or 0
 

@@ -118,7 +118,9 @@ def test_two_processes_give_the_losses_of_one(strategy, tmp_path, alone):
     assert_same_training(listener, tmp_path / "run", alone)
     assert output.values["best_step"] == alone[0].values["best_step"]
     assert output.values["tokens"] == alone[0].values["tokens"]
-    assert any(isinstance(event, System) for event in listener.events)
+    one = max(event.values["system/process_rss_peak_bytes"] for event in listener.of(System))
+    assert 1.5 * one < output.values["peak_memory_bytes"] < 2.5 * one
+    assert (output.values["peak_memory_processes"], alone[0].values["peak_memory_processes"]) == (2, 1)
 
 
 @dataclass

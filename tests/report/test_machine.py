@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -39,6 +40,14 @@ def test_a_training_on_the_processor_has_its_curves_and_says_that_a_gpus_are_una
     assert found["machine-gpu"].empty == "Unavailable: this training ran on the processor."
     assert facts_of(records)["GPU readings"] == ("unavailable", "this training ran on the processor")
     assert [found[name].empty for name in ("machine-processor", "machine-memory")] == ["", ""]
+
+
+def test_readings_of_one_of_several_processes_say_so(good: Good) -> None:
+    records, _ = good
+    alone = facts_of(records)["peak memory"]
+    two = replace(read(records, RUN_ID), results={"train": {"peak_memory_processes": 2}})
+    (together,) = [fact for fact in machine_facts(two) if fact.label == "peak memory"]
+    assert (together.value, together.note) == (alone[0], f"of the first of 2 processes; {alone[1]}")
 
 
 def test_a_gpu_without_readings_is_unavailable_and_not_idle(good: Good) -> None:

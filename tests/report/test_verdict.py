@@ -152,6 +152,17 @@ def test_a_figure_that_was_not_recorded_has_no_tile(good: Good) -> None:
     assert "peak memory" not in [tile.label for tile in verdict.tiles(facts_of((records, results)))]
 
 
+def test_the_memory_of_several_processes_is_told_as_that_of_all(good: Good) -> None:
+    records, results = good
+
+    def told() -> str:
+        return {tile.label: tile.note for tile in verdict.tiles(facts_of((records, results)))}["peak memory"]
+
+    assert told() == "of the training process"
+    results["train"]["peak_memory_processes"] = 2
+    assert told() == "of 2 training processes together"
+
+
 def test_a_loss_that_is_not_finite_is_named_and_not_compared(good: Good) -> None:
     records, results = good
     for metrics in (results["evaluate"]["metrics"], records.ending["metrics"] if records.ending else {}):

@@ -91,6 +91,21 @@ def test_lessons_add_up_and_another_apply_keeps_the_sizes_alone(tmp_path) -> Non
     assert [path.name for path in folder.iterdir()] == ["start-again.json"]
 
 
+@pytest.mark.parametrize(("together", "found"), [(1, 40), (2, 60), (4, 90)])
+def test_the_peaks_of_processes_that_share_a_memory_are_summed_and_the_fullest_memory_is_told(
+    together: int, found: int, monkeypatch
+) -> None:
+    said: list[list[float]] = []
+    monkeypatch.setattr(Workers, "total", lambda _, numbers: said.append(numbers) or numbers)
+    for rank, peak in enumerate((10, 20, 40, 20)):
+        Workers(rank, 4).largest_sum(peak, together=together)
+    sums = [sum(column) for column in zip(*said, strict=True)]
+    monkeypatch.setattr(Workers, "total", lambda *_: sums)
+    assert Workers(3, 4).largest_sum(20, together=together) == found
+    monkeypatch.undo()
+    assert ALONE.largest_sum(7, together=1) == 7
+
+
 def test_what_a_worker_cannot_do_is_remembered_and_raised_and_nothing_else_is(tmp_path) -> None:
     with pytest.raises(StartAgain), remembering(tmp_path):
         raise StartAgain("no room", alert=("out-of-memory", "it does not fit"), divided=4)

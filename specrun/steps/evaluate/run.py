@@ -70,7 +70,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
         "sums": sums,
         "checkpoint": checkpoint,
         "unigram_entropy": unigram_entropies(tokens.folder, names, vocab_size=vocab_size, packing=spec.data.packing),
-        "peak_memory_bytes": device.peak_memory_bytes,
+        "peak_memory_bytes": workers.largest_sum(device.peak_memory_bytes, together=context.sharing_memory),
     }
     return StepOutput(values)
 

@@ -77,7 +77,8 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
             end_if_asked(context, session)
         session.save()
         session.settle()
-    return outcome(context, session, system=monitor.summary) if workers.first else StepOutput()
+    peak = workers.largest_sum(device.peak_memory_bytes, together=context.sharing_memory)
+    return outcome(context, session, system=monitor.summary, peak_memory_bytes=peak) if workers.first else StepOutput()
 
 
 def heed_lessons(session: Session) -> None:
@@ -228,8 +229,9 @@ def stop_reason(session: Session) -> str:
     return ""
 
 
-def outcome(context: StepContext, session: Session, *, system: Mapping[str, float]) -> StepOutput:
-    """What the step hands on, once training has ended. system: readings of the machine over this attempt."""
+def outcome(context: StepContext, session: Session, *, system: Mapping[str, float], peak_memory_bytes: int) -> StepOutput:
+    """What the step hands on, once training has ended. system: readings of the machine over this attempt; peak_memory_bytes: of the
+    processes that share a memory, their peaks summed up."""
     last, state, schedule = session.last, session.state, session.schedule
     assert last is not None
     best = best_checkpoint(session)
@@ -247,7 +249,8 @@ def outcome(context: StepContext, session: Session, *, system: Mapping[str, floa
         "tokens": state.tokens,
         "tokens_per_second": session.tokens_per_second,
         "seconds": session.seconds,
-        "peak_memory_bytes": state.device.peak_memory_bytes,
+        "peak_memory_bytes": peak_memory_bytes,
+        "peak_memory_processes": context.sharing_memory,
         "stopped_early": session.stopped_early,
         "stop_reason": stop_reason(session),
         "metrics": session.result,
