@@ -116,23 +116,39 @@ def _turns(name: str, cache: Path) -> dict[str, Any]:
 
 
 def _precisions(name: str) -> dict[str, Any]:
-    """Milliseconds of processor time of a step in each precision, in turn."""
+    """Milliseconds of processor time of a step in each precision, in turn; the losses; and which of them plan calls emulated here."""
+    from specrun.runtime.hardware import probe
+    from specrun.runtime.precision import precision_reason
     from specrun.training.loop import train_step
 
     sides = {precision: _state(name, cache=None, precision=precision) for precision in ("float32", "bfloat16", "float16")}
     taken: dict[str, list[float]] = {precision: [] for precision in sides}
+    losses: dict[str, list[float]] = {precision: [] for precision in sides}
     for _ in range(12):
         for precision, it in sides.items():
             began = time.process_time()
-            train_step(*it)
+            losses[precision].append(train_step(*it).loss.item())
             taken[precision].append(1e3 * (time.process_time() - began))
-    return {precision: statistics.median(times[4:]) for precision, times in taken.items()}
+    machine = probe()
+    return {
+        "milliseconds": {precision: statistics.median(times[4:]) for precision, times in taken.items()},
+        "losses": losses,
+        "emulated": [precision for precision in sides if precision_reason(precision, machine, None).value == "no"],
+    }
 
 
 @pytest.mark.benchmark
 def test_precisions_on_a_processor(tmp_path: Path) -> None:
+    """A precision that plan calls emulated takes at least twice as long, and each of them trains as float32 does."""
     found = _ask("precisions", name="0.8 M characters", cache=tmp_path)
-    print("\n" + ", ".join(f"{precision} {ms:.0f} ms ({ms / found['float32']:.2f} x float32)" for precision, ms in found.items()))
+    milliseconds, losses = found["milliseconds"], found["losses"]
+    exact = milliseconds["float32"]
+    print("\n" + ", ".join(f"{precision} {ms:.0f} ms ({ms / exact:.2f} x float32)" for precision, ms in milliseconds.items()))
+    assert losses["float32"][-1] < losses["float32"][0] - 0.1
+    for precision in ("bfloat16", "float16"):
+        assert losses[precision] == pytest.approx(losses["float32"], abs=0.005)
+        assert losses[precision] != losses["float32"]
+        assert precision not in found["emulated"] or milliseconds[precision] > 2 * exact
 
 
 @pytest.mark.benchmark
