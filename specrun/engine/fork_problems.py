@@ -112,14 +112,17 @@ def _does_not_fit(spec: Spec, parent: _Parent, vocab_size: int | None, strange: 
     name, fact = strange
     causes = _causes(spec, parent, vocab_size, name)
     path = causes[0].path if causes else _TOKENIZER
-    remedy = _undone(causes) if causes else f"fork with the data of {run_id}"  # the same tokenizer, made of other text
+    remedies = [_undone(causes)] if causes else []
+    if _has_other_tokens(parent, vocab_size) and not any(change.path.startswith(f"{_TOKENIZER}.") for change in causes):
+        remedies.append(f"fork with the data of {run_id}, or begin with a run of data.tokenizer.kind: byte, which has the same tokens for "
+                        "any text")  # fmt: skip
     if [change.path for change in causes] == [_LENGTH] and hasattr(spec.model, "max_positions"):
         longer = with_value(spec, "model.max_positions", length)
         if spec.data.sequence_length < length and _strange(longer, parent, vocab_size) is None:
-            remedy = f"set model.max_positions: {length}"
+            remedies = [f"set model.max_positions: {length}"]
     return Problem(tuple(path.split(".")), "checkpoint-does-not-fit",
                    f"a fork begins with the weights of {run_id}, and they do not fit this model: {fact}",
-                   f"{remedy}; or train anew without --resume")  # fmt: skip
+                   f"{'; '.join(remedies)}; or train anew without --resume")  # fmt: skip
 
 
 def _causes(spec: Spec, parent: _Parent, vocab_size: int | None, name: str) -> list[Change]:
@@ -130,12 +133,21 @@ def _causes(spec: Spec, parent: _Parent, vocab_size: int | None, name: str) -> l
     differing = changes(dump(parent.spec, WEIGHTS), dump(spec, WEIGHTS))
     sizes = [change for change in differing if change.path.startswith("model.") or change.path == _LENGTH]
     alone = [(one, _told(with_value(parent.spec, one.path, value_at(spec, one.path)), tokens)) for one in sizes]
-    if vocab_size is not None:
+    if _has_other_tokens(parent, vocab_size):
+        assert vocab_size is not None
         tokenizer = [change for change in differing if change.path.startswith(f"{_TOKENIZER}.")]
         kind = [change for change in tokenizer if change.path == f"{_TOKENIZER}.kind"]  # with which all its fields change
         alone += [(one, _told(parent.spec, vocab_size)) for one in kind or tokenizer]
     found = [(one, shapes) for one, shapes in alone if shapes != saved]
-    return [one for one, _ in sorted(found, key=lambda it: it[1].get(name) == saved.get(name))] or sizes
+    if not found and not _has_other_tokens(parent, vocab_size):
+        return sizes
+    return [one for one, _ in sorted(found, key=lambda it: it[1].get(name) == saved.get(name))]
+
+
+def _has_other_tokens(parent: _Parent, vocab_size: int | None) -> bool:
+    """Whether so many tokens are another number than the run's weights are for."""
+    tokens = int(parent.tokenizer.values["vocab_size"])
+    return vocab_size is not None and _told(parent.spec, vocab_size) != _told(parent.spec, tokens)
 
 
 def _undone(found: Sequence[Change]) -> str:
@@ -154,8 +166,7 @@ def _computes_otherwise(spec: Spec, parent: _Parent) -> Iterator[Problem]:
     for name in [name for name in differing if name in changed] or differing:
         old, new = _written(before[name]), _written(now[name])
         yield Problem(("model", *name.split(".")), "fork-computes-otherwise",
-                      f"the weights of {parent.run_id} fit, but they were trained with model.{name} {old}: with {new} the same weights "
-                      f"compute something else",
+                      f"the weights of {parent.run_id} were trained with model.{name} {old}: with {new} they compute something else",
                       f"set model.{name}: {old}, or train anew without --resume", "warning")  # fmt: skip
 
 

@@ -43,8 +43,12 @@ class Earlier:
 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
-    """Differences of two option trees, by dotted path, sorted."""
+    """Differences of two option trees, by dotted path, sorted. A section that comes or goes is told by its options alone."""
     left, right = dict(_leaves(old, "")), dict(_leaves(new, ""))
+    for one, other in ((left, right), (right, left)):
+        for path in [path for path, value in one.items() if value is None and path not in other]:
+            if any(it.startswith(f"{path}.") for it in other):
+                del one[path]
     found = []
     for path in sorted(left.keys() | right.keys()):
         before, after = left.get(path, ABSENT), right.get(path, ABSENT)

@@ -27,9 +27,9 @@ def fork(spec_file: Path, store: Path, *sets: str, run: str | None = None):
     return compile_plan(spec_file, store=store, sets=["schedule.duration=4 steps", *sets], resume=run or only_run(store), fork=True)
 
 
-def refusal(spec_file: Path, store: Path, *sets: str):
+def refusal(spec_file: Path, store: Path, *sets: str, run: str | None = None):
     with pytest.raises(SpecError) as refused:
-        fork(spec_file, store, *sets)
+        fork(spec_file, store, *sets, run=run)
     (found,) = [one for one in refused.value.diagnostics if one.severity == "error"]
     assert found.code == "checkpoint-does-not-fit"
     return found
@@ -134,13 +134,16 @@ def test_adapters_are_warned_of_unless_the_weights_below_them_come_of_a_run(spec
     assert warnings(fork(spec_file, store, LORA, run=parent)) == {}, "it is finished"
     assert warnings(fork(spec_file, store, LORA, "schedule.parameters.lora.rank=3", run=child.run_id)) == {}
     assert warnings(fork(spec_file, store, run=child.run_id)) == {}
-    assert refusal_of_adapters(spec_file, store, child.run_id) == "checkpoint-does-not-fit"
+    assert refusal(spec_file, store, LORA, "model.width=32", run=child.run_id).path == "model.width"
 
 
-def refusal_of_adapters(spec_file: Path, store: Path, run: str) -> str:
-    with pytest.raises(SpecError) as refused:
-        fork(spec_file, store, LORA, "model.width=32", run=run)
-    return next(one.code for one in refused.value.diagnostics if one.severity == "error")
+def test_other_text_with_other_characters_is_told_as_such_beside_what_else_does_not_fit(spec_file, store):
+    parent, sets = only_run(store), ["data.source.states=7", "schedule.duration=4 steps"]
+    apply(spec_file, store=store, sets=sets, resume=parent, fork=True)
+    for more, begins in (["model.num_kv_heads=2"], "fork with the data of"), (["model.width=32"], "set model.width: 16; fork with"):
+        found = refusal(spec_file, store, *sets, *more, run=parent)
+        assert found.hint.startswith(begins)
+        assert "data.tokenizer.kind: byte" in found.hint
 
 
 def test_a_model_that_tells_no_shapes_is_judged_when_training_begins(spec_file, store, monkeypatch):

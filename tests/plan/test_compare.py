@@ -46,6 +46,13 @@ def test_an_option_that_appears_or_goes_is_shown_as_absent():
     assert reason == "a (absent) -> 1; b 2 -> (absent)"
 
 
+@pytest.mark.parametrize("none", [{"a": None}, {}])
+def test_a_section_that_comes_or_goes_is_told_by_its_options_alone(none):
+    some = {"a": {"x": 1, "y": None}, "ab": 3}
+    assert changes({**none, "ab": 3}, some) == (Change("a.x", "(absent)", 1), Change("a.y", "(absent)", None))
+    assert changes(some, {**none, "ab": 3}) == (Change("a.x", 1, "(absent)"), Change("a.y", None, "(absent)"))
+
+
 def test_the_reason_is_version_then_options_then_files_then_parents():
     same = {"a": 1}
     assert reason_to_run(step({"b": 1}), version=2, earlier=[before(same)], changed_parents=[])[0].startswith("this specrun's train step")

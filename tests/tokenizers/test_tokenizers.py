@@ -102,6 +102,13 @@ def test_end_of_text_is_one_row_more_or_none(kind: str) -> None:
     assert with_it.get_vocab_size() - without.get_vocab_size() == (0 if kind == "bpe" else 1)
 
 
+@pytest.mark.parametrize("end_of_text", [False, True])
+def test_the_size_that_byte_options_tell_is_the_tokenizers_whatever_the_text(end_of_text: bool) -> None:
+    tokenizer, part = trained("byte", ["a"], end_of_text=end_of_text)
+    told: Any = part
+    assert told.exact_vocab_size == tokenizer.get_vocab_size(with_added_tokens=True)
+
+
 def test_a_byte_is_its_own_row_and_end_of_text_row_256() -> None:
     assert ids_of(BYTE, BYTE_OPTIONS, "".join(map(chr, range(128)))) == list(range(128))
     assert BYTE.token_to_id(END_OF_TEXT) == 256
