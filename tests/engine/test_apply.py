@@ -55,6 +55,18 @@ def test_the_same_apply_again_runs_nothing(spec_file, store):
     assert sorted(path for path in store.rglob("*") if path.is_file()) == before
 
 
+def test_a_run_that_stopped_early_says_why_at_its_end_in_its_report_and_when_it_is_found_finished(spec_file, tmp_path):
+    sets = ["schedule.early_stopping={patience: 1 evaluations, min_delta: 100}"]
+    why = "validation/loss has not improved by more than 100 since step 4, for 1 evaluation; training stopped after step 8 of 12"
+    first = apply(spec_file, store=tmp_path / "store", sets=sets)
+    (run,) = first.runs
+    assert (run.status, run.reason) == ("stopped_early", why)
+    assert f"  {why}" in str(first).splitlines()
+    assert f"`run-stopped-early`: {why}" in (run.folder / "report" / "report.md").read_text()
+    again = apply(spec_file, store=tmp_path / "store", sets=sets).runs[0]
+    assert (again.cached, again.reason) == (True, why)
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
