@@ -57,8 +57,9 @@ def attempts_table(facts: Facts) -> Table | None:
     rows = []
     for one in facts.attempts:
         start = "the start" if one.resumed_from is None else f"step {count(one.resumed_from)}"
-        rows.append(Row((str(one.attempt), when(one.started_at), start, duration(one.seconds), one.status.replace("_", " "), one.reason)))
-    labels = ("started", "went on from", "took", "ended", "why")
+        ending = ": ".join(filter(None, (one.status.replace("_", " "), one.reason)))
+        rows.append(Row((str(one.attempt), when(one.started_at), start, duration(one.seconds), ending)))
+    labels = ("started", "from", "took", "ended")
     columns = (Column("attempt", numeric=True), *(Column(label, numeric=label == "took") for label in labels))
     return Table("Attempts", columns, tuple(rows))
 

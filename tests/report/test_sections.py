@@ -39,8 +39,8 @@ def test_every_attempt_says_what_it_went_on_from_and_how_it_ended(good: Good) ->
     table = sections.attempts_table(facts_of((records, results)))
     assert table is not None
     assert [row.cells for row in table.rows] == [
-        ("1", "20 Nov 2026, 10:08 UTC", "the start", "5m00s", "crashed", "its process ended without saying so"),
-        ("2", "20 Nov 2026, 11:00 UTC", "step 1,200", "5m52s", "stopped early", "no improvement"),
+        ("1", "20 Nov 2026, 10:08 UTC", "the start", "5m00s", "crashed: its process ended without saying so"),
+        ("2", "20 Nov 2026, 11:00 UTC", "step 1,200", "5m52s", "stopped early: no improvement"),
     ]
 
 
