@@ -99,7 +99,7 @@ def _first_text(decision: Decision, forecast: Forecast) -> str:
     if decision.action != "cached":
         return decision.reason
     facts = forecast.facts
-    if decision.step.kind == "tokens" and facts.exact:
+    if decision.step.kind == "tokens" and facts.exact and facts.train_tokens is not None:
         return figures.plural(facts.train_tokens, "training token")
     if decision.step.kind == "tokenizer" and facts.vocab_size:
         return f"{figures.plural(facts.vocab_size, 'token')} in the vocabulary"

@@ -252,10 +252,11 @@ def test_every_reduction_on_a_plateau_is_told_with_its_reason(tmp_path: Path) ->
     course = ReduceOnPlateau(kind="reduce_on_plateau", patience=q("1 evaluations"), min_delta=100.0, min_fraction=0.2)
     run(context(tmp_path / "run", listener), spec(learning_rate=course, evaluate=Evaluate(every=q("4 steps"))), parents(tmp_path))
     told = [(event.level, event.step, event.message) for event in listener.of(Alert) if event.code == "learning-rate-reduced"]
+    why = "validation/loss has not improved since step 4: the learning rate is"
     assert told == [
-        ("info", 8, "validation/loss has not improved since step 4: the learning rate is 0.5 of its course from here on"),
-        ("info", 12, "validation/loss has not improved since step 4: the learning rate is 0.25 of its course from here on"),
-        ("info", 16, "validation/loss has not improved since step 4: the learning rate is 0.2 of its course from here on, the least there is"),
+        ("info", 8, f"{why} 0.5 of its course from here on"),
+        ("info", 12, f"{why} 0.25 of its course from here on"),
+        ("info", 16, f"{why} 0.2 of its course from here on, the least there is"),
     ]
 
 
