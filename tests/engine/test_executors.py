@@ -99,9 +99,57 @@ def test_workers_that_are_lost_too_often_end_the_step_and_starts_they_ask_for_do
     assert alerts[3] == alert
     assert alerts[5][1] == f"all workers were started again (rank 1: no room): {tmp_path} has their logs"
     assert heard.warnings == [message for _, message in alerts]
-    with pytest.raises(SpecrunError, match="the workers were lost 6 times: rank 1: no room") as lost:
+    with pytest.raises(SpecrunError, match="of the train step were lost, and again after each of 5 new starts: rank 1: no room") as lost:
         heard.started(6)
     assert lost.value.code == "workers-lost"
+
+
+FAILED = "E1121 20:17 26210 torch/distributed/x.py:1002] failed (exitcode: {code}) local_rank: {rank} (pid: 26233) of binary: python\n"
+
+
+def test_a_worker_that_was_killed_is_told_by_what_torchrun_saw_and_how_often_all_were_started_again(tmp_path):
+    listener, log = Listener(), tmp_path / "torchrun.log"
+    log.write_text(FAILED.format(code=-9, rank=0))  # of another step
+    heard = Hearing(listener.emit, tmp_path, tmp_path / "checkpoints", step="evaluate")
+    heard.started(0)
+    assert "rank" not in heard.lost_all().message
+    for number, rank in enumerate((1, 0, 1), start=1):
+        with log.open("a") as file:
+            file.write(FAILED.format(code=-9, rank=rank))
+        heard.take({"lost": "rank 0 no longer heard the others", "cause": False})
+        heard.started(number)
+        killed = f"rank {rank} was killed (SIGKILL), as the system does when memory runs out"
+        assert list(listener.of(Alert))[-1].message == (
+            f"a worker was lost ({killed}); all were started again, {number} of at most 3 times: {tmp_path} has their logs"
+        )
+    with pytest.raises(SpecrunError) as lost:
+        heard.started(4)
+    assert lost.value.message == (
+        "the workers of the evaluate step were lost, and again after each of 3 new starts: rank 1 was killed (SIGKILL), as the system "
+        "does when memory runs out"
+    )
+    assert lost.value.hint == (
+        f"free some memory, or use fewer hardware.devices; what they said is in {tmp_path}; apply again repeats the evaluate step alone"
+    )
+
+
+def test_an_exit_code_is_told_where_no_worker_says_more_and_torchruns_own_end_before_all(tmp_path):
+    heard = Hearing(Listener().emit, tmp_path, tmp_path / "checkpoints", first_rank=4)
+    (tmp_path / "torchrun.log").write_text(FAILED.format(code=1, rank=1))
+    assert heard.lost_all(1).message == "the workers of the train step were lost: rank 5 ended with exit code 1"
+    assert heard.lost_all(1).hint == f"what they said is in {tmp_path}; apply again goes on from the last checkpoint"
+    killed = heard.lost_all(-9)
+    assert killed.message.endswith("torchrun, which watches them, was killed (SIGKILL), as the system does when memory runs out")
+    assert killed.hint.startswith("free some memory, ")
+    assert heard.lost_all(-11).message.endswith("torchrun, which watches them, ended by SIGSEGV")
+
+
+@pytest.mark.parametrize(("cause", "code", "told"), [(True, -9, "rank 1: no room"), (False, 1, "rank 1: no room"), (False, -11, "SIGSEGV")])
+def test_what_a_worker_says_goes_before_what_torchrun_saw_but_that_another_has_gone(cause, code, told, tmp_path):
+    heard = Hearing(Listener().emit, tmp_path, tmp_path / "checkpoints")
+    (tmp_path / "torchrun.log").write_text(FAILED.format(code=code, rank=0))
+    heard.take({"lost": "rank 1: no room", "cause": cause})
+    assert heard.lost_all().message.endswith(told)
 
 
 def test_an_alert_that_the_first_worker_has_told_is_not_told_twice(tmp_path):

@@ -6,12 +6,15 @@ import re
 import resource
 import signal
 
+from specrun.engine.executors.deaths import by_what
 from specrun.errors import SpecrunError
 from specrun.plan import figures
 
 _FRAME = re.compile(r"\s|#\s*$|=+|.*\[0x[0-9a-f]+\]$|Traceback |note: run with ")
 """Lines of a stack, of Python's or a library's, and what surrounds them: they tell nobody what happened."""
-_MEMORY = re.compile(r"out of memory|cannot allocate memory|memory allocation of|MemoryError\b|bad_alloc|can't allocate memory", re.IGNORECASE)
+_MEMORY = re.compile(
+    r"out of memory|cannot allocate memory|memory allocation of|MemoryError\b|bad_alloc|can't allocate memory", re.IGNORECASE
+)
 _SHOWN = 200
 
 
@@ -25,7 +28,7 @@ def step_crashed(kind: str, *, stderr: str, code: int) -> SpecrunError:
         return SpecrunError(f"the {kind} step was killed (SIGKILL), as the system does when memory runs out", code="step-crashed",
                             hint=_more_memory())  # fmt: skip
     said = lines[-1][:_SHOWN] if lines else "it said nothing"
-    return SpecrunError(f"the {kind} step ended {_how(code)}: {said}", code="step-crashed",
+    return SpecrunError(f"the {kind} step ended {by_what(code)}: {said}", code="step-crashed",
                         hint=f"what was finished before it is kept; {_AGAIN}")  # fmt: skip
 
 
@@ -41,12 +44,3 @@ def _more_memory() -> str:
             f"64 GiB): lift the bound (ulimit -v unlimited); {_AGAIN}"
         )
     return f"free some memory; what was finished before it is kept, and {_AGAIN}"
-
-
-def _how(code: int) -> str:
-    if code >= 0:
-        return f"with exit code {code}"
-    try:
-        return f"by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"by signal {-code}"

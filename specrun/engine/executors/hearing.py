@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from specrun.engine.executors.deaths import Deaths, how_it_ended
 from specrun.engine.executors.wire import as_event
 from specrun.errors import SpecrunError
 from specrun.events import Alert, Emit
 from specrun.training.starting_again import begin_anew, lessons
 
+TORCHRUN_LOG = "torchrun.log"
 MAX_LOSSES = 3
 """How often all workers are started again because one was lost. Starts that a worker has asked for do not count: each mends something."""
 
@@ -19,15 +21,17 @@ class Hearing:
     """Listens to the workers of one machine. answer: the step's output; warnings: what the outcome keeps beside the step's own.
 
     folder: of their logs, which an error names; checkpoints: where they leave what they have learned, None on a machine that only lends
-    its own: the first one counts losses, and tells.
+    its own: the first one counts losses, and tells. step: its kind; first_rank: of the workers of this machine.
     """
 
-    def __init__(self, emit: Emit, folder: Path, checkpoints: Path | None = None) -> None:
+    def __init__(self, emit: Emit, folder: Path, checkpoints: Path | None = None, *, step: str = "train", first_rank: int = 0) -> None:
         self.answer: dict[str, Any] | None = None
         self.warnings: list[str] = []
-        self._emit, self._folder, self._checkpoints = emit, folder, checkpoints
+        self._emit, self._folder, self._checkpoints, self._step = emit, folder, checkpoints, step
+        self._deaths = Deaths(folder / TORCHRUN_LOG, first_rank=first_rank)
         self._restarts, self._losses = 0, 0
-        self._why: str | None = None  # the newest start came about, where a worker could say so
+        self._why: str | None = None  # the newest start came about, as far as a worker could say
+        self._symptom = False  # and that it only missed another
         self._last_why: str | None = None
         self._known = begin_anew(checkpoints) if checkpoints is not None else None
         self._heard: set[tuple[str, str]] = set()
@@ -41,22 +45,37 @@ class Hearing:
             self._emit(event)
         elif "lost" in document:
             if document["cause"] or self._why is None:
-                self._why = self._last_why = document["lost"]
+                self._why, self._symptom = document["lost"], not document["cause"]
         elif "answer" in document:
             self.answer = document["answer"]
 
     def started(self, restarts: int) -> None:
         """All workers have been started, so many times again. Raises: SpecrunError where they were lost too often."""
         if restarts > self._restarts:
+            self._learn_why()
             self._tell(f" ({self._why})" if self._why else "")
         self._restarts, self._why = restarts, None
 
-    def lost_all(self) -> SpecrunError:
-        """The failure of workers that came to no end."""
+    def lost_all(self, torchrun_code: int = 0) -> SpecrunError:
+        """The failure of workers that came to no end. torchrun_code: what torchrun itself returned, negative where a signal ended it."""
+        self._learn_why()
+        if torchrun_code < 0:
+            self._last_why = f"torchrun, which watches them, {how_it_ended(torchrun_code)}"
         said = f": {self._last_why}" if self._last_why else ""
-        times = "once" if self._restarts == 0 else f"{self._restarts + 1} times"
-        return SpecrunError(f"the workers were lost {times}{said}", code="workers-lost",
-                            hint=f"what they said is in {self._folder}; apply again goes on from the last checkpoint")  # fmt: skip
+        again = self._restarts
+        tried = "" if again == 0 else f", and again after {'a new start' if again == 1 else f'each of {again} new starts'}"
+        more = "free some memory, or use fewer hardware.devices; " if "when memory runs out" in said else ""
+        goes_on = "goes on from the last checkpoint" if self._step == "train" else f"repeats the {self._step} step alone"
+        return SpecrunError(f"the workers of the {self._step} step were lost{tried}{said}", code="workers-lost",
+                            hint=f"{more}what they said is in {self._folder}; apply again {goes_on}")  # fmt: skip
+
+    def _learn_why(self) -> None:
+        """What ended a worker, as torchrun saw it, where none could say: that another has gone is no reason."""
+        if (death := self._deaths.newest()) is not None:
+            how, code = death
+            if self._why is None or (self._symptom and code < 0):
+                self._why = how
+        self._last_why = self._why or self._last_why
 
     def _tell(self, why: str) -> None:
         logs = f"{self._folder} has their logs"

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from specrun.engine.executors.hearing import MAX_LOSSES, Hearing
+from specrun.engine.executors.hearing import MAX_LOSSES, TORCHRUN_LOG, Hearing
 from specrun.engine.executors.nodes import Node, this_node
 from specrun.engine.executors.request import as_error, as_output, step_request
 from specrun.engine.executors.wire import Lines
@@ -47,10 +47,10 @@ def run_on_workers(kind: StepKind, context: StepContext, spec: Spec, inputs: Map
     request = folder / f"{kind.kind}.json"
     request.write_text(json.dumps(step_request(kind, context, spec, inputs)))
     with Workers(request, context.hardware, this_node(context.hardware.nodes)) as workers:
-        heard = Hearing(context.emit, folder, context.folder / "checkpoints")
+        heard = Hearing(context.emit, folder, context.folder / "checkpoints", step=kind.kind)
         _follow(workers, heard, stop_pending=context.stop_pending, stop_requested=context.stop_requested)
     if heard.answer is None:
-        raise heard.lost_all()
+        raise heard.lost_all(workers.code)
     return as_output(heard.answer, more_warnings=tuple(heard.warnings))
 
 
@@ -58,11 +58,12 @@ def lend_workers(hardware: ResolvedHardware, folder: Path, *, emit: Emit, signal
     """Take part in a step that another machine runs, with this machine's workers. folder: for what they say. Raises whatever one of
     them raised."""
     folder.mkdir(parents=True, exist_ok=True)
-    with Workers(folder / "request.json", hardware, this_node(hardware.nodes)) as workers:
-        heard = Hearing(emit, folder)
+    node = this_node(hardware.nodes)
+    with Workers(folder / "request.json", hardware, node) as workers:
+        heard = Hearing(emit, folder, first_rank=node.rank * hardware.devices)
         _follow(workers, heard, stop_pending=signals.pending, stop_requested=signals.requested)
-    if not workers.ended_well:
-        raise heard.lost_all()
+    if workers.code:
+        raise heard.lost_all(workers.code)
 
 
 def _follow(workers: Workers, heard: Hearing, *, stop_pending: Callable[[], int | None], stop_requested: Callable[[], int | None]) -> None:
@@ -84,14 +85,14 @@ class Workers:
     """The processes of one step on this machine, under torchrun. A context manager: whoever is left when it ends is ended.
 
     request: its place; what torchrun and the workers say goes to files beside it. starts: how often they have said that they were
-    started. ended_well: whether all came to their end, once that is known.
+    started. code: what torchrun returned, 0 where all came to their end, once that is known.
     """
 
     def __init__(self, request: Path, hardware: ResolvedHardware, node: Node) -> None:
         self.starts = 0
-        self.ended_well = False
+        self.code = 1
         self._asked_start = 0
-        with request.with_name("torchrun.log").open("ab") as file:
+        with request.with_name(TORCHRUN_LOG).open("ab") as file:
             self._process = subprocess.Popen(  # noqa: S603 - torch's own module and ours
                 command(request, hardware, node), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file,
                 env=environment(hardware), start_new_session=True,
@@ -105,7 +106,7 @@ class Workers:
             ready, _, _ = select.select([pipe], [], [], _LOOK_SECONDS)
             if ready:
                 if not (data := os.read(pipe, 1 << 16)):
-                    self.ended_well = self._process.wait() == 0
+                    self.code = self._process.wait()
                     return
                 yield from lines.feed(data)
             yield {}
