@@ -11,7 +11,8 @@ from dataclasses import replace
 from specrun.engine.history import read_history
 from specrun.engine.plan import Plan
 from specrun.plan.compilation import compile_seconds, compiled_signature, known_gain, worth_compiling
-from specrun.plan.predict import Past, eager_step_seconds
+from specrun.plan.past import Past
+from specrun.plan.predict import eager_step_seconds
 from specrun.runtime.choice import Choice
 from specrun.runtime.compilers import EAGER, UNDECIDED
 from specrun.runtime.hardware import ResolvedHardware

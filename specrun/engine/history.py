@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict
 from pathlib import Path
 
-from specrun.plan.predict import Past
+from specrun.plan.past import Past
 
 _TAIL_BYTES = 256 * 1024
 

@@ -20,7 +20,8 @@ from specrun.engine.running import AlertCodes, actual_costs, artifact_events, ma
 from specrun.engine.session import RunSession, utc_now
 from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import Alert, Emit, Message, RunStatus
-from specrun.plan.predict import Past, step_signature, training_work
+from specrun.plan.past import Past
+from specrun.plan.predict import step_signature, training_work
 from specrun.plan.step import Decision, StepResult
 from specrun.records.documents import DamagedRecord
 from specrun.records.run_files import read_final, read_run
@@ -174,14 +175,15 @@ def _remember(prepared: Plan, result: StepResult) -> None:
     compile_seconds = float(compilation.get("seconds", 0.0))
     forecast, seconds = prepared.forecast, result.seconds
     work = 0.0 if result.kind == "train" else float(forecast.facts.text_bytes or 0)
-    steps, rate = 0, 0.0
+    steps, rate, step_work = 0, 0.0, 0.0
     signature = step_signature(result.kind, prepared.loaded.spec, training=prepared.signature)
     if result.kind == "train" and forecast.cost is not None and forecast.schedule is not None:
         steps = int(result.values["steps"])
         work = training_work(forecast.cost, forecast.schedule, forecast.facts, steps=steps)
         seconds = float(result.values["seconds"]) - compile_seconds
         rate = float(forecast.cost.flops_per_token * result.values["tokens_per_second"])
-    past = Past(result.kind, signature, prepared.hardware.name, work, seconds, steps, rate, compile_seconds)
+        step_work = float(forecast.cost.flops_per_token) * forecast.schedule.tokens_per_step
+    past = Past(result.kind, signature, prepared.hardware.name, work, seconds, steps, rate, compile_seconds, step_work)
     append_history(prepared.workspace.history_file, past)
 
 

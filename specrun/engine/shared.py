@@ -18,7 +18,8 @@ from specrun.engine.session import utc_now
 from specrun.errors import DataError
 from specrun.events import Emit, Message, StepRecord
 from specrun.plan.compiler import part_at
-from specrun.plan.predict import Past, step_signature
+from specrun.plan.past import Past
+from specrun.plan.predict import step_signature
 from specrun.plan.step import Decision, Step, StepKind, StepResult
 from specrun.runtime.signals import StopNow
 from specrun.steps.contract import StepInput

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from specrun.plan import figures
-from specrun.plan.predict import Past, tells
+from specrun.plan.past import Past
 
 _NEWEST = 5
 
@@ -59,8 +59,8 @@ def known_gain(history: Sequence[Past], *, device: str, kind: str, signature: st
 
     Runs of a few steps tell nothing: the first of a compiled training takes longer by more than the compilers do.
     """
-    eager = [past for past in _trainings(history, device, signature) if tells(past)]
-    compiled = [past for past in _trainings(history, device, compiled_signature(signature, mode)) if tells(past)]
+    eager = [past for past in _trainings(history, device, signature) if past.tells]
+    compiled = [past for past in _trainings(history, device, compiled_signature(signature, mode)) if past.tells]
     if not eager or not compiled:
         return RULE[kind], "by rule"
     saved_share = 1 - statistics.median(past.rate for past in eager) / statistics.median(past.rate for past in compiled)

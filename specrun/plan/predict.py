@@ -8,11 +8,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from specrun.plan.cost import ModelCost
 from specrun.plan.memory import NUMBER_BYTES, Memory, predict_memory
+from specrun.plan.past import Past
 from specrun.plan.resolve import EXPECTED_STEPS, ResolvedSchedule, resolve_schedule, samples_per_epoch
+from specrun.plan.speed import Speed, expected_speed, runs
 from specrun.plan.spread import ON_ONE, Spread
 from specrun.plan.step import Predicted
 from specrun.plan.trainable import as_trained
@@ -20,23 +23,12 @@ from specrun.spec.document import Spec
 from specrun.spec.dump import dump
 from specrun.spec.sections.parameters import Parameters
 
-FLOPS_PER_CORE = 30e9
-"""Rule for a processor without history: float32 operations a second a core that training reaches, not the peak."""
-FLOPS_PER_GPU = 20e12
-"""Rule for a CUDA device without history."""
 BYTES_PER_TOKEN = {"char": 1.0, "byte": 1.0, "bpe": 3.5}
 """Rule for English text that has not been tokenised yet."""
 START_SECONDS = 3.0
 """Rule for what a training takes before its first step: importing torch, building the model."""
 _ALIKE = 2.0
 """Steps on at most so many times as much text, or as little, are taken to last as long."""
-_TELLING_STEPS = 50
-_TELLING_SECONDS = 5.0
-"""A training of fewer steps or less time is mostly its own beginning: it tells nothing of a longer one."""
-_LONGER = 4.0
-"""Of the same training, one that is at most so many times as long is told by a short one too."""
-_ASTRAY = 4.0
-"""The rate of another model is held to within so many times the rule's: small models reach little of what large ones do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,25 +56,6 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """A step that ran before. signature: see `step_signature`. work: FLOPs of a training, with those of its evaluations; for
-    other kinds the bytes of text of all splits, 0 where they are not known.
-
-    steps, rate: of a training, its optimizer steps, and the FLOPs a second of these alone, 0 where they are not known.
-    compile_seconds: spent on compiling its model, no part of seconds.
-    """
-
-    kind: str
-    signature: str
-    device: str
-    work: float
-    seconds: float
-    steps: int = 0
-    rate: float = 0.0
-    compile_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Forecast:
     """The training as planned. schedule, cost and memory are None where the data is not known yet."""
 
@@ -107,14 +80,13 @@ def forecast(
     """Predict every step kind. device: its name; kind: cpu or cuda; signature: see `training_signature`. trials: by kind of step that
     finds a value, optimizer steps' worth of its work. compile_seconds: what compiling the model adds to a training. spread: over how many
     processes."""
+    speed_of = partial(expected_speed, history, device=device, kind=kind, cores=cores, signature=signature)
+    devices = spread.workers if kind == "cuda" else spread.nodes
     cost = _cost(spec, facts)
     schedule = _schedule(spec, facts, workers=spread.workers)
     if schedule is not None and schedule.duration_seconds is not None and cost is not None:
-        ahead = _steps_in(schedule.duration_seconds, cost, schedule, facts, lambda work: _rate(
-            history, work, devices=spread.workers if kind == "cuda" else spread.nodes, device=device, kind=kind, cores=cores,
-            signature=signature)[0])  # fmt: skip
+        ahead = _steps_in(schedule.duration_seconds, cost, schedule, facts, partial(speed_of, devices=devices))
         schedule = _schedule(spec, facts, workers=spread.workers, expected_steps=ahead)
-    devices = spread.workers if kind == "cuda" else spread.nodes
     predicted = {
         name: _from_history(name, history, device, signature=step_signature(name, spec, training=signature), text_bytes=facts.text_bytes)
         for name in ("data", "tokenizer", "tokens", "evaluate", "report")
@@ -122,14 +94,12 @@ def forecast(
     memory = None
     if cost is not None and schedule is not None:
         memory = predict_memory(cost, schedule, evaluation_tokens=facts.evaluation_tokens, kind=kind, spread=spread)
-        predicted["train"] = _training(
-            spec, cost, schedule, memory, history, device=device, kind=kind, cores=cores, signature=signature, facts=facts, devices=devices,
-            once=START_SECONDS + compile_seconds,
-        )  # fmt: skip
+        once, speed = START_SECONDS + compile_seconds, partial(speed_of, devices=devices)
+        predicted["train"] = _training(spec, cost, schedule, memory, facts, once=once, speed_of=speed)
         for name, steps in (trials or {}).items():
-            work = float(cost.flops_per_token) * steps * schedule.tokens_per_step
-            rate, basis = _rate(history, work, devices=1, device=device, kind=kind, cores=cores, signature=signature)
-            predicted[name] = Predicted(START_SECONDS + work / rate, memory.total, basis=basis)
+            step_work = _step_work(cost, schedule)
+            trial = speed_of(work=steps * step_work, step_work=step_work, devices=1)
+            predicted[name] = Predicted(START_SECONDS + steps * step_work / trial.rate, memory.total, basis=trial.basis)
     else:
         predicted["train"] = Predicted(basis=facts.basis)
     return Forecast(facts, schedule, cost, predicted, memory)
@@ -184,12 +154,11 @@ def _cost(spec: Spec, facts: Facts) -> ModelCost | None:
     return as_trained(result, spec, vocab_size=vocab_size)
 
 
-def _steps_in(seconds: float, cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, rate: Callable[[float], float]) -> int:
-    """Optimizer steps to expect in a time, with their evaluations. rate: FLOPs a second of a training of so many."""
-    work = training_work(cost, schedule, facts, steps=schedule.total_steps)
+def _steps_in(seconds: float, cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, speed_of: Callable[..., Speed]) -> int:
+    """Optimizer steps to expect in a time, with their evaluations. speed_of: `expected_speed` of the training."""
+    work, step = training_work(cost, schedule, facts, steps=schedule.total_steps), _step_work(cost, schedule)
     for _ in range(2):  # the rate that history tells may depend on how much there is to do
-        work = seconds * rate(work)
-    step = float(cost.flops_per_token) * schedule.tokens_per_step
+        work = seconds * speed_of(work=work, step_work=step).rate
     every = schedule.evaluate_every_seconds
     evaluation = float(cost.flops_per_token) * facts.evaluation_tokens / 3
     if every is not None:
@@ -211,13 +180,12 @@ def _schedule(spec: Spec, facts: Facts, *, workers: int, expected_steps: int = E
 
 
 def _training(
-    spec: Spec, cost: ModelCost, schedule: ResolvedSchedule, memory: Memory, history: Sequence[Past], *, device: str, kind: str,
-    cores: int, signature: str, facts: Facts, once: float, devices: int,
-) -> Predicted:  # fmt: skip
-    flops = training_work(cost, schedule, facts, steps=schedule.total_steps)
-    rate, basis = _rate(history, flops, devices=devices, device=device, kind=kind, cores=cores, signature=signature)
-    seconds = flops / rate if schedule.duration_seconds is None else schedule.duration_seconds
-    return Predicted(once + seconds, memory.total, _checkpoint_bytes(spec, cost, schedule), basis)
+    spec: Spec, cost: ModelCost, schedule: ResolvedSchedule, memory: Memory, facts: Facts, *, once: float, speed_of: Callable[..., Speed]
+) -> Predicted:
+    work = training_work(cost, schedule, facts, steps=schedule.total_steps)
+    speed = speed_of(work=work, step_work=_step_work(cost, schedule))
+    seconds = work / speed.rate if schedule.duration_seconds is None else schedule.duration_seconds
+    return Predicted(once + seconds, memory.total, _checkpoint_bytes(spec, cost, schedule), speed.basis)
 
 
 def _checkpoint_bytes(spec: Spec, cost: ModelCost, schedule: ResolvedSchedule) -> int:
@@ -230,6 +198,11 @@ def _checkpoint_bytes(spec: Spec, cost: ModelCost, schedule: ResolvedSchedule) -
     return int(NUMBER_BYTES * (cost.parameters * (newest + best) + cost.moments * cost.trainable_parameters * newest))
 
 
+def _step_work(cost: ModelCost, schedule: ResolvedSchedule) -> float:
+    """FLOPs of an optimizer step."""
+    return float(cost.flops_per_token) * schedule.tokens_per_step
+
+
 def training_work(cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, *, steps: int) -> float:
     """FLOPs of so many optimizer steps with the evaluations that fall into them.
 
@@ -237,35 +210,6 @@ def training_work(cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, *, 
     """
     evaluations = -(-steps // schedule.evaluate_every_steps)
     return float(cost.flops_per_token) * (steps * schedule.tokens_per_step + facts.evaluation_tokens * evaluations / 3)
-
-
-def _rate(history: Sequence[Past], flops: float, *, device: str, kind: str, cores: int, signature: str, devices: int) -> tuple[float, str]:
-    """FLOPs a second to expect of a training of so many, and why: as the same training had them, else another, else by rule. devices:
-    CUDA devices that train together, or machines where processors do."""
-    if kind == "cuda":
-        rule, said = FLOPS_PER_GPU * devices, f"by rule: {FLOPS_PER_GPU / 1e12:.0f} TFLOP/s a device"
-    else:
-        rule, said = FLOPS_PER_CORE * cores * devices, f"by rule: {FLOPS_PER_CORE / 1e9:.0f} GFLOP/s a core"
-    training = [past for past in history if past.kind == "train" and past.device == device and past.seconds > 0 and past.work > 0]
-    same = [past for past in training if past.signature == signature]
-    if same := [past for past in same if tells(past) or flops <= _LONGER * past.work][-5:]:
-        return statistics.median(past.work / past.seconds for past in same), f"from {_runs(same)}"
-    if others := [past for past in training if tells(past) and past.rate > 0][-5:]:
-        rate = statistics.median(past.rate for past in others)
-        held = min(max(rate, rule / _ASTRAY), rule * _ASTRAY)
-        bound = f"{1 / _ASTRAY:g}" if held > rate else f"{_ASTRAY:g}"
-        aside = "" if held == rate else f", held to {bound} times the rule"
-        return held, f"from {_runs(others)} of another model on this device{aside}"
-    return rule, said
-
-
-def tells(past: Past) -> bool:
-    """Whether a training was long enough for its rate to be that of any longer one."""
-    return past.steps >= _TELLING_STEPS and past.seconds >= _TELLING_SECONDS
-
-
-def _runs(past: Sequence[Past]) -> str:
-    return f"{len(past)} earlier run{'s' if len(past) > 1 else ''}"
 
 
 def _from_history(kind: str, history: Sequence[Past], device: str, *, signature: str, text_bytes: int | None) -> Predicted:
@@ -278,5 +222,5 @@ def _from_history(kind: str, history: Sequence[Past], device: str, *, signature:
     newest = (alike or past)[-5:]
     if not newest:
         return Predicted(basis="no earlier run on this device")
-    runs = f"from {_runs(newest)}"
-    return Predicted(statistics.median(p.seconds for p in newest), basis=runs if alike else f"{runs} on other data or settings")
+    basis = f"from {runs(newest)}"
+    return Predicted(statistics.median(p.seconds for p in newest), basis=basis if alike else f"{basis} on other data or settings")

@@ -16,7 +16,7 @@ from specrun.engine.api import apply, compile_plan
 from specrun.engine.history import append_history, read_history
 from specrun.engine.plan import Plan
 from specrun.plan.compilation import RULE, compiled_signature
-from specrun.plan.predict import Past
+from specrun.plan.past import Past
 from specrun.runtime.compilation import compile_blocks
 from specrun.runtime.hardware import Machine
 from specrun.steps.train import run as train

@@ -11,7 +11,7 @@ from specrun.engine.environment import packages, python_version
 from specrun.engine.gates import judge
 from specrun.engine.history import append_history, read_history
 from specrun.engine.outcome import gather_metrics
-from specrun.plan.predict import Past
+from specrun.plan.past import Past
 
 
 def test_history_comes_back_in_order_and_passes_over_torn_lines(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from specrun.plan.compilation import RULE, Gain, compile_seconds, compiled_signature, known_gain, worth_compiling
-from specrun.plan.predict import Past
+from specrun.plan.past import Past
 
 PLACE = {"device": "d", "kind": "cpu", "signature": "s", "mode": "default"}
 

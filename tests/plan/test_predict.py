@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specrun.plan.predict import FLOPS_PER_CORE, FLOPS_PER_GPU, START_SECONDS, Facts, Past, forecast, step_signature, training_signature
+from specrun.plan.past import Past
+from specrun.plan.predict import START_SECONDS, Facts, forecast, step_signature, training_signature
+from specrun.plan.speed import FLOPS_PER_CORE, FLOPS_PER_GPU
 
 from .conftest import DOCUMENT, spec_of
 
@@ -24,9 +26,10 @@ def computing(found):
     return found.steps["train"].seconds - START_SECONDS
 
 
-def trained(signature, rate, *, steps=100, seconds=10.0, device="d"):
-    """A training that went at so many FLOPs a second."""
-    return Past("train", signature, device, work=rate * seconds, seconds=seconds, steps=steps, rate=rate)
+def trained(signature, rate, *, steps=100, seconds=10.0, device="d", step_work=None):
+    """A training that went at so many FLOPs a second. step_work: FLOPs of its steps, where these are not all that it did."""
+    each = rate * seconds / steps if step_work is None else step_work
+    return Past("train", signature, device, work=rate * seconds, seconds=seconds, steps=steps, rate=rate, step_work=each)
 
 
 def with_schedule(**values):
@@ -53,11 +56,13 @@ RULE = 2 * FLOPS_PER_CORE
 
 
 def test_history_of_the_same_training_beats_that_of_another_and_both_beat_the_rule(spec):
-    other, same, elsewhere = trained("other", RULE / 2), trained("s", RULE / 50), trained("s", RULE * 9, device="another device")
-    flops = computing(predict(spec)) * RULE
+    step_work = (found := predict(spec)).flops / found.schedule.total_steps
+    other = trained("other", RULE / 2, step_work=step_work)
+    same, elsewhere = trained("s", RULE / 50), trained("s", RULE * 9, device="another device")
+    flops = computing(found) * RULE
     assert predict(spec, history=[elsewhere]).steps["train"].basis.startswith("by rule")
     by_other = predict(spec, history=[other, elsewhere])
-    assert computing(by_other) == pytest.approx(flops / (RULE / 2))
+    assert computing(by_other) == pytest.approx(flops / (RULE / 2), rel=0.05)
     assert by_other.steps["train"].basis == "from 1 earlier run of another model on this device"
     by_same = predict(spec, history=[same, other, other])
     assert computing(by_same) == pytest.approx(flops / (RULE / 50))
