@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,6 +14,7 @@ from specrun.engine.executors.helping import help_first_node
 from specrun.engine.executors.nodes import this_node
 from specrun.engine.listener import Listener
 from specrun.engine.locks import hold
+from specrun.engine.merging import merge_records
 from specrun.engine.outcome import Outcome, Run, StepOutcome
 from specrun.engine.plan import Plan
 from specrun.engine.prepare import refresh
@@ -25,7 +24,7 @@ from specrun.engine.shared import SharedStepEnded, as_taken, run_shared
 from specrun.engine.smoke import sole_use
 from specrun.engine.unstarted import record_unstarted
 from specrun.errors import InterruptedRun, SpecrunError, StorageFailure, StoreError
-from specrun.events import Alert, Emit, Message
+from specrun.events import Emit, Message
 from specrun.plan.step import StepResult
 from specrun.records.atomic import storage_failure
 from specrun.runtime.signals import StopNow, StopSignals
@@ -93,22 +92,8 @@ def _execute(prepared: Plan, held: ExitStack, signals: StopSignals, show: Emit) 
             raise ended.failure from None
         runs = record_unstarted(ended, show=show, began=began)
     if works:
-        merge_records(prepared, show=show)
+        merge_records(prepared.workspace.store, show=show)
     return Outcome(runs, tuple(tally))
-
-
-def merge_records(prepared: Plan, *, show: Emit) -> None:
-    """Bring the DuckDB snapshot up to date, in a process of its own: this one has trained and must not import duckdb.
-
-    The journals are the truth; a snapshot that cannot be written is a warning, and made up for by whoever reads next.
-    """
-    command = [sys.executable, "-P", "-m", "specrun.records.store", "merge", str(prepared.workspace.store)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
-    if done.returncode:
-        said = done.stderr.strip().splitlines()
-        show(
-            Alert("warning", "snapshot-not-written", f"the index of the records was not updated: {said[-1] if said else 'no reason given'}")
-        )
 
 
 def _lock_runs(prepared: Plan, held: ExitStack, keys: frozenset[str]) -> frozenset[str]:

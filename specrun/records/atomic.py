@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 import tempfile
 from pathlib import Path
 
 from specrun.errors import StorageFailure, StoreError
 
-__all__ = ["atomic_write", "storage_failure", "sync_folder"]
+__all__ = ["LIFT_FILE_BOUND", "atomic_write", "storage_failure", "sync_folder"]
 
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LIFT_FILE_BOUND = "lift the bound with: ulimit -f unlimited"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -59,6 +61,12 @@ def storage_failure(path: Path, error: OSError) -> StoreError:
             code="disk-full",
             hint=f"free some space on the disk of {path.parent}, or keep records elsewhere with --store DIR; `specrun apply` then goes on",
         )
+    if error.errno == errno.EFBIG:
+        return StorageFailure(
+            f"{path}: cannot be written: {what}{_largest_file()}",
+            code="file-too-large",
+            hint=f"{LIFT_FILE_BOUND}, or keep records on a file system for larger files with --store DIR; `specrun apply` then goes on",
+        )
     if error.errno in _FORBIDDEN:
         return StorageFailure(
             f"{path}: cannot be written: {what}",
@@ -66,6 +74,12 @@ def storage_failure(path: Path, error: OSError) -> StoreError:
             hint=f"make {path.parent} writable, or keep records elsewhere with --store DIR",
         )
     return StoreError(f"{path}: {what}", code="store-failed", hint="check the disk, then run `specrun store doctor`")
+
+
+def _largest_file() -> str:
+    """The bound that this process has on the size of files, in words, where it has one."""
+    bound, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    return "" if bound == resource.RLIM_INFINITY else f", where files are bounded to {bound:,} bytes"
 
 
 def _umask() -> int:

@@ -19,7 +19,7 @@ from pathlib import Path
 import duckdb
 
 from specrun.errors import SpecrunError, StoreError
-from specrun.records.atomic import storage_failure
+from specrun.records.atomic import LIFT_FILE_BOUND, storage_failure
 from specrun.records.ingest import drop_runs, ingest, transaction
 from specrun.records.news import find_news
 from specrun.records.place import command_on
@@ -185,7 +185,12 @@ def _make_anew(store: Path, listing: Listing) -> None:
 
 def _refusal(store: Path, error: duckdb.Error) -> StoreError:
     message = str(error).partition("\n")[0]
+    # What went wrong first, without what else has become of it.
+    message = message.rpartition("Original error: ")[2]
     # DuckDB passes on what the system said, and not its number.
+    if os.strerror(errno.EFBIG) in message:
+        said = storage_failure(store, OSError(errno.EFBIG, os.strerror(errno.EFBIG)))
+        return StoreError(said.message, code=said.code, hint=LIFT_FILE_BOUND)
     if any(os.strerror(number) in message for number in (errno.ENOSPC, errno.EDQUOT)):
         return StoreError(f"{store}: {message}", code="disk-full", hint=f"free some space on the disk of {store}")
     return StoreError(f"{store}: {message}", code="store-failed", hint=f"see what is wrong with: {command_on(store, 'store', 'doctor')}")

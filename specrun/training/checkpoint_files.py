@@ -13,6 +13,7 @@ beside it until then. Readers trust the manifests alone, never `latest.json`. Ow
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from specrun.errors import StorageFailure
+from specrun.records.atomic import LIFT_FILE_BOUND
 
 FORMAT_VERSION = 1
 Role = Literal["step", "best"]
@@ -108,9 +110,13 @@ def save(
         raise StorageFailure(
             f"{final}: the checkpoint of step {step} cannot be written: {error.strerror or error}",
             code="checkpoint-not-written",
-            hint="free disk space or fix the folder's permissions, then apply again: training goes on from the checkpoint before",
+            hint=f"{_remedy(error)}, then apply again: training goes on from the checkpoint before",
         ) from error
     return CheckpointInfo(step, final, key, role, facts, score, best_step)
+
+
+def _remedy(error: OSError) -> str:
+    return LIFT_FILE_BOUND if error.errno == errno.EFBIG else "free disk space or fix the folder's permissions"
 
 
 def latest(folder: Path, *, key: str) -> CheckpointInfo | None:

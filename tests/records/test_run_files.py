@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -15,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from specrun.errors import StoreError
-from specrun.records.atomic import atomic_write
+from specrun.errors import StorageFailure, StoreError
+from specrun.records.atomic import atomic_write, storage_failure
 from specrun.records.journal import Journal
 from specrun.records.process import process_is_alive, same_machine, this_process
 from specrun.records.run_files import (
@@ -48,7 +49,7 @@ def test_a_written_file_has_the_modes_that_open_would_give(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("call", ["fsync", "fchmod"])
-@pytest.mark.parametrize(("number", "code"), [(28, "disk-full"), (30, "store-not-writable"), (5, "store-failed")])
+@pytest.mark.parametrize(("number", "code"), [(28, "disk-full"), (27, "file-too-large"), (30, "store-not-writable"), (5, "store-failed")])
 def test_a_refused_write_leaves_the_old_file_and_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int, code: str
 ) -> None:
@@ -64,6 +65,21 @@ def test_a_refused_write_leaves_the_old_file_and_says_what_to_do(
     assert caught.value.hint
     assert path.read_text(encoding="utf-8") == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_file_beyond_the_bound_of_the_process_is_told_the_bound_and_how_to_lift_it(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(StorageFailure) as caught:
+            atomic_write(tmp_path / "a.json", "x" * 5000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.message == f"{tmp_path}/a.json: cannot be written: file too large, where files are bounded to 4,096 bytes"
+    assert caught.value.hint is not None
+    assert caught.value.hint.startswith("lift the bound with: ulimit -f unlimited, or ")
+    unbounded = storage_failure(tmp_path, OSError(27, "File too large"))
+    assert unbounded.message == f"{tmp_path}: cannot be written: file too large"
 
 
 def test_a_run_is_described_once(tmp_path: Path) -> None:

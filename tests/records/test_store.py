@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -208,6 +209,22 @@ def test_a_full_disk_during_a_merge_leaves_the_old_generation(store: Path, new_r
     assert not list(store.glob(".store-*"))
     with open_records(store, merge_first=False) as records:
         assert len(records.series("tiny-0001")["train/loss"]) == 2
+
+
+def test_a_snapshot_that_may_not_be_as_large_as_it_is_leaves_the_old_one_and_says_why(store: Path, new_run: NewRun) -> None:
+    new_run().log(1, train_loss=2.0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(StoreError) as caught:
+            merge(store)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = f"{store}: cannot be written: file too large, where files are bounded to 100,000 bytes"
+    assert (caught.value.message, caught.value.hint) == (said, "lift the bound with: ulimit -f unlimited")
+    assert current(store) is None
+    merge(store)
+    assert current(store) is not None
 
 
 CRASH = """

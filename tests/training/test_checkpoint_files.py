@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -367,6 +368,16 @@ def test_a_folder_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> N
     with pytest.raises(StoreError, match="checkpoint-not-written") as caught:
         save(tmp_path / "file", 1)
     assert "apply again" in str(caught.value.hint)
+
+
+def test_a_bound_on_the_size_of_files_is_lifted_and_no_disk_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+    monkeypatch.setattr(cf, "_write_file", refuse)
+    with pytest.raises(StoreError, match=r"checkpoint-not-written.*File too large") as caught:
+        save(tmp_path, 1)
+    assert caught.value.hint == ("lift the bound with: ulimit -f unlimited, then apply again: training goes on from the checkpoint before")
 
 
 def test_the_module_needs_no_torch() -> None:
