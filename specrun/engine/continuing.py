@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from specrun.engine.workspace import Workspace, file_digest
-from specrun.errors import LockedError, UsageError
+from specrun.errors import LockedError, StoreError, UsageError
 from specrun.plan import figures
 from specrun.plan.compare import Change, changes
 from specrun.plan.finders import with_value
@@ -129,14 +129,24 @@ def _checked(start: Start, spec: Spec, schedule: ResolvedSchedule | None, worksp
 
 def _checked_time(start: Start, schedule: ResolvedSchedule, workspace: Workspace, *, note: str) -> Start:
     """An extension to another time."""
-    facts = json.loads((workspace.runs / start.run_id / "checkpoints" / f"step-{start.step:08d}" / "state.json").read_bytes())
-    spent, lasts = float(facts["seconds"]), schedule.duration_seconds
+    spent, lasts = _seconds_trained(start, workspace), schedule.duration_seconds
     assert lasts is not None
     if lasts <= spent:
         raise UsageError(f"{start.run_id} has trained for {figures.seconds(spent)} already", code="nothing-left-to-train",
                          hint=f"set a longer {_DURATION}")  # fmt: skip
     note += f"; not what {figures.seconds(lasts)} from the start give: the learning rate's course was another until then"
     return replace(start, note=note)
+
+
+def _seconds_trained(start: Start, workspace: Workspace) -> float:
+    """How long the run has trained that a start begins from. Raises: StoreError where its checkpoint does not say."""
+    path = workspace.runs / start.run_id / "checkpoints" / f"step-{start.step:08d}" / "state.json"
+    try:
+        return float(json.loads(path.read_bytes())["seconds"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        what = f"the checkpoint of step {start.step} of {start.run_id} is damaged: state.json does not say how long it trained"
+        hint = f"specrun runs remove {start.run_id}, then apply its spec, which trains it again, then this one"
+        raise StoreError(what, code="damaged-checkpoint", hint=hint) from error
 
 
 def _exact_extension(step: Step, spec: Spec, schedule: ResolvedSchedule, graph_of: GraphOf, workspace: Workspace) -> Start | None:

@@ -110,7 +110,7 @@ def whole_checkpoint(start: Start, source: Path) -> CheckpointInfo:
     else:
         what = "is gone, or is another than was planned with"
     raise StoreError(f"the checkpoint of step {start.step} of {start.run_id} {what}", code="damaged-checkpoint",
-                     hint=f"apply the spec of {start.run_id} again, which mends it; then this one")  # fmt: skip
+                     hint=f"specrun runs remove {start.run_id}, then apply its spec, which trains it again, then this one")  # fmt: skip
 
 
 def _begin_with_optimizer(start: Start, source: Path, state: TrainState, *, kind: str) -> str | None:

@@ -188,6 +188,10 @@ def test_a_parent_that_was_damaged_or_changed_is_an_error_and_not_another_traini
     assert isinstance(child.error, StoreError)
     assert child.error.code == "damaged-checkpoint"
     assert parent in child.error.message
+    assert child.error.hint == f"specrun runs remove {parent}, then apply its spec, which trains it again, then this one"
+    assert specrun(["runs", "remove", parent, "--yes", "--store", str(store)]) == 0
+    assert apply(spec_file, store=store).runs[0].run_id == parent
+    assert apply(spec_file, store=store, sets=[LONGER], resume=parent).exit_code == 0
 
 
 def test_a_parent_whose_facts_another_version_wrote_is_an_error_that_names_the_way_on(spec_file, store):
@@ -267,3 +271,7 @@ def test_a_time_limit_ends_with_0_says_so_and_a_longer_one_goes_on(spec_file, tm
     assert min(curve(store, second.run_id)) > steps
     with pytest.raises(UsageError, match="nothing-left-to-train"):
         compile_plan(spec_file, store=store, sets=[*sets, "schedule.duration=0.5s"], resume=first.run_id)
+    facts = first.folder / "checkpoints" / f"step-{steps:08d}" / "state.json"
+    facts.write_bytes(b"x" * facts.stat().st_size)
+    with pytest.raises(StoreError, match=r"damaged-checkpoint.*state.json does not say how long it trained"):
+        compile_plan(spec_file, store=store, sets=[*sets, "schedule.duration=4s"], resume=first.run_id)
