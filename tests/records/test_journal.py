@@ -245,7 +245,7 @@ def test_a_full_disk_raises_once_and_leaves_no_torn_record_in_the_middle(tmp_pat
     assert records[2].data["message"].startswith("2 records could not be written")
 
 
-def test_a_file_size_limit_of_the_system_is_a_full_disk_too(tmp_path: Path) -> None:
+def test_a_file_size_limit_of_the_system_is_told_once_as_what_it_is(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
 from specrun.errors import StoreError
@@ -259,7 +259,7 @@ for step in range(500):
     try:
         journal.emit(Metrics(step, {{"a": 1.0}}))
     except StoreError as error:
-        assert error.code == "disk-full", error
+        assert error.code == "file-too-large", error
         refused += 1
 journal.close()
 print(refused, journal.lost > 0)
