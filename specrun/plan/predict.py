@@ -15,7 +15,7 @@ from specrun.plan.cost import ModelCost
 from specrun.plan.memory import NUMBER_BYTES, Memory, predict_memory
 from specrun.plan.past import Past
 from specrun.plan.resolve import EXPECTED_STEPS, ResolvedSchedule, resolve_schedule, samples_per_epoch
-from specrun.plan.speed import Speed, expected_speed, runs
+from specrun.plan.speed import Load, Speed, expected_speed, runs
 from specrun.plan.spread import ON_ONE, Spread
 from specrun.plan.step import Predicted
 from specrun.plan.trainable import as_trained
@@ -98,7 +98,7 @@ def forecast(
         predicted["train"] = _training(spec, cost, schedule, memory, facts, once=once, speed_of=speed)
         for name, steps in (trials or {}).items():
             step_work = _step_work(cost, schedule)
-            trial = speed_of(work=steps * step_work, step_work=step_work, devices=1)
+            trial = speed_of(Load(steps * step_work, steps, step_work), devices=1)
             predicted[name] = Predicted(START_SECONDS + steps * step_work / trial.rate, memory.total, basis=trial.basis)
     else:
         predicted["train"] = Predicted(basis=facts.basis)
@@ -156,14 +156,15 @@ def _cost(spec: Spec, facts: Facts) -> ModelCost | None:
 
 def _steps_in(seconds: float, cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, speed_of: Callable[..., Speed]) -> int:
     """Optimizer steps to expect in a time, with their evaluations. speed_of: `expected_speed` of the training."""
-    work, step = training_work(cost, schedule, facts, steps=schedule.total_steps), _step_work(cost, schedule)
-    for _ in range(2):  # the rate that history tells may depend on how much there is to do
-        work = seconds * speed_of(work=work, step_work=step).rate
-    every = schedule.evaluate_every_seconds
+    step, every, steps = _step_work(cost, schedule), schedule.evaluate_every_seconds, 1
     evaluation = float(cost.flops_per_token) * facts.evaluation_tokens / 3
-    if every is not None:
-        return max(1, int((work - evaluation * seconds / every) / step))
-    return max(1, int(work / (step + evaluation / schedule.evaluate_every_steps)))
+    for _ in range(2):  # what history tells may depend on how much there is to do
+        work = seconds * speed_of(Load(steps * step, steps, step)).rate
+        if every is not None:
+            steps = max(1, int((work - evaluation * seconds / every) / step))
+        else:
+            steps = max(1, int(work / (step + evaluation / schedule.evaluate_every_steps)))
+    return steps
 
 
 def _schedule(spec: Spec, facts: Facts, *, workers: int, expected_steps: int = EXPECTED_STEPS) -> ResolvedSchedule | None:
@@ -183,7 +184,7 @@ def _training(
     spec: Spec, cost: ModelCost, schedule: ResolvedSchedule, memory: Memory, facts: Facts, *, once: float, speed_of: Callable[..., Speed]
 ) -> Predicted:
     work = training_work(cost, schedule, facts, steps=schedule.total_steps)
-    speed = speed_of(work=work, step_work=_step_work(cost, schedule))
+    speed = speed_of(Load(work, schedule.total_steps, _step_work(cost, schedule)))
     seconds = work / speed.rate if schedule.duration_seconds is None else schedule.duration_seconds
     return Predicted(once + seconds, memory.total, _checkpoint_bytes(spec, cost, schedule), speed.basis)
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from specrun.plan.past import Past
 from specrun.plan.predict import START_SECONDS, Facts, forecast, step_signature, training_signature
-from specrun.plan.speed import FLOPS_PER_CORE, FLOPS_PER_GPU
+from specrun.plan.speed import FLOPS_PER_CORE, FLOPS_PER_GPU, OVERHEAD_SECONDS
 
 from .conftest import DOCUMENT, spec_of
 
+RULE = 2 * FLOPS_PER_CORE
 KNOWN = Facts(10_000, 27, exact=True, basis="counted", evaluation_tokens=1000)
 
 
@@ -26,6 +27,13 @@ def computing(found):
     return found.steps["train"].seconds - START_SECONDS
 
 
+def work_of(found):
+    """FLOPs of a training with its evaluations."""
+    schedule = found.schedule
+    evaluations = -(-schedule.total_steps // schedule.evaluate_every_steps)
+    return found.cost.flops_per_token * (schedule.total_tokens + found.facts.evaluation_tokens * evaluations / 3)
+
+
 def trained(signature, rate, *, steps=100, seconds=10.0, device="d", step_work=None):
     """A training that went at so many FLOPs a second. step_work: FLOPs of its steps, where these are not all that it did."""
     each = rate * seconds / steps if step_work is None else step_work
@@ -36,15 +44,13 @@ def with_schedule(**values):
     return spec_of({**DOCUMENT, "schedule": {**DOCUMENT["schedule"], **values}})
 
 
-def test_without_history_the_time_is_flops_over_the_stated_rate(spec):
-    found = predict(spec)
-    cost, schedule = found.cost, found.schedule
-    training = cost.flops_per_token * schedule.total_tokens
-    evaluations = -(-schedule.total_steps // schedule.evaluate_every_steps)
-    expected = (training + cost.flops_per_token / 3 * 1000 * evaluations) / (2 * FLOPS_PER_CORE)
-    assert computing(found) == pytest.approx(expected)
-    assert found.steps["train"].basis.startswith("by rule: 30 GFLOP/s")
-    assert computing(predict(spec, kind="cuda")) == pytest.approx(expected * 2 * FLOPS_PER_CORE / FLOPS_PER_GPU)
+def test_without_history_the_time_is_flops_over_the_stated_rate_and_each_steps_overhead(spec):
+    found, on_gpu = predict(spec), predict(spec, kind="cuda")
+    overhead = found.schedule.total_steps * OVERHEAD_SECONDS
+    assert computing(found) == pytest.approx(work_of(found) / RULE + overhead)
+    assert found.steps["train"].basis == "by rule: 30 GFLOP/s a core and 5 ms a step"
+    assert computing(on_gpu) == pytest.approx(work_of(found) / FLOPS_PER_GPU + overhead)
+    assert on_gpu.steps["train"].basis == "by rule: 20 TFLOP/s a device and 5 ms a step"
 
 
 def test_the_memory_of_a_training_is_the_sum_of_its_terms(spec):
@@ -52,19 +58,17 @@ def test_the_memory_of_a_training_is_the_sum_of_its_terms(spec):
     assert found.steps["train"].memory_bytes == found.memory.total
 
 
-RULE = 2 * FLOPS_PER_CORE
-
-
 def test_history_of_the_same_training_beats_that_of_another_and_both_beat_the_rule(spec):
-    step_work = (found := predict(spec)).flops / found.schedule.total_steps
-    other = trained("other", RULE / 2, step_work=step_work)
+    known = replace(KNOWN, evaluation_tokens=0)
+    found = predict(spec, known)
+    flops, rate = work_of(found), work_of(found) / computing(found) / 2
+    other = trained("other", rate, step_work=found.flops / found.schedule.total_steps)
     same, elsewhere = trained("s", RULE / 50), trained("s", RULE * 9, device="another device")
-    flops = computing(found) * RULE
-    assert predict(spec, history=[elsewhere]).steps["train"].basis.startswith("by rule")
-    by_other = predict(spec, history=[other, elsewhere])
-    assert computing(by_other) == pytest.approx(flops / (RULE / 2), rel=0.05)
+    assert predict(spec, known, [elsewhere]).steps["train"].basis.startswith("by rule")
+    by_other = predict(spec, known, [other, elsewhere])
+    assert computing(by_other) == pytest.approx(flops / rate, rel=0.05)
     assert by_other.steps["train"].basis == "from 1 earlier run of another model on this device"
-    by_same = predict(spec, history=[same, other, other])
+    by_same = predict(spec, known, [same, other, other])
     assert computing(by_same) == pytest.approx(flops / (RULE / 50))
     assert by_same.steps["train"].basis == "from 1 earlier run"
 
@@ -72,7 +76,7 @@ def test_history_of_the_same_training_beats_that_of_another_and_both_beat_the_ru
 def test_history_is_a_median_of_the_newest_five(spec):
     history = [trained("s", rate * 1e9) for rate in (100, 1, 2, 3, 4, 5)]
     found = predict(spec, history=history)
-    assert computing(found) == pytest.approx(computing(predict(spec)) * RULE / 3e9)
+    assert computing(found) == pytest.approx(work_of(found) / 3e9)
     assert found.steps["train"].basis == "from 5 earlier runs"
 
 
@@ -93,9 +97,9 @@ def test_the_rate_of_another_model_strays_at_most_four_times_from_the_rule_and_s
     assert ("times the rule" in found.steps["train"].basis) <= held
 
 
-@pytest.mark.parametrize(("times", "basis"), [(4, "from 1 earlier run"), (5, "by rule: 30 GFLOP/s a core")])
+@pytest.mark.parametrize(("times", "basis"), [(4, "from 1 earlier run"), (5, "by rule: 30 GFLOP/s a core and 5 ms a step")])
 def test_a_short_training_tells_of_the_same_training_of_about_its_length_only(times, basis):
-    flops = computing(predict(with_schedule(duration="12 steps"))) * RULE
+    flops = work_of(predict(with_schedule(duration="12 steps")))
     short = Past("train", "s", "d", work=flops / (times - 0.5), seconds=1.0, steps=3)
     assert predict(with_schedule(duration="12 steps"), history=[short]).steps["train"].basis == basis
 
