@@ -17,9 +17,9 @@ FLOPS_PER_CORE = 30e9
 """Rule for a processor without history: float32 operations a second a core that training reaches, not the peak."""
 FLOPS_PER_GPU = 20e12
 """Rule for a CUDA device without history."""
-OVERHEAD_SECONDS = 5e-3
-"""Rule for what a step takes besides its work, Python and the start of each operation: 3 to 9 ms of GPTs of one and two layers, two cores
-of a processor."""
+OVERHEAD_SECONDS = 3e-3
+"""Rule for what a step takes besides its work, Python and the start of each operation: on an idle core 0.9 ms of a GPT of one layer, 2.9 ms
+of six, and several times as long where others want the cores."""
 _SPREAD = 0.2
 """Models stray by so much of a step's time from what overhead and rate give."""
 _SPREAD_OF_RULES = 2.0

@@ -48,9 +48,9 @@ def test_without_history_the_time_is_flops_over_the_stated_rate_and_each_steps_o
     found, on_gpu = predict(spec), predict(spec, kind="cuda")
     overhead = found.schedule.total_steps * OVERHEAD_SECONDS
     assert computing(found) == pytest.approx(work_of(found) / RULE + overhead)
-    assert found.steps["train"].basis == "by rule: 30 GFLOP/s a core and 5 ms a step"
+    assert found.steps["train"].basis == "by rule: 30 GFLOP/s a core and 3 ms a step"
     assert computing(on_gpu) == pytest.approx(work_of(found) / FLOPS_PER_GPU + overhead)
-    assert on_gpu.steps["train"].basis == "by rule: 20 TFLOP/s a device and 5 ms a step"
+    assert on_gpu.steps["train"].basis == "by rule: 20 TFLOP/s a device and 3 ms a step"
 
 
 def test_the_memory_of_a_training_is_the_sum_of_its_terms(spec):
@@ -97,7 +97,7 @@ def test_the_rate_of_another_model_strays_at_most_four_times_from_the_rule_and_s
     assert ("times the rule" in found.steps["train"].basis) <= held
 
 
-@pytest.mark.parametrize(("times", "basis"), [(4, "from 1 earlier run"), (5, "by rule: 30 GFLOP/s a core and 5 ms a step")])
+@pytest.mark.parametrize(("times", "basis"), [(4, "from 1 earlier run"), (5, "by rule: 30 GFLOP/s a core and 3 ms a step")])
 def test_a_short_training_tells_of_the_same_training_of_about_its_length_only(times, basis):
     flops = work_of(predict(with_schedule(duration="12 steps")))
     short = Past("train", "s", "d", work=flops / (times - 0.5), seconds=1.0, steps=3)
