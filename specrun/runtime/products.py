@@ -50,42 +50,48 @@ class OneDnnLinear(nn.Linear):
 
 
 def onednn_linear(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None = None) -> Tensor:
-    """x W^T + b with its gradients. What is not for oneDNN goes to torch: other types and devices, few rows, code that is
-    compiled or transformed."""
+    """x W^T + b with its gradients. What is not for oneDNN goes to torch: other types and devices, few rows, functional transforms."""
     if (
         x.dtype is not torch.float32
         or weight_OI.dtype is not torch.float32
         or x.device.type != "cpu"
         or x.numel() < _FEWEST_ROWS * x.shape[-1]
-        or torch.compiler.is_compiling()
         or torch.is_autocast_enabled("cpu")
-        or torch._C._are_functorch_transforms_active()  # noqa: SLF001 - as torch.autograd.Function asks
     ):
         return F.linear(x, weight_OI, bias_O)
-    if not torch.is_grad_enabled():
-        return _product(x, weight_OI, bias_O)
-    product: Tensor = _Linear.apply(x, weight_OI, bias_O)  # type: ignore[no-untyped-call]
+    product: Tensor
+    if torch.compiler.is_compiling():
+        product = torch.ops.specrun.linear(x, weight_OI, bias_O)
+    elif torch._C._are_functorch_transforms_active():  # noqa: SLF001 - as torch.autograd.Function asks
+        product = F.linear(x, weight_OI, bias_O)
+    elif torch.is_grad_enabled():
+        product = _Linear.apply(x, weight_OI, bias_O)  # type: ignore[no-untyped-call]
+    else:
+        product = _product(x, weight_OI, bias_O)
     return product
 
 
 class _Linear(torch.autograd.Function):
-    """Its backward pass is made of what has gradients itself."""
+    """Code that is not compiled: half the cost of a call of an operation that is registered, which matters for small layers."""
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> Tensor:
-        x, weight_OI, bias_O = inputs
-        ctx.save_for_backward(x, weight_OI)
-        return _product(x, weight_OI, bias_O)
+        ctx.save_for_backward(*inputs[:2])
+        return _product(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight_OI = ctx.saved_tensors
-        (grad,) = grad_outputs
-        wants_x, wants_weight, wants_bias = ctx.needs_input_grad
-        grad_MO = grad.reshape(-1, len(weight_OI))
-        grad_x = onednn_linear(grad, weight_OI.t()) if wants_x else None
-        grad_weight_OI = _weight_gradient(grad_MO, x.reshape(-1, weight_OI.shape[1])) if wants_weight else None
-        return grad_x, grad_weight_OI, grad_MO.sum(0) if wants_bias else None
+        return _gradients(ctx, *grad_outputs)
+
+
+def _gradients(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+    """Of input, weight and bias, as far as they are wanted; made of what has gradients itself."""
+    x, weight_OI = ctx.saved_tensors
+    wants_x, wants_weight, wants_bias = ctx.needs_input_grad
+    grad_MO = grad.reshape(-1, len(weight_OI))
+    grad_x = onednn_linear(grad, weight_OI.t()) if wants_x else None
+    grad_weight_OI = _weight_gradient(grad_MO, x.reshape(-1, weight_OI.shape[1])) if wants_weight else None
+    return grad_x, grad_weight_OI, grad_MO.sum(0) if wants_bias else None
 
 
 def _weight_gradient(grad_MO: Tensor, x_MI: Tensor) -> Tensor:
@@ -96,5 +102,22 @@ def _weight_gradient(grad_MO: Tensor, x_MI: Tensor) -> Tensor:
 
 
 def _product(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, "none", [], "")  # noqa: SLF001 - torch's compiler calls it too
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight_OI, bias_O, "none", [], "")  # noqa: SLF001 - torch's compiler calls it
     return product
+
+
+def _shaped(x: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:  # noqa: ARG001 - as the operation has it
+    """What the compiler has to know of a product."""
+    return x.new_empty(*x.shape[:-1], len(weight_OI))
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG001 - as torch calls it
+    ctx.save_for_backward(*inputs[:2])
+
+
+_LIBRARY = torch.library.Library("specrun", "FRAGMENT")  # type: ignore[no-untyped-call]
+"""The product as an operation that compiled code calls as a whole: torch's compiler knows oneDNN's for inference alone."""
+_LIBRARY.define("linear(Tensor x, Tensor weight, Tensor? bias) -> Tensor")  # type: ignore[no-untyped-call]
+_LIBRARY.impl("linear", _product, "CPU")  # type: ignore[no-untyped-call]
+_LIBRARY.impl("linear", _shaped, "Meta")  # type: ignore[no-untyped-call]
+torch.library.register_autograd("specrun::linear", _gradients, setup_context=_keep, lib=_LIBRARY)

@@ -23,7 +23,8 @@ class TorchBuild:
 
 def has_onednn() -> bool:
     """Whether it was built with oneDNN and has the operation that `runtime.products` calls."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def torch_build() -> TorchBuild:
