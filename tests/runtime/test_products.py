@@ -128,8 +128,8 @@ def test_a_device_without_it_or_batches_of_many_shapes_leave_a_model_as_it_is() 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")  # torch's compiler looks at it
 def test_compiled_code_goes_by_onednn_too() -> None:
     torch.manual_seed(0)
-    plain = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 4))
-    fast, x = copy.deepcopy(plain), torch.randn(64, 8)
+    plain = nn.Sequential(nn.Linear(48, 64), nn.GELU(), nn.Linear(64, 32))
+    fast, x = copy.deepcopy(plain), torch.randn(64, 48)
     multiply_by(onednn_linear, fast)
     compiled = torch.compile(fast, dynamic=False)
     plain(x).square().sum().backward()
@@ -137,7 +137,7 @@ def test_compiled_code_goes_by_onednn_too() -> None:
     with torch.profiler.profile() as seen:
         compiled(x).square().sum().backward()
     for theirs, ours in zip(plain.parameters(), fast.parameters(), strict=True):
-        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-3)
     made = {row.key: row.count for row in seen.key_averages()}
     assert made["mkldnn::_linear_pointwise"] == 5  # two forward, two for weights, one for what is between the layers
     assert "aten::addmm" not in made
