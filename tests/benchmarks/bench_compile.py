@@ -37,6 +37,9 @@ def _state(name: str, *, cache: Path | None, precision: str = "float32") -> tupl
     from specrun.models.gpt.options import Options
     from specrun.runtime.compilation import compile_blocks
     from specrun.runtime.device import Device
+    from specrun.runtime.hardware import probe, resolve
+    from specrun.runtime.products import multiplication, multiply_by
+    from specrun.spec.sections.hardware import Hardware
     from specrun.tasks.causal_lm.build import TokenBatch
     from specrun.training.loop import TrainState
     from specrun.training.loss_scaling import LossScale
@@ -47,9 +50,12 @@ def _state(name: str, *, cache: Path | None, precision: str = "float32") -> tupl
     torch.manual_seed(0)
     more, vocab, batch, length = MODELS[name]
     model = build(Options(kind="gpt", num_layers=4, width=128, num_heads=4, **more), vocab_size=vocab, sequence_length=length)
-    device = Device("cpu", torch.device("cpu"), getattr(torch, precision))
+    products = resolve(Hardware(profile="cpu", precision=precision), probe()).products.value  # type: ignore[arg-type]
+    device = Device("cpu", torch.device("cpu"), getattr(torch, precision), products=products)
+    multiply = multiplication(device, few_shapes=True)
+    multiply_by(multiply, model)
     optimizer = build_adamw(AdamW(kind="adamw", learning_rate=1e-3), model=model, compute_dtype=torch.float32)
-    state = TrainState(model, optimizer, _Task(), device, lambda step: 1e-3 * min(1.0, (step + 1) / 20), 1.0, batch, seed=0)  # type: ignore[arg-type]
+    state = TrainState(model, optimizer, _Task(multiply), device, lambda step: 1e-3 * min(1.0, (step + 1) / 20), 1.0, batch, seed=0)  # type: ignore[arg-type]
     state.loss_scale = LossScale.needed_on(device)
     state.compilation = None if cache is None else compile_blocks(model, mode="default", cache_folder=cache)
     ids = torch.randint(vocab, (batch, length + 1), generator=torch.Generator().manual_seed(1))
@@ -59,10 +65,14 @@ def _state(name: str, *, cache: Path | None, precision: str = "float32") -> tupl
 class _Task:
     """The loss alone; both sides compute it the same way."""
 
+    def __init__(self, multiply: Any) -> None:
+        self._multiply = multiply
+
     def loss_sum(self, model: Any, batch: Any) -> Any:
         from specrun.training.cross_entropy import linear_cross_entropy_sum
 
-        return linear_cross_entropy_sum(model.hidden(batch.ids[:, :-1]).flatten(0, 1), model.head_VC, batch.ids[:, 1:].flatten())
+        hidden_NC = model.hidden(batch.ids[:, :-1]).flatten(0, 1)
+        return linear_cross_entropy_sum(hidden_NC, model.head_VC, batch.ids[:, 1:].flatten(), multiply=self._multiply)
 
 
 def _first_step(name: str, cache: Path | None) -> dict[str, float]:
