@@ -36,6 +36,7 @@ class Account:
     _meter: Meter = field(init=False)
     _watch: Stopwatch = field(default_factory=Stopwatch)
     _positions: int = 0
+    _told_of_trouble: bool = False
 
     def __post_init__(self) -> None:
         self._meter = Meter(newest=_MOST_RESULT_STEPS if self.state.time_limit else result_steps(self.schedule.total_steps))
@@ -105,6 +106,9 @@ class Account:
         """What was written beside training, and how long that took."""
         for one in written:
             self.write_seconds = one.seconds
+            if one.trouble is not None and not self._told_of_trouble:  # those that stay meanwhile do so for the same reason
+                self._told_of_trouble = True
+                self.warn("checkpoint-not-removed", one.trouble, one.info.step)
             self.emit(Span("checkpoint-write", self.producer, one.seconds, one.info.step))
 
     def tell_compiled(self) -> None:

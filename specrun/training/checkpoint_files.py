@@ -211,9 +211,9 @@ def _verified(folder: Path, role: Role, *, key: str, on_damage: Callable[[Path, 
 
 def rotate(
     folder: Path, *, key: str, keep_last: int, keep_best: int, verified: set[Path] | None = None, good_step: int | None = None
-) -> None:
+) -> str | None:
     """Remove what is beyond the newest `keep_last` and the best `keep_best`. Two verified newest ones stay in any case, and with each
-    that stays the best weights that it knows of: training may go back to it.
+    that stays the best weights that it knows of: training may go back to it. Returns: what could not be removed and why, if anything.
 
     verified: those of which every byte has been read back already; it is added to, so that each is read once. good_step: the newest
     that training may go back to, where it is in trouble: those after it stay and do not count.
@@ -222,9 +222,10 @@ def rotate(
     kept, sound = 0, 0
     named: set[int | None] = set()
     known = set() if verified is None else verified
+    doomed: list[Path] = []
     for info in checkpoints(folder, key=key):
         if kept >= keep_last and sound >= 2:
-            _remove(info.path)
+            doomed.append(info.path)
             continue
         named.add(info.best_step)
         if good_step is not None and info.step > good_step:
@@ -234,9 +235,9 @@ def rotate(
             known.add(info.path)
             sound += 1
     ranked = sorted(checkpoints(folder, key=key, role="best"), key=lambda info: (info.score is None, info.score, info.step))
-    for info in ranked[keep_best:]:
-        if info.step not in named:
-            _remove(info.path)
+    doomed += [info.path for info in ranked[keep_best:] if info.step not in named]
+    troubles = [trouble for path in doomed if (trouble := _stays(path)) is not None]
+    return troubles[0] if troubles else None
 
 
 def damage(path: Path, *, thorough: bool = True, only: str | None = None) -> str | None:
@@ -276,10 +277,11 @@ def remove_unfinished(folder: Path) -> None:
     """Remove what a killed save left behind, and put back what it was about to replace."""
     _put_back(folder)
     for path in folder.glob(".*.tmp"):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+        with contextlib.suppress(OSError):  # what another machine has open is removed another time: it is in nobody's way
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def set_aside(path: Path) -> Path:
@@ -300,12 +302,21 @@ def _remove(path: Path) -> None:
     shutil.rmtree(doomed)
 
 
+def _stays(path: Path) -> str | None:
+    """Remove a checkpoint of no further use. Returns: why it, or what is in it, cannot be removed."""
+    try:
+        _remove(path)
+    except OSError as error:
+        return f"{path} of no further use cannot be removed: {error.strerror or error}; it takes room until it can be"
+    return None
+
+
 def _put_back(folder: Path) -> None:
     """Give each folder that was to be replaced its place again, unless that is taken by now."""
     for path in folder.glob(".*.replaced"):
         final = folder / path.name[1 : -len(".replaced")]
         if final.exists():
-            _remove(path)
+            _stays(path)
         else:
             os.rename(path, final)  # noqa: PTH104 - fault tests count the calls of the os module
 

@@ -44,6 +44,9 @@ class Follower:
     def wait(self) -> None:
         """Nothing is being written."""
 
+    def check(self) -> None:
+        """Nothing was written that could have failed."""
+
     def __enter__(self) -> Self:
         return self
 

@@ -27,6 +27,8 @@ from specrun.training.checkpoint_files import CheckpointInfo, Chunk
 from specrun.training.checkpoints import best_tensors, json_chunks, place_of, safetensors_head, step_tensors
 from specrun.training.loop import TrainState
 
+_Job = Callable[[], tuple[CheckpointInfo, str | None] | None]
+"""Gives what it has written, if anything, and what was the matter with older checkpoints, as `Written` has it."""
 _ABANDON_SECONDS = 1.0
 """Longest wait for a write that nobody wants any more: one piece of a file."""
 _NICENESS = 10
@@ -35,10 +37,11 @@ _NICENESS = 10
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A checkpoint that is durable. seconds: of writing and syncing it, and of letting go of older ones."""
+    """A checkpoint that is durable. seconds: of writing and syncing it, and of letting go of older ones; trouble: with these, if any."""
 
     info: CheckpointInfo
     seconds: float
+    trouble: str | None = None
 
 
 @dataclass(slots=True)
@@ -93,15 +96,15 @@ class Saver:
         files = self._copy(state, step_tensors(state))
         step, document = state.step, json_chunks({**place_of(state), **facts})
 
-        def write() -> CheckpointInfo:
+        def write() -> tuple[CheckpointInfo, str | None]:
             pieces = {**{name: self._pieces(it) for name, it in files.items()}, "state.json": document}
             info = checkpoint_files.save(self._folder, step=step, key=self._key, files=pieces, metrics=metrics, best_step=best_step)
             self._verified.discard(info.path)
-            checkpoint_files.rotate(
+            trouble = checkpoint_files.rotate(
                 self._folder, key=self._key, keep_last=self._keep_last, keep_best=self._keep_best, verified=self._verified,
                 good_step=good_step,
             )  # fmt: skip
-            return info
+            return info, trouble
 
         self._submit(write, files)
 
@@ -111,11 +114,11 @@ class Saver:
         (weights,) = files.values()
         step, document = state.step, json_chunks({"step": state.step})
 
-        def write() -> CheckpointInfo:
+        def write() -> tuple[CheckpointInfo, None]:
             pieces = {"model.safetensors": self._pieces(weights), "state.json": document}
             return checkpoint_files.save(
                 self._folder, step=step, key=self._key, files=pieces, role="best", metrics=metrics, score=score
-            )  # fmt: skip
+            ), None  # fmt: skip
 
         self._submit(write, files)
 
@@ -130,6 +133,10 @@ class Saver:
     def wait(self) -> None:
         """Until nothing is being written any more."""
         self._writer.wait()
+
+    def check(self) -> None:
+        """Raise what a write failed by, whatever was written before it."""
+        self._writer.check()
 
     def __enter__(self) -> Self:
         return self
@@ -151,7 +158,7 @@ class Saver:
             snapshot.place = place
         return {name: self._snapshots[name] for name in files}
 
-    def _submit(self, job: Callable[[], CheckpointInfo | None], files: Iterable[str]) -> None:
+    def _submit(self, job: _Job, files: Iterable[str]) -> None:
         number = self._writer.submit(job)
         self._busy.update(dict.fromkeys(files, number))
 
@@ -180,7 +187,7 @@ class _Writer:
     """
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[Callable[[], CheckpointInfo | None] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._done: list[Written] = []
         self._error: BaseException | None = None
         self._submitted, self._finished = 0, 0
@@ -188,7 +195,7 @@ class _Writer:
         self._wanted = True
         self._thread: threading.Thread | None = None
 
-    def submit(self, job: Callable[[], CheckpointInfo | None]) -> int:
+    def submit(self, job: _Job) -> int:
         """Have a job carried out after those before it. Returns its number, from 1. Raises: what an earlier one failed by."""
         self.check()
         self._submitted += 1
@@ -237,9 +244,10 @@ class _Writer:
         while (job := self._jobs.get()) is not None:
             started = time.perf_counter()
             try:
-                if self._wanted and self._error is None and (info := job()) is not None:
+                if self._wanted and self._error is None and (done := job()) is not None:
                     with self._changed:
-                        self._done.append(Written(info, time.perf_counter() - started))
+                        info, trouble = done
+                        self._done.append(Written(info, time.perf_counter() - started, trouble))
             except _NotWanted:
                 pass
             except BaseException as error:  # noqa: BLE001 - raised again on the training thread

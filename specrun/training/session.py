@@ -319,6 +319,7 @@ class Session:
             "evaluated_step": self._evaluated_step,
             "evaluated_at": self._evaluated_at,
             "time_limit": self.state.time_limit.to_json() if self.state.time_limit is not None else None,
+        self.saver.check()
             "best": self.best.to_json(),
             "patience": self.patience.to_json() if self.patience is not None else None,
             "plateau": self.state.plateau.to_json() if self.state.plateau is not None else None,

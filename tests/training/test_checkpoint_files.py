@@ -163,6 +163,49 @@ def test_rotation_does_not_count_what_may_not_be_gone_back_to(tmp_path: Path) ->
     assert [info.step for info in cf.checkpoints(tmp_path)] == [7, 6]
 
 
+def test_a_checkpoint_that_cannot_be_removed_keeps_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in range(1, 7):
+        save(tmp_path, step)
+    real = Path.rename
+
+    def rename(path: Path, to: Path) -> Path:
+        if path.name == "step-00000004":
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        return real(path, to)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    trouble = cf.rotate(tmp_path, key="key", keep_last=2, keep_best=1)
+    assert trouble is not None
+    assert "step-00000004 of no further use cannot be removed: Device or resource busy" in trouble
+    assert [info.step for info in cf.checkpoints(tmp_path)] == [6, 5, 4]
+    monkeypatch.undo()
+    assert cf.rotate(tmp_path, key="key", keep_last=2, keep_best=1) is None
+    assert [info.step for info in cf.checkpoints(tmp_path)] == [6, 5]
+
+
+def test_what_is_left_of_a_removal_stands_in_no_later_saves_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one that was rotated out, and of one that was replaced."""
+    save(tmp_path, 1)
+    real = shutil.rmtree
+
+    def rmtree(path: Path, *args: Any, **kwargs: Any) -> None:
+        if path.name.endswith(".old.tmp"):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+        real(path, *args, **kwargs)
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    for step in (1, 2, 3):
+        save(tmp_path, step)
+    trouble = cf.rotate(tmp_path, key="key", keep_last=2, keep_best=1)
+    assert trouble is not None
+    save(tmp_path, 4)
+    assert recover(tmp_path) == (cf.CheckpointInfo(4, tmp_path / "step-00000004", "key", "step"), [])
+    assert len(list(tmp_path.glob(".*.tmp"))) == 2
+    monkeypatch.undo()
+    recover(tmp_path)
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
 def test_rotation_never_counts_on_damaged_ones(tmp_path: Path) -> None:
     for step in range(1, 6):
         save(tmp_path, step)

@@ -234,6 +234,7 @@ def outcome(context: StepContext, session: Session, *, system: Mapping[str, floa
     processes that share a memory, their peaks summed up."""
     last, state, schedule = session.last, session.state, session.schedule
     assert last is not None
+    assert last.step == state.step, f"the newest checkpoint is of step {last.step}, not of step {state.step}"
     best = best_checkpoint(session)
     paths = {role: info.path.relative_to(context.folder).as_posix() for role, info in (("best", best), ("last", last))}
     values = {
