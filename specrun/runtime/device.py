@@ -129,6 +129,11 @@ def _multiply_float32(*, in_tf32: bool) -> None:
     torch.backends.cudnn.allow_tf32 = in_tf32
 
 
+def multiplies_float32_exactly() -> bool:
+    """Whether this process computes float32 products in float32, as its device was opened, and not in TF32's 10 bits."""
+    return torch.get_float32_matmul_precision() == "highest"
+
+
 def open_device(hardware: ResolvedHardware, *, number: int = 0) -> Device:
     """Make the device ready. number: which of the visible ones. Raises: SpecrunError where torch cannot use the device that was found."""
     torch.set_num_threads(hardware.threads)

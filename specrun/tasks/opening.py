@@ -13,12 +13,14 @@ from specrun.spec.document import Spec
 from specrun.training.documents import Reading
 
 
-def open_task(spec: Spec, *, folders: Mapping[str, Path], seed: int, device: Device, few_shapes: bool = False) -> Task:
-    """folders: of the steps by their kind; few_shapes: whether compiled code computes the batches. Raises: DataError for a corpus too
-    short."""
+def open_task(spec: Spec, *, folders: Mapping[str, Path], seed: int, device: Device, pad_to_few_shapes: bool = False) -> Task:
+    """folders: of the steps by their kind; pad_to_few_shapes: as code that is compiled for each shape wants what varies in length.
+
+    Raises: DataError for a corpus too short.
+    """
     data, more = spec.data, dict[str, Any]()
     if data.packing == "documents":
-        more["reading"] = Reading(spec.schedule.batch_size, group_by_length=data.group_by_length, few_shapes=few_shapes)
+        more["reading"] = Reading(spec.schedule.batch_size, group_by_length=data.group_by_length, pad_to_few_shapes=pad_to_few_shapes)
     task: Task = load_factory(spec.task.factory)(
         spec.task, folders=folders, sequence_length=data.sequence_length, seed=seed, device=device, **more
     )

@@ -76,7 +76,7 @@ class Documents:
 
     def __init__(self, folder: Path, *, sequence_length: int, seed: int, device: Device, reading: Reading) -> None:
         self._folder, self._length, self._device = folder, sequence_length, device
-        self._room = Room(sequence_length, few_shapes=reading.few_shapes)
+        self._room = Room(sequence_length, pad_to_few_shapes=reading.pad_to_few_shapes)
         self._ids, self._pieces = self._open("train")
         self._sampler = DocumentSampler(
             self._pieces.lengths, batch_size=reading.batch_size, seed=seed, group_by_length=reading.group_by_length

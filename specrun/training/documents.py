@@ -30,11 +30,11 @@ _NARROWEST = 64
 @dataclass(frozen=True, slots=True)
 class Reading:
     """How documents are read in training. batch_size: samples of an optimizer step; group_by_length: whether a batch is made of samples
-    of like lengths; few_shapes: whether what is computed at once is padded to one of a few shapes, as compiled code wants it."""
+    of like lengths; pad_to_few_shapes: whether what is computed at once is padded to one of a few shapes, as compiled code wants it."""
 
     batch_size: int
     group_by_length: bool = False
-    few_shapes: bool = False
+    pad_to_few_shapes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,15 +139,15 @@ class Together(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What is computed at once: samples x width tokens, padding included. sequence_length: the longest there are. few_shapes: widths are
-    rounded up to one of eight, and there are as many rows for a width as there can be."""
+    """What is computed at once: samples x width tokens, padding included. sequence_length: the longest there are. pad_to_few_shapes: widths
+    are rounded up to one of eight, and there are as many rows for a width as there can be."""
 
     sequence_length: int
-    few_shapes: bool = False
+    pad_to_few_shapes: bool = False
 
     def width(self, length: int) -> int:
         """Tokens that samples are padded to, the longest of which has so many."""
-        if not self.few_shapes:
+        if not self.pad_to_few_shapes:
             return length
         step = max(_NARROWEST, -(-self.sequence_length // _WIDTHS))
         return min(self.sequence_length, -(-length // step) * step)
@@ -159,5 +159,5 @@ class Room:
             width = self.width(int(lengths[start]))
             rows = min(len(lengths), max(1, tokens // width))
             stop = min(len(lengths), start + rows)
-            yield Together(start, stop, width, rows if self.few_shapes else stop - start)
+            yield Together(start, stop, width, rows if self.pad_to_few_shapes else stop - start)
             start = stop

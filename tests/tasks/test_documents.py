@@ -89,10 +89,10 @@ def test_the_loss_is_that_of_a_loop_over_the_documents(tmp_path: Path, architect
     assert parts / tokens == pytest.approx(wanted / tokens, abs=1e-5)
 
 
-@pytest.mark.parametrize("few_shapes", [False, True])
+@pytest.mark.parametrize("pad_to_few_shapes", [False, True])
 @pytest.mark.parametrize("size", [1, 3, 8])
-def test_neither_the_budget_nor_the_workers_change_the_gradient(tmp_path: Path, size: int, few_shapes: bool) -> None:
-    it = task(tmp_path, reading=Reading(batch_size=24, few_shapes=few_shapes))
+def test_neither_the_budget_nor_the_workers_change_the_gradient(tmp_path: Path, size: int, pad_to_few_shapes: bool) -> None:
+    it = task(tmp_path, reading=Reading(batch_size=24, pad_to_few_shapes=pad_to_few_shapes))
     batch = it.train_batch(0, count=24)
     loss, wanted = gradient(it, [batch], batch.weight)
     for parts in (

@@ -27,11 +27,11 @@ def sampler(lengths: list[int], batch_size: int, *, seed: int = 0, grouped: bool
     return DocumentSampler(np.array(lengths, dtype=np.int64), batch_size=batch_size, seed=seed, group_by_length=grouped)
 
 
-def batch(lengths: list[int], *, sequence_length: int = 40, few_shapes: bool = False) -> DocumentBatch:
+def batch(lengths: list[int], *, sequence_length: int = 40, pad_to_few_shapes: bool = False) -> DocumentBatch:
     """Pieces of a stream of numbers, longest first."""
     ordered = np.array(sorted(lengths, reverse=True), dtype=np.int64)
     rows = Pieces(np.concatenate(([0], np.cumsum(ordered + 1)[:-1])), ordered)
-    room = Room(sequence_length, few_shapes=few_shapes)
+    room = Room(sequence_length, pad_to_few_shapes=pad_to_few_shapes)
     ids = padded(np.arange(ordered.sum() + len(ordered)), rows, width=room.width(int(ordered[0])))
     return DocumentBatch(torch.from_numpy(ids), ordered, ordered, room)
 
@@ -97,9 +97,9 @@ def test_a_far_position_costs_no_more_than_a_near_one() -> None:
     assert len(sampler([3] * 1000, 8).samples(10**15, count=8)) == 8
 
 
-@given(lengths=lengths_of, size=st.integers(1, 20), few_shapes=st.booleans())
-def test_parts_of_a_batch_are_the_batch_and_fit_the_budget(lengths: list[int], size: int, few_shapes: bool) -> None:
-    whole = batch(lengths, few_shapes=few_shapes)
+@given(lengths=lengths_of, size=st.integers(1, 20), pad_to_few_shapes=st.booleans())
+def test_parts_of_a_batch_are_the_batch_and_fit_the_budget(lengths: list[int], size: int, pad_to_few_shapes: bool) -> None:
+    whole = batch(lengths, pad_to_few_shapes=pad_to_few_shapes)
     parts = list(whole.split(size))
     assert np.concatenate([part.lengths for part in parts]).tolist() == whole.lengths.tolist()
     assert all(part.positions <= size * 40 for part in parts)
@@ -122,7 +122,7 @@ def test_workers_have_the_pieces_between_them_in_parts_of_the_same_shapes(share:
 @settings(max_examples=30)
 @given(length=st.integers(2, 4096), size=st.integers(1, 8), draw=st.data())
 def test_what_is_compiled_has_eight_shapes_at_most(length: int, size: int, draw: Any) -> None:
-    room, shapes = Room(length, few_shapes=True), set()
+    room, shapes = Room(length, pad_to_few_shapes=True), set()
     for _ in range(10):
         lengths = np.sort(np.array(draw.draw(st.lists(st.integers(1, length), min_size=8, max_size=8))))[::-1]
         shapes |= {(part.rows, part.width) for part in room.divide(lengths, tokens=size * length)}

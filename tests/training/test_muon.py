@@ -107,6 +107,37 @@ def test_the_short_form_for_wide_matrices_is_the_published_iteration(decades: in
     assert (orthogonalize(x[None], 5)[0].double() - expected).abs().max() < 5e-4
 
 
+def rounded_to_tf32(x: Tensor) -> Tensor:
+    """To the nearest of 10 bits, as a tensor core takes its inputs in TF32."""
+    bits = x.contiguous().view(torch.int32)
+    return ((bits + 0x0FFF + ((bits >> 13) & 1)) & ~0x1FFF).view(torch.float32)
+
+
+@pytest.mark.parametrize("decades", [0, 2, 3])
+def test_with_products_in_tf32_a_wide_matrix_moves_as_with_exact_ones(decades: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(1)
+    left, right = torch.linalg.qr(torch.randn(32, 32))[0], torch.linalg.qr(torch.randn(128, 32))[0]
+    weight = nn.Linear(128, 32, bias=False)
+    model = nn.Sequential(weight)
+    gradient = (left * torch.logspace(0, -decades, 32)) @ right.T
+
+    def moved() -> Tensor:
+        before, weight.weight.grad = weight.weight.detach().clone(), gradient.clone()
+        build_muon(Muon(kind="muon", weight_decay=0.0), model=model).step()
+        return weight.weight.detach() - before
+
+    exact = moved()
+    bmm, baddbmm = torch.bmm, torch.baddbmm
+    monkeypatch.setattr(torch, "bmm", lambda a, b: bmm(rounded_to_tf32(a), rounded_to_tf32(b)))
+    monkeypatch.setattr(torch, "baddbmm", lambda c, a, b, **k: baddbmm(c, rounded_to_tf32(a), rounded_to_tf32(b), **k))
+    torch.set_float32_matmul_precision("high")
+    try:
+        found = moved()
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert (found - exact).norm() < 5e-3 * exact.norm()
+
+
 def test_a_matrix_of_zeros_stays_zero() -> None:
     assert not orthogonalize(torch.zeros(2, 4, 16), 5).any()
 

@@ -18,6 +18,7 @@ from specrun.runtime.factory import load_factory
 from specrun.spec.parts import kinds, options_class
 from specrun.training.checkpoints import load_step, optimizer_tensors
 from specrun.training.loop import TrainState
+from specrun.training.optimizers.groups import by_decay
 from specrun.training.saving import Saver
 
 DEVICE = Device("cpu", torch.device("cpu"), torch.float32)
@@ -148,6 +149,29 @@ def test_the_same_weights_decay_whatever_the_optimizer(kind: str) -> None:
     decayed = {names[id(p)] for group in groups if group["weight_decay"] for p in group["params"]}
     assert decayed == {name for name, p in model.named_parameters() if p.dim() == 2 and name != "position_embedding.weight"}
     assert sorted(names[id(p)] for group in groups for p in group["params"]) == sorted(names.values())
+
+
+class Foreign(nn.Module):
+    """Somebody's model, with names of its own."""
+
+    def __init__(self, *undecayed: str) -> None:
+        super().__init__()
+        self.wte, self.wpe, self.layer = nn.Embedding(5, 4), nn.Embedding(6, 4), nn.Linear(4, 4)
+        self.undecayed = undecayed
+
+
+@pytest.mark.parametrize("undecayed", [(), ("wpe.weight",), ("wpe.weight", "layer.weight")])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_says_by_its_own_names_what_does_not_decay(kind: str, undecayed: tuple[str, ...]) -> None:
+    model = Foreign(*undecayed)
+    found = by_decay(model)
+    assert {id(p) for p in found.decayed} == {id(p) for n, p in model.named_parameters() if p.dim() == 2 and n not in undecayed}
+    assert len(found.decayed) + len(found.plain) == len(list(model.parameters()))
+
+
+def test_a_name_that_is_no_parameters_does_not_pass_for_one() -> None:
+    with pytest.raises(AssertionError, match=r"undecayed names no parameter by \['wpe'\]"):
+        by_decay(Foreign("wpe"))
 
 
 @pytest.mark.parametrize("kind", KINDS)

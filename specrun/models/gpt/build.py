@@ -176,6 +176,11 @@ class GPT(nn.Module):
         return self.token_embedding.weight if self.head is None else self.head.weight
 
     @property
+    def undecayed(self) -> tuple[str, ...]:
+        """Weights of two dimensions that optimizers do not decay all the same: the embedding of positions."""
+        return () if self.position_embedding is None else ("position_embedding.weight",)
+
+    @property
     def fused_rows(self) -> dict[str, tuple[int, ...]]:
         """Weights of several projections, one below the other, with the rows of each: for optimizers that take matrices one by one."""
         rows: dict[str, tuple[int, ...]] = {}

@@ -1,4 +1,4 @@
-"""Runs the `find_micro_batch` step: the fastest size among the largest that fit, measured in a process of its own."""
+"""Runs the `find_micro_batch` step: the fastest size among the largest that fit, measured eagerly in a process of its own."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     device = open_device(context.hardware, number=workers.local_rank)
     compiled = context.hardware.compilation.value != EAGER
     folders = {kind: parent.folder for kind, parent in inputs.items()}
-    task = open_task(spec, folders=folders, seed=context.seed, device=device, few_shapes=compiled)
+    task = open_task(spec, folders=folders, seed=context.seed, device=device, pad_to_few_shapes=compiled)
     schedule = resolve_schedule(
         spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=spec.data.sequence_length,
         sample_tokens=task.sample_tokens, workers=workers.size,

@@ -1,4 +1,7 @@
-"""How many samples to compute at once: the largest sizes that fit, by trial, and the fastest among those."""
+"""How many samples to compute at once: the largest sizes that fit, by trial, and the fastest among those.
+
+Tried eagerly, also where the training is compiled: each size would be compiled anew, which takes longer than the trial. What fits does
+compiled too, as a rule in less; which size is the fastest may then be another."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,18 +11,23 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Trainable weights in two parts, each in the model's order. plain: norms, biases and embeddings of positions, which do not decay."""
+    """Trainable weights in two parts, each in the model's order. plain: those that do not decay."""
 
     decayed: list[nn.Parameter]
     plain: list[nn.Parameter]
 
 
 def by_decay(model: nn.Module) -> Weights:
-    """Trainable weights of two and more dimensions decay, embeddings of tokens and output layers among them; those of positions do not."""
-    weights = Weights([], [])
-    for name, parameter in model.named_parameters():
+    """Trainable weights of two and more dimensions decay, embeddings of tokens and output layers among them; norms and biases do not.
+
+    Nor do those that a model names by `undecayed`, as the gpt names its embedding of positions.
+    """
+    weights, named = Weights([], []), dict(model.named_parameters())
+    undecayed: Collection[str] = getattr(model, "undecayed", ())
+    assert named.keys() >= set(undecayed), f"undecayed names no parameter by {sorted(set(undecayed) - named.keys())}"
+    for name, parameter in named.items():
         if parameter.requires_grad:
-            decays = parameter.dim() >= 2 and "position_embedding" not in name
+            decays = parameter.dim() >= 2 and name not in undecayed
             (weights.decayed if decays else weights.plain).append(parameter)
     return weights
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
+from specrun.runtime.device import multiplies_float32_exactly
 from specrun.runtime.distributed import own, share_like, whole
 from specrun.training.optimizers.base_rate import given
 from specrun.training.optimizers.groups import by_decay, groups, hidden_matrices, without
@@ -41,6 +42,7 @@ class Muon(torch.optim.Optimizer):
         self._options = options
         self._rows = rows
         self._iterate_in = iterate_in
+        self._exactly = multiplies_float32_exactly()
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
@@ -61,7 +63,7 @@ class Muon(torch.optim.Optimizer):
         ]
         for (rows, columns), (weights, updates) in self._by_shape(parameters, moved, momenta).items():
             stacked_NRC = torch.stack(updates).to(self._iterate_in)
-            moves_NRC = orthogonalize(stacked_NRC, options.newton_schulz_steps).to(weights[0].dtype)
+            moves_NRC = orthogonalize(stacked_NRC, options.newton_schulz_steps, exactly=self._exactly).to(weights[0].dtype)
             if skip is not None:
                 moves_NRC *= unless(skip, 1.0, skipped=0.0)
             torch._foreach_add_(weights, list(moves_NRC), alpha=-rate * _SCALES[options.adjust](rows, columns))

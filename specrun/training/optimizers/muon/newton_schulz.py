@@ -15,13 +15,14 @@ _GRAM_PAYS = 1.5
 """From this ratio of columns to rows the iteration on (R, R) matrices multiplies less than that on (R, C)."""
 
 
-def orthogonalize(x_NRC: Tensor, steps: int) -> Tensor:
-    """The matrices with their singular values near 1. x_NRC: float32 or bfloat16, which is computed in; not changed. steps: >= 1."""
+def orthogonalize(x_NRC: Tensor, steps: int, *, exactly: bool = True) -> Tensor:
+    """The matrices with their singular values near 1. x_NRC: float32 or bfloat16, which is computed in; not changed. steps: >= 1.
+    exactly: whether products of float32 are computed in float32, not in TF32."""
     assert 1 <= x_NRC.shape[1] <= x_NRC.shape[2]
     assert steps >= 1
     x_NRC = x_NRC / torch.linalg.vector_norm(x_NRC, dim=(1, 2), keepdim=True).clamp(min=EPSILON)
     wide = x_NRC.shape[2] > _GRAM_PAYS * x_NRC.shape[1]
-    return _by_gram(x_NRC, steps) if wide and x_NRC.dtype is torch.float32 else _by_matrix(x_NRC, steps)
+    return _by_gram(x_NRC, steps) if wide and exactly and x_NRC.dtype is torch.float32 else _by_matrix(x_NRC, steps)
 
 
 def _by_matrix(x_NRC: Tensor, steps: int) -> Tensor:
@@ -37,7 +38,7 @@ def _by_matrix(x_NRC: Tensor, steps: int) -> Tensor:
 def _by_gram(x_NRC: Tensor, steps: int) -> Tensor:
     """The same product of polynomials P, gathered before it meets X: all of them are polynomials in the first G, so that G <- P G P.
 
-    Equal in exact arithmetic. Rounding acts on G, where squares of small singular values drown: for float32 alone.
+    Equal in exact arithmetic. Rounding acts on G, where squares of small singular values drown: for exact float32 products alone.
     """
     a, b, c = COEFFICIENTS
     gram_NRR = torch.bmm(x_NRC, x_NRC.mT)
