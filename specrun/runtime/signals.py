@@ -92,6 +92,7 @@ class StopSignals:
     @contextmanager
     def polite(self) -> Iterator[None]:
         """Inside, the first signal is only noted: the code polls `requested()` and saves before it ends."""
+        self._left.clear()
         self._polite = True
         try:
             yield

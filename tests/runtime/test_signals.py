@@ -131,6 +131,17 @@ def test_a_step_that_outlasts_the_grace_is_left(number: int) -> None:
     assert (stop.value.number, stop.value.late) == (number, True)
 
 
+def test_the_grace_holds_for_each_training_of_an_apply() -> None:
+    signals = StopSignals(grace_seconds=0.05)
+    with signals.listening(), pytest.raises(StopNow) as stop:  # noqa: PT012
+        with signals.polite():
+            pass
+        with signals.polite():
+            os.kill(os.getpid(), signal.SIGTERM)
+            threading.Event().wait(2)
+    assert stop.value.late
+
+
 def test_a_person_who_asks_is_waited_for() -> None:
     heard = Heard()
     signals = StopSignals(on_request=heard, grace_seconds=0.0)
