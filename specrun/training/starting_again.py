@@ -6,12 +6,13 @@ Any worker writes it, on any machine that sees the store; each reads it as it be
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from specrun.records.atomic import atomic_write
 
 _FILE = "start-again.json"
 
@@ -85,8 +86,6 @@ def lessons(folder: Path) -> Lessons:
 
 
 def _write(folder: Path, known: Lessons) -> None:
-    """Put the whole file in place at once: several workers may have the same to say."""
+    """Put the whole file in place at once: several workers may have the same to say, while the first of them saves beside it."""
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{_FILE}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(asdict(known)))
-    temporary.replace(folder / _FILE)
+    atomic_write(folder / _FILE, json.dumps(asdict(known)))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 
 from specrun.runtime.distributed import ALONE, Workers, share_like, whole
 from specrun.tasks.causal_lm.build import TokenBatch
+from specrun.training import checkpoint_files
 from specrun.training.parallel import ON_ITS_OWN, Parallel
 from specrun.training.starting_again import Lessons, StartAgain, begin_anew, lessons, remember, remembering
 
@@ -89,6 +93,21 @@ def test_lessons_add_up_and_another_apply_keeps_the_sizes_alone(tmp_path) -> Non
     assert lessons(folder) == Lessons(2, divided=4, eager=True, alerts=(small, slow))
     assert begin_anew(folder) == lessons(folder) == Lessons(2, divided=4)
     assert [path.name for path in folder.iterdir()] == ["start-again.json"]
+
+
+def test_a_lesson_is_kept_beside_a_save_of_another_worker_and_is_on_the_disk_before_it_is_named(tmp_path, monkeypatch) -> None:
+    """Each save first removes what a killed one left in the same folder."""
+    renamed, synced, fsync = Path.replace, [], os.fsync
+
+    def replace(path, to):
+        checkpoint_files.remove_unfinished(tmp_path)
+        assert synced
+        return renamed(path, to)
+
+    monkeypatch.setattr(os, "fsync", lambda number: (synced.append(number), fsync(number)))
+    monkeypatch.setattr(Path, "replace", replace)
+    remember(tmp_path, StartAgain("no room", alert=("out-of-memory", "4 do not fit"), micro_batch_size=2))
+    assert lessons(tmp_path).micro_batch_size == 2
 
 
 @pytest.mark.parametrize(("together", "found"), [(1, 40), (2, 60), (4, 90)])
