@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from specrun.errors import SpecrunError
-from specrun.runtime.device import Device
 from specrun.runtime.distributed import share_like, whole
 from specrun.spec.sections.parameters import Lora
 from specrun.training.checkpoint_files import CheckpointInfo, Chunk
@@ -48,18 +47,17 @@ def place_of(state: TrainState) -> dict[str, Any]:
 
 
 def load_step(info: CheckpointInfo, state: TrainState) -> dict[str, Any]:
-    """Put a checkpoint's weights and optimizer into `state`; returns the facts saved with it."""
-    load_weights(info.path / "model.safetensors", state.model, state.device)
-    tensors = load_tensors(info.path / "optimizer.safetensors", state.device)
+    """Put a checkpoint's weights and optimizer into `state`; returns the facts saved with it.
+
+    What the optimizer kept is let go of first, so that the device never holds more than it does in training.
+    """
     state.optimizer.state.clear()
-    for name, parameter in state.model.named_parameters():
-        kept = {key.rpartition("/")[2]: share_like(it, parameter) for key, it in tensors.items() if key.rpartition("/")[0] == name}
-        if kept:
-            state.optimizer.state[parameter] = kept
+    load_weights(info.path / "model.safetensors", state.model)
+    load_optimizer(load_tensors(info.path / "optimizer.safetensors"), state)
     if state.loss_scale is not None:
-        state.loss_scale.load(load_tensors(info.path / "loss_scale.safetensors", state.device))
+        state.loss_scale.load(load_tensors(info.path / "loss_scale.safetensors"))
     if state.average is not None:
-        state.average.load(load_tensors(info.path / "average.safetensors", state.device))
+        state.average.load(load_tensors(info.path / "average.safetensors"))
     facts: dict[str, Any] = json.loads((info.path / "state.json").read_bytes())
     state.step, state.position, state.rate_factor = facts["step"], facts["position"], facts["rate_factor"]
     state.tokens = facts["tokens"]
@@ -93,9 +91,9 @@ def _lacking(facts: Mapping[str, Any], like: Mapping[str, Any], within: str = ""
             yield from _lacking(facts[name], value, f"{within}{name}.")
 
 
-def load_weights(path: Path, model: nn.Module, device: Device, *, lora: Lora | None = None) -> None:
+def load_weights(path: Path, model: nn.Module, *, lora: Lora | None = None) -> None:
     """Put saved weights into a model, adapters merged where it was trained with them. Raises: SpecrunError where they are of another."""
-    tensors = load_tensors(path, device)
+    tensors = load_tensors(path)
     try:
         put_weights(model, tensors if lora is None else merged(tensors, lora))
     except RuntimeError as error:
@@ -110,6 +108,18 @@ def put_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Put whole tensors into a model by their names. Raises: RuntimeError where they are of another model."""
     own = model.state_dict()
     model.load_state_dict({name: share_like(tensor, own[name]) if name in own else tensor for name, tensor in tensors.items()})
+
+
+def load_optimizer(tensors: Mapping[str, Tensor], state: TrainState) -> None:
+    """Have an optimizer that keeps nothing keep what `optimizer_tensors` gave, one tensor after the other."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        name, _, quantity = key.rpartition("/")
+        found.setdefault(name, {})[quantity] = tensor
+    for name, parameter in state.model.named_parameters():
+        if name in found:
+            place = state.device.place
+            state.optimizer.state[parameter] = {kind: share_like(it.to(place), parameter) for kind, it in found[name].items()}
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -142,10 +152,13 @@ def json_chunks(document: Mapping[str, Any]) -> list[Chunk]:
     return [json.dumps(document, sort_keys=True, indent=1).encode()]
 
 
-def load_tensors(path: Path, device: Device) -> dict[str, Tensor]:
-    """The tensors of a file, on the device. Raises: SpecrunError where it cannot be read."""
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, on the host, their bytes read from it as they are used: what several devices share need not fit on one.
+
+    Raises: SpecrunError where it cannot be read.
+    """
     try:
-        tensors: dict[str, Tensor] = load_file(path, device=str(device.place))
+        tensors: dict[str, Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
         raise SpecrunError(f"{path} cannot be read: {error}", code="unreadable-weights", hint="apply again to train anew") from error
     return tensors

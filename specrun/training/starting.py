@@ -14,12 +14,10 @@ from torch import Tensor, nn
 from specrun.errors import SpecrunError, StoreError
 from specrun.events import Status
 from specrun.plan.start import Start
-from specrun.runtime.device import Device
-from specrun.runtime.distributed import share_like
 from specrun.spec.sections.parameters import Lora
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo, Chunk
-from specrun.training.checkpoints import load_tensors, put_weights
+from specrun.training.checkpoints import load_optimizer, load_tensors, put_weights
 from specrun.training.loop import TrainState
 from specrun.training.lora import LoraLinear, load_base_weights, merged
 from specrun.training.session import Session
@@ -67,7 +65,7 @@ def begin(session: Session, start: Start | None, *, runs: Path, draw: Callable[[
         session.loader.initial_weights = lambda: draw().state_dict()
         session.resume()
         return
-    session.loader.initial_weights = lambda: forked_weights(start, source, draw(), device=state.device)
+    session.loader.initial_weights = lambda: forked_weights(start, source, draw())
     session.resume()
     if state.step == 0:
         put_weights(state.model, session.loader.initial_weights())
@@ -78,12 +76,12 @@ def begin(session: Session, start: Start | None, *, runs: Path, draw: Callable[[
             session.warn("optimizer-begins-anew", f"the optimizer keeps nothing of {start.run_id}: {why}")
 
 
-def forked_weights(start: Start, source: Path, model: nn.Module, *, device: Device) -> dict[str, Tensor]:
+def forked_weights(start: Start, source: Path, model: nn.Module) -> dict[str, Tensor]:
     """The weights that a model begins with, by name: another run's, adapters merged where the model has none, or other ones.
 
     source: the other run's `checkpoints`. Raises: as `begin`.
     """
-    tensors, own = load_tensors(whole_checkpoint(start, source).path / "model.safetensors", device), model.state_dict()
+    tensors, own = load_tensors(whole_checkpoint(start, source).path / "model.safetensors"), model.state_dict()
     if _strange(tensors, own) is not None and start.lora is not None:
         tensors = merged(tensors, Lora(**start.lora))
     if _strange(tensors, own) is None:
@@ -119,14 +117,10 @@ def _begin_with_optimizer(start: Start, source: Path, state: TrainState, *, kind
         return f"that was {start.optimizer}, this is {kind}"
     trained = {id(parameter) for group in state.optimizer.param_groups for parameter in group["params"]}
     parameters = {name: parameter for name, parameter in state.model.named_parameters() if id(parameter) in trained}
-    kept: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in load_tensors(whole_checkpoint(start, source).path / "optimizer.safetensors", state.device).items():
-        name, _, quantity = key.rpartition("/")
-        kept.setdefault(name, {})[quantity] = tensor
-    if kept.keys() != parameters.keys():
+    kept = load_tensors(whole_checkpoint(start, source).path / "optimizer.safetensors")
+    if {key.rpartition("/")[0] for key in kept} != parameters.keys():
         return "that trained other parameters"
-    for name, parameter in parameters.items():
-        state.optimizer.state[parameter] = {quantity: share_like(it, parameter) for quantity, it in kept[name].items()}
+    load_optimizer(kept, state)
     return None
 
 

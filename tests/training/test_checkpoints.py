@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from specrun.errors import SpecrunError
 from specrun.models.gpt.build import GPT, build
@@ -68,6 +70,42 @@ def test_weights_and_moments_come_back_bit_for_bit(tmp_path: Path) -> None:
         assert all(torch.equal(one[name], other[name]) and one[name].dtype == other[name].dtype for name in one)
 
 
+class OnTheDevice(TorchDispatchMode):
+    """Bytes of the tensors that are made on the meta device, which stands in for one of its own memory, while they live."""
+
+    now = peak = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = function(*args, **(kwargs or {}))
+        known = {it.untyped_storage()._cdata for it in args if isinstance(it, torch.Tensor)}
+        if isinstance(out, torch.Tensor) and out.is_meta and (storage := out.untyped_storage())._cdata not in known:
+            self.now += storage.nbytes()
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self.freed, storage.nbytes())
+        return out
+
+    def freed(self, size: int) -> None:
+        self.now -= size
+
+
+@pytest.mark.filterwarnings("ignore:.*meta parameter:UserWarning")
+def test_loading_never_holds_more_on_the_device_than_training_does(tmp_path: Path) -> None:
+    """Neither a file as a whole nor old moments beside new ones: what is shared over devices would not fit on one."""
+    info, again = save_step(tmp_path, trained()), trained()
+    place = torch.device("meta")
+    again.model.to(place)
+    again.device = Device("cuda", place, torch.float32)
+    with OnTheDevice() as device:
+        for kept in again.optimizer.state.values():
+            kept.update({name: tensor.to(place) for name, tensor in kept.items()})
+        held = device.peak
+        del kept
+        load_step(info, again)
+    assert held == sum(tensor.nbytes for kept in again.optimizer.state.values() for tensor in kept.values())
+    assert device.peak == held
+    assert {tensor.device for tensor in optimizer_tensors(again.model, again.optimizer).values()} == {place}
+
+
 def test_the_next_step_after_loading_is_the_step_that_would_have_been(tmp_path: Path) -> None:
     before, after = trained(), state()
     load_step(save_step(tmp_path, before), after)
@@ -100,14 +138,14 @@ def test_a_best_checkpoint_holds_the_weights_alone(tmp_path: Path) -> None:
     info = save_best(tmp_path, it)
     assert sorted(path.name for path in info.path.iterdir()) == ["manifest.json", "model.safetensors", "state.json"]
     other = copy.deepcopy(state().model)
-    load_weights(info.path / "model.safetensors", other, DEVICE)
+    load_weights(info.path / "model.safetensors", other)
     assert all(torch.equal(a, b) for a, b in zip(it.model.parameters(), other.parameters(), strict=True))
 
 
 def test_weights_of_another_model_are_a_clear_error(tmp_path: Path) -> None:
     info = save_best(tmp_path, trained())
     with pytest.raises(SpecrunError, match="checkpoint-does-not-fit") as caught:
-        load_weights(info.path / "model.safetensors", state(width=20).model, DEVICE)
+        load_weights(info.path / "model.safetensors", state(width=20).model)
     assert "spec that the checkpoint was trained with" in str(caught.value.hint)
 
 
@@ -117,7 +155,7 @@ def test_weights_that_cannot_be_read_are_a_clear_error(tmp_path: Path, content: 
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(SpecrunError, match="unreadable-weights"):
-        load_weights(path, state().model, DEVICE)
+        load_weights(path, state().model)
 
 
 def test_no_file_of_a_checkpoint_is_a_pickle(tmp_path: Path) -> None:
