@@ -130,8 +130,11 @@ class Workspace:
         folder = self.store / "results"
         if not folder.is_dir():
             return []
-        files = sorted(folder.glob(f"{kind}-*.json"), key=lambda path: path.stat().st_mtime_ns)[-_NEWEST_RESULTS:]
-        return list(self._earlier(files))
+        dated = []
+        for path in folder.glob(f"{kind}-*.json"):
+            with contextlib.suppress(FileNotFoundError):  # its run is being removed
+                dated.append((path.stat().st_mtime_ns, path))
+        return list(self._earlier([path for _, path in sorted(dated)[-_NEWEST_RESULTS:]]))
 
     def run_of_key(self, key: str) -> str | None:
         """The run that was started for a training key, finished or not."""
@@ -148,17 +151,17 @@ class Workspace:
     def new_run(self, name: str, key: str) -> str:
         """Create the folder of a new run and return its id: the name and as much of the key as makes it unique."""
         slug = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "run"
+        found_by = self.store / "run-keys" / key[:_KEY_CHARACTERS]
         for characters in range(4, len(key) + 1, 2):
             run_id = f"{slug}-{key[:characters]}"
+            if (self.runs / run_id).exists():
+                continue
+            atomic_write(found_by, run_id + "\n")  # first: a key without a folder counts for nothing, a folder without a key is lost
             try:
                 (self.runs / run_id).mkdir(parents=True)
-            except FileExistsError:
+            except FileExistsError:  # another process took it at the same moment
+                found_by.unlink()
                 continue
-            try:
-                atomic_write(self.store / "run-keys" / key[:_KEY_CHARACTERS], run_id + "\n")
-            except BaseException:
-                (self.runs / run_id).rmdir()
-                raise
             return run_id
         raise StoreError(f"{self.runs}: every id for {name} is taken", code="run-id-taken",
                          hint=f"remove an old run with: {command_on(self.store, 'runs', 'remove', f'{slug}-{key[:4]}')}")  # fmt: skip
@@ -176,9 +179,10 @@ class Workspace:
             document = self._read_result(path)
             if document is not None and document["result"]["run_id"] == run_id:
                 path.unlink(missing_ok=True)
-        for path in (self.store / "run-keys").glob("*"):
-            if path.read_text().strip() == run_id:
-                path.unlink(missing_ok=True)
+        for path in (self.store / "run-keys").glob("[!.]*"):  # what begins with a dot is another's, half written
+            with contextlib.suppress(FileNotFoundError):
+                if path.read_text().strip() == run_id:
+                    path.unlink()
 
     def _earlier(self, files: list[Path]) -> Iterator[Earlier]:
         for path in files:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -142,3 +143,38 @@ def test_a_run_whose_key_cannot_be_kept_leaves_no_folder(workspace, monkeypatch)
             workspace.new_run("gpt", KEY)
     assert list(workspace.runs.iterdir()) == []
     assert workspace.run_for("gpt", KEY) == workspace.run_for("gpt", KEY) == f"gpt-{KEY[:4]}"
+
+
+def test_a_run_removed_meanwhile_disturbs_neither_a_plan_nor_another_removal(workspace):
+    saved = finished(workspace)
+    kept, gone = workspace.run_for("tiny", KEY), workspace.run_for("other", "cd" * 32)
+    for listed_and_gone in ("results/tokens-gone.json", "run-keys/gone"):
+        (workspace.store / listed_and_gone).symlink_to("nothing")
+    half_written = workspace.store / "run-keys" / ".key.abcd.part"
+    half_written.write_text(gone)
+    assert [earlier.key for earlier in workspace.earlier("tokens")] == [saved.key]
+    workspace.forget_run(gone)
+    assert workspace.run_of_key("cd" * 32) is None
+    assert workspace.run_of_key(KEY) == kept
+    assert half_written.exists(), "it is another process's"
+
+
+def test_a_kill_while_a_run_is_made_leaves_none_behind(workspace, monkeypatch):
+    def killed(self, **_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", killed)
+        with pytest.raises(KeyboardInterrupt):
+            workspace.new_run("tiny", KEY)
+    assert workspace.run_of_key(KEY) is None
+    assert list(workspace.runs.iterdir()) == []
+    assert workspace.run_for("tiny", KEY) == "tiny-ab12"
+
+
+def test_an_id_that_another_process_takes_at_the_same_moment_is_its_own(workspace, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "exists", lambda _: False)
+        (workspace.runs / "tiny-ab12").mkdir()
+        assert workspace.new_run("tiny", KEY) == "tiny-ab12cd"
+    assert workspace.run_of_key(KEY) == "tiny-ab12cd"
