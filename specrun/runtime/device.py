@@ -5,6 +5,7 @@ Training code never names CUDA or the CPU: it receives a Device. Which device an
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from specrun.errors import SpecrunError
-from specrun.runtime.hardware import ResolvedHardware
+from specrun.runtime.hardware import ResolvedHardware, number_by_bus
 from specrun.runtime.memory import peak_memory_bytes, restart_peak
 from specrun.runtime.torch_build import has_onednn
 
@@ -135,14 +136,23 @@ def multiplies_float32_exactly() -> bool:
 
 
 def open_device(hardware: ResolvedHardware, *, number: int = 0) -> Device:
-    """Make the device ready. number: which of the visible ones. Raises: SpecrunError where torch cannot use the device that was found."""
+    """Make the device ready. number: which of the visible ones. Raises: SpecrunError where torch cannot use the device that was found,
+    or takes another one for the first."""
     torch.set_num_threads(hardware.threads)
     if hardware.kind == "cuda":
+        by_bus = number_by_bus(os.environ)
         if not torch.cuda.is_available():
             raise SpecrunError(
                 f"{hardware.name} is present, but this installation of torch ({torch.__version__}) cannot use CUDA",
                 code="torch-without-cuda",
                 hint="install a CUDA build of torch, or set hardware.profile: cpu",
+            )
+        if not by_bus and (first := torch.cuda.get_device_name(0)) != hardware.name:
+            raise SpecrunError(
+                f"the first CUDA device is {first} by CUDA_DEVICE_ORDER={os.environ['CUDA_DEVICE_ORDER']}, and {hardware.name} by its "
+                "place on the bus, which it was planned with",
+                code="device-order",
+                hint="set CUDA_DEVICE_ORDER=PCI_BUS_ID, and choose by CUDA_VISIBLE_DEVICES, such as CUDA_VISIBLE_DEVICES=1",
             )
         torch.cuda.reset_peak_memory_stats()
     _multiply_float32(in_tf32=hardware.kind == "cuda" and hardware.precision.value == "tf32")

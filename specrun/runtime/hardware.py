@@ -12,7 +12,7 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,7 @@ _GPU_LINE = re.compile(r"^(\d+), *([^,]+), *(.+), *(?:(\d+)|\[N/A\]), *(\d+)\.(\
 _SLICE_LINE = re.compile(r"^\s+MIG (\S+?\.(\d+)gb\S*)\s+Device\s+\d+:\s+\(UUID: (MIG-[^)]+)\)")
 _WHOLE_LINE = re.compile(r"^GPU \d+:.*\(UUID: (GPU-[^)]+)\)")
 _CGROUP = Path("/sys/fs/cgroup")
+_ORDER, _BY_BUS = "CUDA_DEVICE_ORDER", "PCI_BUS_ID"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +208,15 @@ def _processor() -> tuple[str, str, frozenset[str]]:
     return name, vendor, flags
 
 
+def number_by_bus(environment: MutableMapping[str, str]) -> bool:
+    """Have CUDA number devices by their place on the bus, as its driver's tool does: by itself it begins with what it takes for the
+    fastest, so that plans would be made for another one. To be called before CUDA is first used. Returns whether it will: it does not
+    where the user has said in which order."""
+    return environment.setdefault(_ORDER, _BY_BUS) == _BY_BUS
+
+
 def _gpus() -> tuple[Gpu, ...]:
-    """The devices that CUDA would number, as far as that can be known without it."""
+    """The devices that CUDA numbers, in the order of `number_by_bus`."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     # A broken driver prints a sentence instead. "[N/A]" is the memory of a device that shares the machine's.
     matches = map(_GPU_LINE.match, _nvidia_smi("--query-gpu=index,uuid,name,memory.total,compute_cap", "--format=csv,noheader,nounits"))

@@ -193,11 +193,13 @@ def send(folder: Path, tell) -> bytes:
 
 def test_workers_share_the_threads_and_meet_on_this_machine_alone(monkeypatch):
     monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
     words = command(Path("/run/workers/train.json"), TWO, Node())
     assert words[words.index("--nproc-per-node") + 1] == "2"
     assert words[words.index("--rdzv-endpoint") + 1] == "127.0.0.1:0"
     assert words[-2:] == ["cpu", "/run/workers/train.json"]
     assert environment(replace(TWO, threads=3))["OMP_NUM_THREADS"] == "3"
+    assert environment(TWO)["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
 
 
 def test_machines_meet_at_the_first_one():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -29,6 +31,44 @@ def test_a_gpu_that_torch_cannot_use_is_a_clear_error(monkeypatch: pytest.Monkey
     with pytest.raises(SpecrunError, match="torch-without-cuda: some device is present") as caught:
         open_device(resolved("cuda"))
     assert "hardware.profile: cpu" in str(caught.value.hint)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A CUDA that numbers a fast device first unless it is told otherwise; what plans are made for is the other."""
+
+    def first(number: int) -> str:
+        assert number == 0
+        return "some device" if os.environ.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID" else "a faster device"
+
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", first)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_cuda_is_told_to_number_devices_as_the_plan_does_before_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID")
+    assert open_device(resolved("cuda")).place == torch.device("cuda", 0)
+    assert torch.cuda.get_device_name(0) == "some device"
+
+
+@pytest.mark.usefixtures("two_gpus")
+def test_an_order_of_the_users_own_is_kept_and_another_device_than_was_planned_with_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    os.environ["CUDA_DEVICE_ORDER"] = "FASTEST_FIRST"
+    with pytest.raises(SpecrunError, match="device-order: the first CUDA device is a faster device by CUDA_DEVICE_ORDER=FASTEST_FIRST"):
+        open_device(resolved("cuda"))
+    assert os.environ["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: "some device")
+    open_device(resolved("cuda"), number=1)
+
+
+def test_a_cpu_changes_nothing_about_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    open_device(resolved())
+    assert "CUDA_DEVICE_ORDER" not in os.environ
 
 
 def test_matrix_products_are_computed_in_the_asked_precision() -> None:

@@ -24,7 +24,7 @@ from specrun.engine.executors.request import as_error, as_output, step_request
 from specrun.engine.executors.wire import Lines
 from specrun.events import Emit
 from specrun.plan.step import StepKind
-from specrun.runtime.hardware import ResolvedHardware
+from specrun.runtime.hardware import ResolvedHardware, number_by_bus
 from specrun.runtime.signals import StopSignals
 from specrun.runtime.threads import let_waiting_threads_sleep
 from specrun.spec.document import Spec
@@ -156,6 +156,7 @@ def environment(hardware: ResolvedHardware) -> dict[str, str]:
     """What the workers inherit: this process's environment, with each one's share of the threads."""
     inherited = dict(os.environ)
     let_waiting_threads_sleep(inherited)
+    number_by_bus(inherited)  # here, as a worker takes its device before it opens it
     # -P for the workers too, which torchrun starts by a command of its own.
     inherited |= {"PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": str(hardware.threads)}
     if hardware.nodes == 1 and sys.platform == "linux":
