@@ -297,6 +297,7 @@ class Session:
         """Wait until what is being saved is durable. Raises: StorageFailure where it cannot be."""
         self.saver.wait()
         self.account.tell_written(self.saver.collect())
+        self.saver.check()
 
     def _checkpoint_due(self) -> bool:
         every, seconds = self.schedule.checkpoint_every_steps, self.schedule.checkpoint_every_seconds
@@ -319,7 +320,6 @@ class Session:
             "evaluated_step": self._evaluated_step,
             "evaluated_at": self._evaluated_at,
             "time_limit": self.state.time_limit.to_json() if self.state.time_limit is not None else None,
-        self.saver.check()
             "best": self.best.to_json(),
             "patience": self.patience.to_json() if self.patience is not None else None,
             "plateau": self.state.plateau.to_json() if self.state.plateau is not None else None,
