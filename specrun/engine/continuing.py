@@ -22,6 +22,9 @@ from specrun.plan.start import LABEL, How, Start, start_of
 from specrun.plan.step import WEIGHTS, Step
 from specrun.records.place import command_on
 from specrun.records.run_files import ending, is_alive, read_run
+from specrun.runtime.choice import Choice
+from specrun.runtime.compilers import EAGER, UNDECIDED
+from specrun.runtime.hardware import ResolvedHardware
 from specrun.spec.assembly import check_value
 from specrun.spec.document import Spec
 from specrun.spec.dump import dump
@@ -85,6 +88,14 @@ def continuation(spec: Spec, graph_of: GraphOf, workspace: Workspace, *, run: st
         raise UsageError(f"{recorded.run_id} stopped early; a longer duration does not change that", code="resume-of-stopped-run",
                          hint="add --fork to begin a run of its own with its weights")  # fmt: skip
     return Continuation(recorded.run_id, _start(recorded, how="extend"), told, grows=True)
+
+
+def as_it_began(hardware: ResolvedHardware, workspace: Workspace, *, run: str) -> ResolvedHardware:
+    """The hardware with a model that is compiled as that of a run was, where that is still to be decided. Raises: as `continuation`."""
+    if hardware.compilation != UNDECIDED:
+        return hardware
+    mode = _recorded(workspace, run).document["hardware"].get("compilation", {}).get("value", EAGER)
+    return replace(hardware, compilation=Choice(mode, "as it began"))
 
 
 def with_beginnings(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from specrun.engine.compilation import compiled_cost, settle_compilation
-from specrun.engine.continuing import continuation, with_beginnings
+from specrun.engine.continuing import as_it_began, continuation, with_beginnings
 from specrun.engine.decide import decide
 from specrun.engine.executors.strategy import settle_strategy
 from specrun.engine.facts import gather_facts
@@ -127,6 +127,8 @@ def plan_on(
     def planned(machine: ResolvedHardware) -> Plan:
         return _plan_for(request, loaded, machine, workspace, inputs)
 
+    if request.resume is not None and not request.fork:
+        hardware = as_it_began(hardware, workspace, run=request.resume)
     return settle_compilation(settle_strategy(planned(hardware), planned), planned)
 
 

@@ -15,7 +15,9 @@ from specrun.engine import prepare
 from specrun.engine.api import apply, compile_plan
 from specrun.engine.history import append_history, read_history
 from specrun.engine.plan import Plan
-from specrun.plan.compilation import RULE, compiled_signature
+from specrun.errors import UsageError
+from specrun.plan import compilation
+from specrun.plan.compilation import RULE, Gain, compiled_signature
 from specrun.plan.past import Past
 from specrun.runtime.compilation import compile_blocks
 from specrun.runtime.hardware import Machine
@@ -111,6 +113,24 @@ def test_a_run_that_began_compiled_goes_on_compiled(spec: Path, monkeypatch: pyt
     (past,) = [past for past in read_history(found.workspace.history_file) if past.kind == "train"]
     assert past.signature.endswith("|default")
     assert past.compile_seconds > 0
+
+
+@pytest.mark.slow
+def test_a_run_that_was_compiled_by_our_choice_is_gone_on_from_by_resume(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "compile_blocks", partial(compile_blocks, backend="eager"))
+    monkeypatch.setattr(compilation, "RULE", {"cpu": Gain(1e-9, 0.5)})
+    (run,) = apply(spec, store=spec.parent / "store").runs
+    assert run.error is None
+    longer, titled, same = (
+        compile_plan(spec, store=spec.parent / "store", sets=sets, resume=run.run_id)
+        for sets in (["schedule.duration=8 steps"], ["report.title=x"], [])
+    )
+    assert [train_of(it)[1] for it in (longer, titled, same)] == ["resume", "cached", "cached"]
+    assert (longer.hardware.compilation.value, longer.hardware.compilation.reason) == ("default", "as it began")
+    with pytest.raises(UsageError, match="hardware.compile auto -> off"):
+        compile_plan(spec, store=spec.parent / "store", sets=["hardware.compile=off"], resume=run.run_id)
+    forked = compile_plan(spec, store=spec.parent / "store", resume=run.run_id, fork=True)
+    assert forked.hardware.compilation.reason != "as it began"
 
 
 @pytest.mark.slow
