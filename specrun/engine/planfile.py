@@ -45,8 +45,10 @@ def write_plan(prepared: Plan, path: Path) -> None:
 
 
 def is_plan(path: Path) -> bool:
-    """Whether a file is a saved plan."""
+    """Whether a file is a saved plan. What is no file, such as a pipe, can be read once alone, so it is left untouched: it is none."""
     try:
+        if not path.is_file():
+            return False
         with path.open("rb") as file:
             return f'"format": "{_MARK}"'.encode() in file.read(200)
     except OSError:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -105,3 +107,14 @@ def test_plans_and_specs_are_told_apart(saved, spec_file, tmp_path):
     assert is_plan(saved)
     assert not is_plan(spec_file)
     assert not is_plan(tmp_path / "nothing")
+
+
+def test_a_pipe_is_left_whole_for_whoever_reads_the_spec():
+    reading, writing = os.pipe()
+    os.write(writing, b"version: 1\n")
+    os.close(writing)
+    try:
+        assert not is_plan(Path(f"/dev/fd/{reading}"))
+        assert os.read(reading, 64) == b"version: 1\n"
+    finally:
+        os.close(reading)
