@@ -14,6 +14,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
+from specrun.runtime.device import Device
 from specrun.runtime.distributed import Workers
 from specrun.training.parallel import Parallel
 
@@ -32,21 +33,22 @@ class Inside(nn.Module):
         return call(self.model)
 
 
-def spread(model: nn.Module, workers: Workers, *, strategy: str) -> Parallel:
-    """Make a model part of several processes' training, in place; its names stay. Before the optimizer is made: fsdp puts parameters
-    in the place of others.
+def spread(model: nn.Module, workers: Workers, *, strategy: str, device: Device) -> Parallel:
+    """Make a model on the host part of several processes' training, in place; its names stay. Before the optimizer is made: fsdp puts
+    parameters in the place of others, a block at a time, so that no device ever holds all of them.
 
     strategy: ddp (Li et al. 2020) or fsdp (Zhao et al. 2023, per parameter as in torch's `fully_shard`): the parameters of one of
     `model.blocks` at a time are whole, and those outside of them, which several may use, for the length of a pass.
     """
     inside = Inside(model)
     if strategy == "fsdp":
-        # Where the model is: left alone, torch takes the machine's accelerator, which a profile may leave unused.
-        mesh = init_device_mesh(next(model.parameters()).device.type, (workers.size,))
+        # Said, for left alone, torch takes the machine's accelerator, which a profile may leave unused. Sharding moves to it.
+        mesh = init_device_mesh(device.kind, (workers.size,))
         blocks = getattr(model, "blocks", None)
         for block in blocks if isinstance(blocks, nn.ModuleList) else ():
             _shard(block, mesh)
         return Parallel(workers, inside, fsdp=_shard(inside, mesh))
+    model.to(device.place)
     # Weights are drawn alike everywhere and buffers computed alike: there is nothing to send.
     ignored = [name for name, _ in inside.named_buffers()]
     DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(inside, ignored)  # type: ignore[no-untyped-call] # noqa: SLF001 - torch's name for it

@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 from tiny_run import Listener, context, hardware, parents, q, spec, stop_after
 
 from specrun.errors import InterruptedRun
-from specrun.runtime.device import open_device
+from specrun.runtime.device import Device, open_device
 from specrun.spec.document import Spec
 from specrun.spec.sections.hardware import Hardware
 from specrun.spec.sections.parameters import Lora, Parameters
 from specrun.steps.evaluate.load import load_model
-from specrun.steps.train.run import build_model, run
+from specrun.steps.train.run import build_model, draw_model, run
 from specrun.steps.train.step import what_shapes_masks
 
 LORA = Parameters(lora=Lora(rank=2, dropout=0.1))
@@ -29,6 +29,15 @@ def saved(folder: Path, values: Any) -> dict[str, dict[str, torch.Tensor]]:
 
 def with_checkpointing(settings: Spec) -> Spec:
     return settings.model_copy(update={"hardware": Hardware(activation_checkpointing=True)})
+
+
+def test_a_model_is_drawn_and_loaded_on_the_host_whatever_it_is_for(tmp_path: Path) -> None:
+    there = Device("cuda", torch.device("meta"), torch.float32)
+    values = run(context(tmp_path / "run", Listener()), spec(), parents(tmp_path)).values
+    drawn = draw_model(spec(), vocab_size=9, seed=0, device=there)
+    loaded = load_model(spec(), tmp_path / "run" / values["last_checkpoint"], vocab_size=9, device=there)
+    assert {parameter.device.type for model in (drawn, loaded) for parameter in model.parameters()} == {"cpu"}
+    assert {parameter.device for parameter in build_model(spec(), vocab_size=9, seed=0, device=there).parameters()} == {there.place}
 
 
 def test_a_checkpoint_holds_base_and_adapters_and_the_optimizer_adapters_alone(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from specrun.spec.sections.parameters import Average, Parameters
 from specrun.spec.sections.recovery import Recovery
 from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.train import run as train
-from specrun.steps.train.run import build_model, run
+from specrun.steps.train.run import draw_model, run
 from specrun.tasks.causal_lm.build import CausalLM
 from specrun.training.learning_rates.reduce_on_plateau import Options as ReduceOnPlateau
 from specrun.training.optimizers.adamw.options import Options as AdamW
@@ -270,11 +270,11 @@ def test_a_run_that_stopped_early_stays_stopped(tmp_path: Path) -> None:
 
 def test_a_loss_that_is_not_finite_is_an_error_with_its_step_and_is_never_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def sick(*args: Any, **kwargs: Any) -> torch.nn.Module:
-        model = build_model(*args, **kwargs)
+        model = draw_model(*args, **kwargs)
         model.get_parameter("final_norm.weight").data[0] = math.inf
         return model
 
-    monkeypatch.setattr("specrun.steps.train.run.build_model", sick)
+    monkeypatch.setattr("specrun.steps.train.run.draw_model", sick)
     settings = spec(checkpoint=Checkpoint(every=q("1 steps")), log_every=q("3 steps"), recovery=Recovery(non_finite="fail"))
     with pytest.raises(SpecrunError, match=r"the loss of step 1 is (nan|inf)") as caught:
         run(context(tmp_path / "run", Listener()), settings, parents(tmp_path))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from specrun.runtime.device import Device
 from specrun.runtime.distributed import ALONE, Workers, share_like, whole
 from specrun.tasks.causal_lm.build import TokenBatch
 from specrun.training import checkpoint_files
@@ -158,7 +161,8 @@ def test_weights_are_shared_where_they_lie_whatever_else_the_machine_has(monkeyp
     dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
     try:
         model = torch.nn.Linear(4, 4)
-        parallel = spread(model, Workers(0, 2), strategy="fsdp")
+        device = Device("cpu", torch.device("cpu"), torch.float32)
+        parallel = spread(model, Workers(0, 2), strategy="fsdp", device=device)
         names = [type(parameter).__name__ for parameter in model.parameters()]
         assert names == ["DTensor", "DTensor"]
         assert model.weight.device_mesh.device_type == "cpu"  # type: ignore[attr-defined]
@@ -167,3 +171,23 @@ def test_weights_are_shared_where_they_lie_whatever_else_the_machine_has(monkeyp
         assert [type(parameter).__name__ for parameter in model.parameters()] == names
     finally:
         dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_a_device_is_given_its_shares_of_a_model_and_never_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each call that shards a part of it, and moves that part, finds all the rest on the host."""
+    from specrun.training import spreading
+
+    found: list[tuple[Any, set[str]]] = []
+    model = torch.nn.Sequential()
+    model.blocks = torch.nn.ModuleList(torch.nn.Linear(4, 4) for _ in range(2))
+
+    def shard(module: torch.nn.Module, *, mesh: object) -> Any:
+        found.append((mesh, {parameter.device.type for parameter in model.parameters()}))
+        return mock.Mock()
+
+    monkeypatch.setattr(spreading, "init_device_mesh", lambda kind, shape: (kind, shape))
+    monkeypatch.setattr(spreading, "fully_shard", shard)
+    there = Device("cuda", torch.device("meta"), torch.float32)
+    spreading.spread(model, Workers(0, 2), strategy="fsdp", device=there)
+    assert found == [(("cuda", (2,)), {"cpu"})] * 3

@@ -26,7 +26,8 @@ class DamagedCheckpoint(StoreError):
 
 
 def load_model(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Device) -> nn.Module:
-    """The spec's model with the weights of a checkpoint's folder, adapters merged, in evaluation mode. vocab_size: of the tokenizer.
+    """The spec's model with the weights of a checkpoint's folder, adapters merged, in evaluation mode, on the host: what several devices
+    share need not fit on one. vocab_size: of the tokenizer; device: what it will compute on.
 
     Raises: DamagedCheckpoint where a byte of those weights is not as written; SpecrunError where the weights are of another model.
     """
@@ -37,7 +38,6 @@ def load_model(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Device)
             hint=f"remove it with: rm -r {shlex.quote(str(checkpoint))} and apply the spec again, which makes these weights again",
         )
     model: nn.Module = load_factory(spec.model.factory)(spec.model, vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
-    model = model.to(device.place)
     multiply_by(multiplication(device, few_shapes=spec.data.few_shapes), model)
     load_weights(checkpoint / _WEIGHTS, model, lora=spec.schedule.parameters.lora)
     return model.eval()

@@ -14,8 +14,7 @@ from torch import nn
 from specrun.errors import StoreError
 from specrun.events import Alert, Example, Metrics, Progress, Span
 from specrun.runtime.device import Device, open_device
-from specrun.runtime.distributed import ALONE, Workers
-from specrun.runtime.hardware import ResolvedHardware
+from specrun.runtime.distributed import ALONE
 from specrun.runtime.protocols import Task
 from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput
@@ -42,7 +41,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     task = open_task(spec, folders=folders, seed=context.seed, device=device)
     with workers.first_before_others():
         model = load_trained(spec, train.folder / checkpoint, vocab_size=vocab_size, device=device)
-    parallel = ON_ITS_OWN if context.workers is None else spread_to_judge(context.workers, model, context.hardware)
+    parallel = place_to_judge(context, model, device)
     names = [name for name in splits(tokens.folder) if name != "train"]
     metrics: dict[str, float] = {}
     sums: dict[str, Mapping[str, float]] = {}
@@ -79,14 +78,15 @@ def _evaluate(task: Task, model: nn.Module, split: str, parallel: Parallel, *, d
     return parallel.judge(model, partial(task.evaluate, split=split, divided=divided, workers=parallel.workers))
 
 
-def spread_to_judge(workers: Workers, model: nn.Module, hardware: ResolvedHardware) -> Parallel:
-    """The model as several processes judge it: each holds it all, or what it held in training."""
-    assert hardware.strategy is not None
-    if hardware.strategy.value != "fsdp":
-        return Parallel(workers)
+def place_to_judge(context: StepContext, model: nn.Module, device: Device) -> Parallel:
+    """Put a model where it is judged, in place: each of several processes holds it all, or what it held in training."""
+    strategy = context.hardware.strategy
+    if context.workers is None or strategy is None or strategy.value != "fsdp":
+        model.to(device.place)
+        return ON_ITS_OWN if context.workers is None else Parallel(context.workers)
     from specrun.training.spreading import spread
 
-    return spread(model, workers, strategy="fsdp")
+    return spread(model, context.workers, strategy="fsdp", device=device)
 
 
 def load_trained(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Device) -> nn.Module:

@@ -15,9 +15,8 @@ from specrun.runtime.compilation import compile_blocks
 from specrun.runtime.compilers import EAGER
 from specrun.runtime.copying import copy_lane
 from specrun.runtime.device import Device, open_device
-from specrun.runtime.distributed import ALONE, Workers
+from specrun.runtime.distributed import ALONE
 from specrun.runtime.factory import load_factory
-from specrun.runtime.hardware import ResolvedHardware
 from specrun.runtime.monitor import watch
 from specrun.runtime.products import multiplication, multiply_by
 from specrun.runtime.protocols import Task
@@ -55,9 +54,9 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
         spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=spec.data.sequence_length,
         sample_tokens=task.sample_tokens, workers=workers.size,
     )  # fmt: skip
-    draw = partial(build_model, spec, vocab_size=inputs["tokens"].values["vocab_size"], seed=context.seed, device=device)
+    draw = partial(draw_model, spec, vocab_size=inputs["tokens"].values["vocab_size"], seed=context.seed, device=device)
     model = draw()
-    parallel = ON_ITS_OWN if context.workers is None else spread_over(context.workers, model, context.hardware)
+    parallel = place(context, model, device)
     session = new_session(context, spec, schedule, new_state(spec, schedule, model, task, device, seed=context.seed, parallel=parallel))
     if compiled:
         session.state.compilation = compile_blocks(
@@ -105,7 +104,13 @@ def end_if_asked(context: StepContext, session: Session) -> None:
 
 
 def build_model(spec: Spec, *, vocab_size: int, seed: int, device: Device) -> nn.Module:
-    """The network with its initial weights, drawn on the CPU so that they are the same for every device.
+    """The network with its initial weights, on the device. Raises: as `draw_model`."""
+    return draw_model(spec, vocab_size=vocab_size, seed=seed, device=device).to(device.place)
+
+
+def draw_model(spec: Spec, *, vocab_size: int, seed: int, device: Device) -> nn.Module:
+    """The network with its initial weights, drawn on the CPU so that they are the same for every device, and left there: what several
+    devices share need not fit on one. device: what it will be trained on.
 
     Raises: SpecrunError where the embedding has fewer rows than the tokenizer has tokens, and where nothing would be trained.
     """
@@ -119,15 +124,18 @@ def build_model(spec: Spec, *, vocab_size: int, seed: int, device: Device) -> nn
     if spec.hardware.activation_checkpointing:
         checkpoint_activations(model)
     multiply_by(multiplication(device, few_shapes=spec.data.few_shapes), model)
-    return model.to(device.place).train()
+    return model.train()
 
 
-def spread_over(workers: Workers, model: nn.Module, hardware: ResolvedHardware) -> Parallel:
-    """Make the model part of a training by several processes, in place."""
+def place(context: StepContext, model: nn.Module, device: Device) -> Parallel:
+    """Put a drawn model where it is trained, in place: on the device, as part of a training by several processes where there are any."""
+    if context.workers is None:
+        model.to(device.place)
+        return ON_ITS_OWN
     from specrun.training.spreading import spread
 
-    assert hardware.strategy is not None
-    return spread(model, workers, strategy=hardware.strategy.value)
+    assert context.hardware.strategy is not None
+    return spread(model, context.workers, strategy=context.hardware.strategy.value, device=device)
 
 
 def new_state(
