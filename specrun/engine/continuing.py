@@ -6,7 +6,7 @@ Changes nothing. What is meant by `--resume RUN [--fork]`, and when a longer dur
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,12 +129,13 @@ def _checked(start: Start, spec: Spec, schedule: ResolvedSchedule | None, worksp
     if schedule.duration_seconds is not None:
         return _checked_time(start, schedule, workspace, note=note)
     if schedule.total_steps <= start.step:
-        raise UsageError(f"{start.run_id} is at step {start.step:,}, and {now} are {schedule.total_steps:,} steps",
+        asked = now if spec.schedule.duration.unit == "steps" else f"{now}, which are {schedule.total_steps:,} steps,"
+        end = "there" if schedule.total_steps == start.step else "before that"
+        raise UsageError(f"{start.run_id} is at step {start.step:,}, and {asked} end {end}",
                          code="nothing-left-to-train", hint=f"set a longer {_DURATION}")  # fmt: skip
     shorter = _resolved(with_value(spec, _DURATION, parse_quantity(before)), schedule)
-    if not _same_course(spec, shorter, schedule, start.step):
-        note += (f"; not what {schedule.total_steps:,} steps from the start give: the learning rate's course of the first "
-                 f"{start.step:,} was another")  # fmt: skip
+    if differences := ", ".join(_differences(spec, shorter, schedule, start.step)):
+        note += f"; not what {schedule.total_steps:,} steps from the start give: {differences}"
     return replace(start, note=note)
 
 
@@ -173,23 +174,28 @@ def _exact_extension(step: Step, spec: Spec, schedule: ResolvedSchedule, graph_o
         if duration.unit == "seconds":
             continue
         longer, shorter = schedule, _resolved(with_value(spec, _DURATION, duration), schedule)
-        if _gives_the_same(spec, shorter, longer) and _key_of(graph_of(with_value(spec, _DURATION, duration), None), step) == earlier.key:
+        if shorter.total_steps >= longer.total_steps or any(_differences(spec, shorter, longer, shorter.total_steps)):
+            continue
+        if _key_of(graph_of(with_value(spec, _DURATION, duration), None), step) == earlier.key:
             start = _finished_start(workspace, earlier.key, note=str(differing[0]))
             if start is not None and start.step == shorter.total_steps:
                 found.append(start)
     return max(found, key=lambda start: start.step, default=None)
 
 
-def _gives_the_same(spec: Spec, shorter: ResolvedSchedule, longer: ResolvedSchedule) -> bool:
-    """Whether the shorter training is the beginning of the longer one in all that is kept of it: weights, evaluations, figures."""
-    every, steps = longer.evaluate_every_steps, shorter.total_steps
-    return (
-        steps < longer.total_steps
-        and shorter.evaluate_every_steps == every
-        and steps % every == 0  # the evaluation at its end is one of the longer training too
-        and longer.total_steps - steps >= result_steps(longer.total_steps)
-        and _same_course(spec, shorter, longer, steps)
-    )
+def _differences(spec: Spec, shorter: ResolvedSchedule, longer: ResolvedSchedule, steps: int) -> Iterator[str]:
+    """What is not as it would be from the start, in words, of a training that goes on from so many steps of a shorter one: of its
+    weights, its evaluations and its figures."""
+    if not _same_course(spec, shorter, longer, steps):
+        yield f"the learning rate's course of the first {steps:,} was another"
+    before, every = shorter.evaluate_every_steps, longer.evaluate_every_steps
+    if before != every and steps >= min(before, every):
+        yield f"evaluations came every {before:,} steps and not every {every:,}"
+    elif steps == shorter.total_steps and steps % every:
+        yield f"there was an evaluation at step {steps:,}, where there would be none"
+    kept, mean_of = min(steps, result_steps(shorter.total_steps)), result_steps(longer.total_steps)
+    if kept + longer.total_steps - steps < mean_of:
+        yield f"of the last {mean_of:,} steps, whose mean is the result, the first are not known any more"
 
 
 def _same_course(spec: Spec, shorter: ResolvedSchedule, longer: ResolvedSchedule, steps: int) -> bool:
@@ -205,7 +211,8 @@ def _same_course(spec: Spec, shorter: ResolvedSchedule, longer: ResolvedSchedule
 
 
 def _resolved(spec: Spec, like: ResolvedSchedule) -> ResolvedSchedule:
-    return resolve_schedule(spec.schedule, samples_per_epoch=like.samples_per_epoch, sequence_length=like.sequence_length)
+    return resolve_schedule(spec.schedule, samples_per_epoch=like.samples_per_epoch, sequence_length=like.sequence_length,
+                            sample_tokens=like.sample_tokens)  # fmt: skip
 
 
 def _recorded(workspace: Workspace, run: str) -> _Recorded:

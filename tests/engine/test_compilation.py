@@ -127,7 +127,7 @@ def test_a_run_that_was_compiled_by_our_choice_is_gone_on_from_by_resume(spec: P
     )
     assert [train_of(it)[1] for it in (longer, titled, same)] == ["resume", "cached", "cached"]
     assert (longer.hardware.compilation.value, longer.hardware.compilation.reason) == ("default", "as it began")
-    with pytest.raises(UsageError, match="hardware.compile auto -> off"):
+    with pytest.raises(UsageError, match=r"hardware.compile auto -> off"):
         compile_plan(spec, store=spec.parent / "store", sets=["hardware.compile=off"], resume=run.run_id)
     forked = compile_plan(spec, store=spec.parent / "store", resume=run.run_id, fork=True)
     assert forked.hardware.compilation.reason != "as it began"

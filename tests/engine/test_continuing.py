@@ -82,6 +82,28 @@ def test_the_plan_says_where_it_goes_on_and_that_the_outcome_is_not_that_of_the_
     assert (plain.action, plain.step.key != train.step.key) == ("run", True)
 
 
+@pytest.mark.parametrize(
+    ("more", "duration", "told"),
+    [
+        (["schedule.evaluate.every=50%"], "30 steps", "evaluations came every 6 steps and not every 15"),
+        (["schedule.evaluate.every=5 steps"], "20 steps", "there was an evaluation at step 12, where there would be none"),
+        ([], "20 steps", None),
+    ],
+)
+def test_an_extension_that_was_asked_for_says_all_that_is_not_as_from_the_start(spec_file, tmp_path, more, duration, told):
+    (run,) = apply(spec_file, store=tmp_path / "store", sets=[*EXACT, *more]).runs
+    plan = compile_plan(spec_file, store=tmp_path / "store", sets=[*EXACT, *more, f"schedule.duration={duration}"], resume=run.run_id)
+    note = f"; not what {duration} from the start give: {told}" if told else ""
+    assert plan.decision("train").reason.endswith(f"(schedule.duration 12 steps -> {duration}{note})")
+
+
+@pytest.mark.parametrize(("duration", "told"), [("8 steps", "and 8 steps end before that"),
+                                                ("32 samples", "and 32 samples, which are 8 steps, end before that")])  # fmt: skip
+def test_a_duration_that_ends_before_the_run_is_told_by_both_steps(spec_file, store, duration, told):
+    with pytest.raises(UsageError, match=rf"{only_run(store)} is at step 12, {told}"):
+        compile_plan(spec_file, store=store, sets=[f"schedule.duration={duration}"], resume=only_run(store))
+
+
 def test_what_changes_no_weights_is_shown_by_its_impact_and_the_run_itself_goes_on(spec_file, store):
     parent = only_run(store)
     sets = ["report.formats=[md, html]", "schedule.log_every=3 steps", "task.sample_tokens=9", "name=other"]
