@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo
-from specrun.training.checkpoints import is_finite, load_step, place_of, put_weights, unusable_facts
+from specrun.training.checkpoints import is_finite, load_step, place_of, unusable_facts
 from specrun.training.following import chosen_by_first
 from specrun.training.loop import TrainState
 
@@ -30,7 +28,8 @@ class Loaded:
 @dataclass(slots=True)
 class Loader:
     """Loads the states of one training. folder: of its checkpoints; key: of the train step. initial_facts: as a checkpoint of before
-    step 0 would have them; one that has fewer is not gone on from. initial_weights: draws those of before step 0 again.
+    step 0 would have them; one that has fewer is not gone on from. put_start: puts the weights of before step 0 into the state, and
+    into its empty optimizer what that began with; returns why that began anew, where another run's was to be gone on with.
     """
 
     folder: Path
@@ -38,7 +37,7 @@ class Loader:
     state: TrainState
     warn: Callable[[str, str], None]
     initial_facts: Mapping[str, Any]
-    initial_weights: Callable[[], Mapping[str, Tensor]] | None = None
+    put_start: Callable[[], str | None] | None = None
 
     def newest(self) -> Loaded | None:
         """Load the newest whole checkpoint, or one from before the best weights where these are lost. Without any, changes nothing."""
@@ -74,22 +73,26 @@ class Loader:
 
     def _load(self, info: CheckpointInfo | None) -> Loaded:
         """Make the state that of a checkpoint, or of before step 0. All workers have read it then: it may be moved or written anew."""
-        facts = load_step(info, self.state) if info is not None else self._start_again()
+        if info is not None:
+            facts = load_step(info, self.state)
+        else:
+            self.begin()
+            facts = dict(self.initial_facts)
         self.state.parallel.workers.wait()
         return Loaded(info, facts)
 
-    def _start_again(self) -> Mapping[str, Any]:
-        """Make the state that of before step 0. Returns the facts that a checkpoint of it would have."""
-        assert self.initial_weights is not None
+    def begin(self) -> str | None:
+        """Make the state that of before step 0. Returns: as `put_start`."""
+        assert self.put_start is not None
         state = self.state
-        put_weights(state.model, self.initial_weights())
         state.optimizer.state.clear()
+        why = self.put_start()
         if state.loss_scale is not None:
             state.loss_scale.reset()
         if state.average is not None:
             state.average.reset()
         state.step, state.position, state.tokens, state.rate_factor = 0, 0, 0, 1.0
-        return self.initial_facts
+        return why
 
     def _report_damage(self, place: Path, reason: str) -> None:
         self.warn("damaged-checkpoint", f"a checkpoint was damaged and is set aside in {place.parent.name}/{place.name}: {reason}")

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from specrun.errors import SpecrunError
-from specrun.runtime.distributed import share_like
 from specrun.runtime.products import Multiply
 from specrun.spec.patterns import idle, matched, remedy
 from specrun.spec.sections.parameters import Lora
@@ -61,22 +60,6 @@ def add_adapters(model: nn.Module, options: Lora) -> None:
     model.requires_grad_(False)
     for name in matched(options.targets, names):
         model.set_submodule(name, LoraLinear(layers[name], options))
-
-
-def load_base_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put weights that were saved without adapters into a model that has them; the adapters stay.
-
-    Raises: SpecrunError for the weights of another model, which change nothing.
-    """
-    own = {name: tensor for name, tensor in model.state_dict().items() if not name.endswith((_A, _B))}
-    strange = sorted(own.keys() ^ tensors.keys()) or [name for name in own if own[name].shape != tensors[name].shape]
-    if strange:
-        raise SpecrunError(
-            f"the weights are of another model, by {strange[0]} for one",
-            code="checkpoint-does-not-fit",
-            hint="use the model section of the spec that they were trained with",
-        )
-    model.load_state_dict({name: share_like(tensors[name], tensor) for name, tensor in own.items()}, strict=False)
 
 
 def merged(tensors: Mapping[str, Tensor], options: Lora) -> dict[str, Tensor]:

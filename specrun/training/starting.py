@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo, Chunk
 from specrun.training.checkpoints import load_optimizer, load_tensors, put_weights
 from specrun.training.loop import TrainState
-from specrun.training.lora import LoraLinear, load_base_weights, merged
+from specrun.training.lora import LoraLinear, merged
 from specrun.training.session import Session
 
 _BLOCK_BYTES = 2**20
@@ -62,18 +63,22 @@ def begin(session: Session, start: Start | None, *, runs: Path, draw: Callable[[
             if workers.first:
                 adopt(start, source, session.folder, key=session.key, unusable=session.loader.unusable)
     if start is None or start.how == "extend":
-        session.loader.initial_weights = lambda: draw().state_dict()
+        session.loader.put_start = lambda: put_weights(state.model, draw().state_dict())
         session.resume()
         return
-    session.loader.initial_weights = lambda: forked_weights(start, source, draw())
+    session.loader.put_start = partial(_put_forked, start, source, state, draw=draw, kind=optimizer)
     session.resume()
-    if state.step == 0:
-        put_weights(state.model, session.loader.initial_weights())
-        if state.average is not None:
-            state.average.reset()
+    if session.last is None:
+        why = session.loader.begin()
         session.emit(Status("running", f"begins with the weights of {start.run_id} at its step {start.step}"))
-        if (why := _begin_with_optimizer(start, source, state, kind=optimizer)) is not None:
+        if why is not None:
             session.warn("optimizer-begins-anew", f"the optimizer keeps nothing of {start.run_id}: {why}")
+
+
+def _put_forked(start: Start, source: Path, state: TrainState, *, draw: Callable[[], nn.Module], kind: str) -> str | None:
+    """Put another run's weights and what fits of its optimizer into the state. Returns: why the optimizer begins anew, where it does."""
+    put_weights(state.model, forked_weights(start, source, draw()))
+    return _begin_with_optimizer(start, source, state, kind=kind)
 
 
 def forked_weights(start: Start, source: Path, model: nn.Module) -> dict[str, Tensor]:
@@ -81,7 +86,7 @@ def forked_weights(start: Start, source: Path, model: nn.Module) -> dict[str, Te
 
     source: the other run's `checkpoints`. Raises: as `begin`.
     """
-    tensors, own = load_tensors(whole_checkpoint(start, source).path / "model.safetensors"), model.state_dict()
+    tensors, own = load_tensors(whole_checkpoint(start, source).path / "model.safetensors"), dict(model.state_dict())
     if _strange(tensors, own) is not None and start.lora is not None:
         tensors = merged(tensors, Lora(**start.lora))
     if _strange(tensors, own) is None:
@@ -90,8 +95,7 @@ def forked_weights(start: Start, source: Path, model: nn.Module) -> dict[str, Te
     adapters = {f"{name}.{part}" for name in adapted for part in ("lora_A", "lora_B")}
     strange = _strange(tensors, {name: tensor for name, tensor in own.items() if name not in adapters})
     if strange is None:
-        load_base_weights(model, tensors)
-        return dict(model.state_dict())
+        return own | tensors
     raise SpecrunError(f"the weights of {start.run_id} do not fit this model: {strange}", code="checkpoint-does-not-fit",
                        hint=f"use the model, data.tokenizer and data.sequence_length of {start.run_id}, or train anew without --resume"
                        )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,15 @@ from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 from specrun.errors import SpecrunError
 from specrun.models.gpt.build import GPT, build
 from specrun.models.gpt.options import Options
+from specrun.plan.start import Start
 from specrun.runtime.compilation import compile_blocks
 from specrun.spec.sections.parameters import Lora, Parameters
-from specrun.training.lora import LoraLinear, add_adapters, load_base_weights, merged
+from specrun.training import checkpoint_files
+from specrun.training.checkpoints import put_weights, safetensors_head
+from specrun.training.lora import LoraLinear, add_adapters, merged
 from specrun.training.optimizers.adamw.build import build as build_adamw
 from specrun.training.optimizers.adamw.options import Options as AdamW
+from specrun.training.starting import forked_weights
 from specrun.training.trainable import checkpoint_activations, choose_trainable
 
 VOCAB, LENGTH = 23, 8
@@ -139,19 +144,24 @@ def test_dropout_acts_on_the_adapter_alone_and_in_training_only() -> None:
     assert torch.equal(layer(x), layer(x))
 
 
-def test_base_weights_go_into_a_model_with_adapters_and_others_do_not() -> None:
+def test_base_weights_go_into_a_model_with_adapters_and_others_do_not(tmp_path: Path) -> None:
     trained = gpt()
     train(trained)
+    tensors = trained.state_dict()
+    chunks = [safetensors_head(tensors), *(tensors[name].numpy().tobytes() for name in sorted(tensors))]
+    info = checkpoint_files.save(tmp_path, step=3, key="key", files={"model.safetensors": chunks})
+    start = Start("fork", "parent", 3, hashlib.sha256((info.path / "manifest.json").read_bytes()).hexdigest())
     model = gpt()
     add_adapters(model, Lora(rank=2))
     adapters = {name: tensor.clone() for name, tensor in model.state_dict().items() if "lora" in name}
-    load_base_weights(model, trained.state_dict())
+    put_weights(model, forked_weights(start, tmp_path, model))
     ids = torch.randint(VOCAB, (2, LENGTH))
     assert torch.equal(model(ids), trained(ids))
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in adapters.items())
     for other in (gpt(num_layers=1), gpt(num_layers=3), gpt(width=32)):
+        add_adapters(other, Lora(rank=2))
         with pytest.raises(SpecrunError, match="checkpoint-does-not-fit"):
-            load_base_weights(model, other.state_dict())
+            forked_weights(start, tmp_path, other)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])
