@@ -89,11 +89,13 @@ class Task(Protocol):
         ...
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """Metrics by their name without the split, from the sums of an evaluation."""
+        """Metrics by their name without the split, from the sums of an evaluation. Which there are depends on the data alone: one whose
+        value is not finite is among them."""
         ...
 
-    def examples(self, model: nn.Module, *, count: int) -> list[dict[str, Any]]:
-        """Things to look at, the same for the same model."""
+    def examples(self, model: nn.Module, *, count: int, between: Callable[[], None] = nothing) -> list[dict[str, Any]]:
+        """Things to look at, the same for the same model. between: called as often as can be; what it raises ends the making of them,
+        the model in the mode it was in."""
         ...
 
 

@@ -39,7 +39,8 @@ class Feed:
             return self._gather(position)
         if self._next is None or self._next[0] != position:
             self._next = self._begin(position)
-        batch, end = self._next[1].result()
+        (_, ahead), self._next = self._next, None  # What failed to be gathered beside a step is gathered anew where it is asked for again.
+        batch, end = ahead.result()
         self._lane.await_copies(end)
         self._next = self._begin(position + 1)
         # A copy that was just begun may take the memory of any batch that is let go, and comes after what was queued until now: all

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from specrun.errors import SpecrunError
+from specrun.plan.figures import plural
 from specrun.plan.resolve import ResolvedSchedule
 from specrun.runtime.device import Device
 from specrun.runtime.distributed import ALONE, Workers
@@ -139,12 +140,12 @@ class Ladder:
         at.bad_step, at.target_step, at.row_start, at.row_end = max(at.bad_step, step), state.step, 0, -1
 
     def halve(self, state: TrainState, batch: Batch, reason: str) -> tuple[str, str]:
-        """Compute half as many samples at once from now on. reason: what the allocator said. Returns the alert's code and message.
+        """Compute half as much at once from now on. reason: what the allocator said. Returns the alert's code and message. Sizes are told
+        in sequences of full length: of shorter documents, more are computed at once.
 
         Raises: SpecrunError where that cannot be.
         """
-        samples = sum(1 for _ in batch.split(1))
-        size = min(state.micro_batch_size, samples)
+        size = min(state.micro_batch_size, sum(1 for _ in batch.split(1)))
         what = f"a micro-batch of {size} does not fit in memory at step {state.step + 1}"
         if size == 1:
             hint = f"set data.sequence_length: {max(1, self.schedule.sequence_length // 2)}, or make the model smaller"
@@ -153,7 +154,7 @@ class Ladder:
             hint = f"set schedule.micro_batch_size: {size // 2}"
             raise SpecrunError(f"{what}: {reason}", code="out-of-memory", hint=hint)
         state.micro_batch_size = self.climb.micro_batch_size = size // 2
-        alert = "out-of-memory", f"{what}; the same {samples} samples are computed {size // 2} at a time from here on"
+        alert = "out-of-memory", f"{what}; the same batch is computed {plural(size // 2, 'sequence')} at a time from here on"
         self.warn(*alert, state.step + 1)
         return alert
 
@@ -187,8 +188,26 @@ class Ladder:
             self.warn("step-skipped", f"{faults[0]}; its update was left out{more}", faults[0].step)
 
 
+def batch_that_fits(take: Callable[[], Batch], device: Device) -> Batch:
+    """What `take` gives. It is asked once more where memory did not suffice: a batch is gathered beside the step before it, whose
+    activations are gone by now.
+
+    Raises: SpecrunError `out-of-memory` where memory does not suffice for it alone.
+    """
+    if not isinstance(outcome := _attempt(take), _NoRoom):
+        return outcome
+    device.free_cached_memory()
+    if isinstance(outcome := _attempt(take), _NoRoom):
+        raise SpecrunError(f"a batch does not fit in memory beside the model: {outcome.reason}", code="out-of-memory",
+                           hint="halve schedule.batch_size, or make the model smaller")  # fmt: skip
+    return outcome
+
+
 def train_step_that_fits(state: TrainState, batch: Batch, ladder: Ladder) -> StepStats:
     """`loop.train_step`, with the same samples computed again in smaller parts where they do not fit in memory.
+
+    That is so for losses and gradients. The update cannot be made again once it has moved some of the weights: what it makes room for,
+    which is the optimizer's state in its first step and passing copies of a few tensors later, fits or ends the run.
 
     Raises: SpecrunError `out-of-memory` where nothing smaller is left or asked for; StartAgain where other workers wait for this one.
     """
@@ -198,8 +217,7 @@ def train_step_that_fits(state: TrainState, batch: Batch, ladder: Ladder) -> Ste
         alert = ladder.halve(state, batch, outcome.reason)
         if state.parallel.root is not None:
             size = state.micro_batch_size
-            samples = "1 sample is" if size == 1 else f"{size} samples are"
-            raise StartAgain(f"{outcome.reason}; {samples} computed at once from here on", alert=alert, micro_batch_size=size)
+            raise StartAgain(f"{outcome.reason}; {plural(size, 'sequence')} at a time from here on", alert=alert, micro_batch_size=size)
     return update(state, outcome)
 
 
@@ -224,6 +242,22 @@ def evaluate_what_fits(
             raise StartAgain(f"{outcome.reason}; evaluations compute 1/{divided} as much at once from here on",
                              alert=alert, divided=divided)  # fmt: skip
     return outcome, divided
+
+
+def examples_that_fit(
+    write: Callable[[], list[dict[str, Any]]], *, warn: Callable[[str, str], None], together: bool = False
+) -> list[dict[str, Any]]:
+    """What `write` gives to look at; nothing, and an alert, where memory does not suffice: it is no reason to end a training.
+
+    together: other workers are in the midst of the same and cannot leave it. Raises: SpecrunError `out-of-memory` where they are.
+    """
+    if not isinstance(outcome := _attempt(write), _NoRoom):
+        return outcome
+    what = "what is to be written for the samples of an evaluation does not fit in memory"
+    if together:
+        raise SpecrunError(f"{what}: {outcome.reason}", code="out-of-memory", hint="set schedule.evaluate.samples: 0")
+    warn("out-of-memory", f"{what}; they are left out: {outcome.reason}")
+    return []
 
 
 @dataclass(frozen=True, slots=True)

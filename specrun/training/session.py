@@ -23,7 +23,7 @@ from specrun.training.checkpoint_files import CheckpointInfo
 from specrun.training.following import Follower
 from specrun.training.loading import Loaded, Loader
 from specrun.training.loop import StepStats, TrainState
-from specrun.training.recovery import Climb, Ladder, WayBack, evaluate_what_fits
+from specrun.training.recovery import Climb, Ladder, WayBack, evaluate_what_fits, examples_that_fit
 from specrun.training.saving import Saver
 from specrun.training.selection import Best
 from specrun.training.weight_average import judged
@@ -226,15 +226,13 @@ class Session:
             return
         self.account.pause()
         started = self._clock()
-        task, parallel = self.state.task, self.state.parallel
         try:
             with judged(self.state.average):
-                sums = self._validation_sums()
-                examples = parallel.judge(self.state.model, lambda model: task.examples(model, count=self.options.evaluate.samples))
+                sums, examples = self._validation_sums(), self._examples()
         except _AskedToStop:
             self.account.start()
             return
-        self.metrics = {f"{SPLIT}/{name}": value for name, value in sorted(task.metrics(sums).items())}
+        self.metrics = {f"{SPLIT}/{name}": value for name, value in sorted(self.state.task.metrics(sums).items())}
         self.account.record(self.metrics)
         for number, data in enumerate(examples):
             self.emit(Example(step, "sample" if number == 0 else f"sample-{number + 1}", data))
@@ -264,6 +262,30 @@ class Session:
             warn=lambda code, message: self.warn(code, message, state.step),
         )  # fmt: skip
         return sums
+
+    def _examples(self) -> list[dict[str, Any]]:
+        """What there is to look at, made by the first worker; by all of them where each has a share of the weights."""
+        state, workers, together = self.state, self.state.parallel.workers, self.state.parallel.fsdp is not None
+        examples, asked = [], False
+        if together or workers.first:
+            write = partial(
+                state.task.examples, count=self.options.evaluate.samples, between=self._look_up if together else self._look_alone
+            )
+            try:
+                examples = examples_that_fit(
+                    lambda: state.parallel.judge(state.model, write), together=together,
+                    warn=lambda code, message: self.warn(code, message, state.step),
+                )  # fmt: skip
+            except _AskedToStop:
+                asked = True
+        if workers.largest(asked):
+            raise _AskedToStop
+        return examples
+
+    def _look_alone(self) -> None:
+        """Within what this worker does while the others wait for it."""
+        if self.stop_requested():
+            raise _AskedToStop
 
     def _look_up(self) -> None:
         """Between two batches of an evaluation, equally many for each worker: all of them leave it at the same place."""

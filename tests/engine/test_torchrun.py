@@ -321,8 +321,8 @@ def test_what_workers_cannot_do_they_do_otherwise_from_a_start_that_is_no_loss(t
     assert [code for code, _ in alerts] == ["compile-failed", "worker-restarted", "out-of-memory", "worker-restarted"]
     assert "all workers go on from the last checkpoint eagerly: RuntimeError: no such instruction" in alerts[0][1]
     assert "no such instruction; nothing is compiled from here on" in alerts[1][1]
-    assert "are computed 1 at a time from here on" in alerts[2][1]
-    assert "rank 1: CUDA out of memory. Tried to allocate 2 GiB; 1 sample is computed at once from here on" in alerts[3][1]
+    assert "is computed 1 sequence at a time from here on" in alerts[2][1]
+    assert "rank 1: CUDA out of memory. Tried to allocate 2 GiB; 1 sequence at a time from here on" in alerts[3][1]
     assert set(output.warnings) == {message for _, message in alerts}
     assert output.values["micro_batch_size"] == 1
     assert output.values["compilation"]["failed"] is True

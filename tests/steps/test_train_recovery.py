@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_run import Listener, context, parents, q, spec, stop_after
+from tiny_run import Beside, Listener, context, parents, q, spec, stop_after
 
 from specrun.errors import InterruptedRun, SpecrunError
-from specrun.events import Alert, Metrics, Status
+from specrun.events import Alert, Example, Metrics, Status
 from specrun.spec.sections.parameters import Average, Lora, Parameters
 from specrun.spec.sections.recovery import Recovery
-from specrun.spec.sections.schedule import Checkpoint, Evaluate
+from specrun.spec.sections.schedule import Checkpoint, EarlyStopping, Evaluate
 from specrun.steps.train.run import run
 from specrun.tasks.causal_lm.build import CausalLM
 from specrun.training import recovery
@@ -218,6 +218,21 @@ def test_each_step_is_once_in_what_counts_after_a_roll_back(tmp_path: Path, patc
     assert counted == list(range(1, LAST + 1))
 
 
+@pytest.mark.parametrize("first", [2, 12])
+def test_tokens_are_counted_of_the_steps_that_count_wherever_training_goes_back_to(
+    tmp_path: Path, patch: pytest.MonkeyPatch, first: int
+) -> None:
+    """To the start, or to a checkpoint."""
+    plain, listener = Listener(), Listener()
+    _, expected = train(tmp_path / "plain", plain)
+    poison(patch, batches(first, first + 1, first + 2))
+    _, output = train(tmp_path / "poisoned", listener)
+    assert [status.resumed_from for status in listener.of(Status)] == [first // 8 * 8]
+    assert output.values["tokens"] == expected.values["tokens"]
+    counted = {metrics.step: metrics.tokens for metrics in listener.of(Metrics)}
+    assert counted == {metrics.step: metrics.tokens for metrics in plain.of(Metrics)}
+
+
 def test_the_learning_rate_is_lowered_only_where_going_back_did_not_help(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
     listener = Listener()
     poison(patch, lambda state: state.step in (12, 13, 14) and state.rate_factor > 0.6)
@@ -377,6 +392,66 @@ def test_the_size_that_fits_is_kept_by_a_resume(tmp_path: Path, patch: pytest.Mo
     assert output.values["micro_batch_size"] == 2
     assert not rungs(again)
     assert same(final(tmp_path / "run"), final(straight))
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_batch_that_found_no_memory_once_changes_nothing(tmp_path: Path, patch: pytest.MonkeyPatch, ahead: bool) -> None:
+    straight, _ = train(tmp_path / "straight")
+    real, failed = CausalLM.train_batch, set[int]()
+
+    def train_batch(self: CausalLM, first: int, *, count: int) -> Any:
+        if first in (0, 28) and first not in failed:
+            failed.add(first)
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+        return real(self, first, count=count)
+
+    patch.setattr(CausalLM, "train_batch", train_batch)
+    patch.setattr("specrun.steps.train.run.copy_lane", lambda _: Beside() if ahead else None)
+    folder, _ = train(tmp_path / "tight")
+    assert failed == {0, 28}
+    assert same(final(folder), final(straight))
+
+
+def test_samples_that_do_not_fit_cost_a_training_nothing_but_themselves(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    listener = Listener()
+    straight, expected = train(tmp_path / "straight")
+    real, calls = CausalLM.examples, 0
+
+    def examples(self: CausalLM, *rest: Any, **more: Any) -> list[dict[str, Any]]:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
+        return real(self, *rest, **more)
+
+    patch.setattr(CausalLM, "examples", examples)
+    folder, output = train(tmp_path / "tight", listener)
+    assert same(final(folder), final(straight))
+    assert rungs(listener) == [("out-of-memory", 16)]
+    assert sorted(listener.metric("validation/loss")) == [8, 16, 24]
+    assert [event.step for event in listener.of(Example)] == [8, 24]
+    assert output.values["best_metric"] == expected.values["best_metric"]
+
+
+@pytest.mark.parametrize("metric", ["loss", "perplexity", "word_perplexity", "bits_per_byte"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, 1e5])
+def test_an_evaluation_that_is_not_finite_improves_nothing_whatever_the_metric(
+    tmp_path: Path, patch: pytest.MonkeyPatch, metric: str, value: float
+) -> None:
+    """Neither the best, nor early stopping, nor a plateau; 1e5 nats a token are a perplexity beyond any float."""
+    real, calls, name = CausalLM.evaluate, 0, f"validation/{metric}"
+
+    def evaluate(self: CausalLM, *rest: Any, **more: Any) -> dict[str, float]:
+        nonlocal calls
+        calls += 1
+        return real(self, *rest, **more) | ({"nll": value * 82} if calls == 1 else {})
+
+    patch.setattr(CausalLM, "evaluate", evaluate)
+    course = ReduceOnPlateau(kind="reduce_on_plateau", patience=q("9 evaluations"), metric=name)
+    _, output = train(tmp_path, checkpoint=Checkpoint(every=q("8 steps"), metric=name), learning_rate=course,
+                      early_stopping=EarlyStopping(patience=q("9 evaluations"), metric=name))  # fmt: skip
+    assert output.values["steps"] == LAST
+    assert output.values["best_step"] in (16, 24)
 
 
 def test_an_evaluation_that_does_not_fit_is_cut_smaller_and_comes_to_the_same(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:

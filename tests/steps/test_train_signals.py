@@ -9,22 +9,27 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from test_train_syncs import session
 from tiny_run import Listener, context, early, parents, q, spec
 
 from specrun.errors import InterruptedRun
 from specrun.events import Example, Span
+from specrun.runtime.distributed import Workers
 from specrun.spec.sections.schedule import Evaluate
 from specrun.steps.train.run import run
+from specrun.tasks.causal_lm.build import CausalLM
 from specrun.training import checkpoint_files as cf
+from specrun.training.parallel import Parallel
+from specrun.training.session import _AskedToStop
 
 
-def stop_in_evaluation(number: int) -> Callable[[], int | None]:
-    """Asks for an end between two batches of the `number`-th evaluation of an attempt."""
+def stop_in_evaluation(number: int, place: str = "_look_up") -> Callable[[], int | None]:
+    """Asks for an end between two batches of the `number`-th evaluation of an attempt, or when it looks up at another place."""
     seen = 0
 
     def requested() -> int | None:
         nonlocal seen
-        seen += sys._getframe(1).f_code.co_name == "_look_up"
+        seen += sys._getframe(1).f_code.co_name == place
         return 15 if seen >= number else None
 
     return requested
@@ -52,6 +57,41 @@ def test_an_evaluation_is_left_for_the_next_attempt_and_made_once(tmp_path: Path
         assert recorded == [8, 16, 24]
     assert output.values["best_metric"] == expected.values["best_metric"]
     assert output.values["metrics"]["validation/loss"] == expected.values["metrics"]["validation/loss"]
+
+
+@pytest.mark.parametrize(("look", "ended_after"), [(1, 8), (6, 8), (7, 16), (18, 24)])
+def test_a_signal_while_samples_are_written_is_heeded_before_the_next_token(tmp_path: Path, look: int, ended_after: int) -> None:
+    """Six tokens an evaluation. The next attempt makes all of the evaluation."""
+    data, settings, listener = parents(tmp_path), spec(model={"dropout": 0.1}), Listener()
+    straight = run(context(tmp_path / "straight", Listener()), settings, data)
+    with pytest.raises(InterruptedRun, match=f"after step {ended_after} of 24; its state is saved"):
+        run(context(tmp_path / "run", listener, stop=stop_in_evaluation(look, "_look_alone")), settings, data)
+    output = run(context(tmp_path / "run", listener), settings, data)
+    assert [event.step for event in listener.of(Example)] == [8, 16, 24]
+    one, other = weights(tmp_path / "run"), weights(tmp_path / "straight")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert output.values["best_metric"] == straight.values["best_metric"]
+
+
+class Second(Workers):
+    """The second of two, alone in its process."""
+
+    others_asked = 0
+
+    def largest(self, number: int) -> int:
+        return max(number, self.others_asked)
+
+
+def test_a_worker_that_follows_leaves_the_samples_to_the_first_and_an_evaluation_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = session(tmp_path, Listener())
+    it.state.parallel = Parallel(Second(rank=1, size=2))
+    monkeypatch.setattr(CausalLM, "examples", lambda *_, **__: pytest.fail("the first writes them"))
+    assert it._examples() == []
+    monkeypatch.setattr(Second, "others_asked", 15)
+    with pytest.raises(_AskedToStop):
+        it._examples()
 
 
 def test_an_evaluation_that_was_made_up_for_is_not_made_again_after_a_kill(tmp_path: Path) -> None:

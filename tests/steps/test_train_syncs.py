@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+from test_train_documents import documents, on_documents
 from tiny_run import Beside, Listener, context, hardware, parents, q, spec
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from specrun.events import Event, Metrics, System
 from specrun.plan.resolve import resolve_schedule
@@ -23,16 +22,7 @@ from specrun.steps.train import run as train
 from specrun.steps.train.run import build_model, new_session, new_state
 from specrun.training.loop import StepStats, train_step
 from specrun.training.session import Session
-
-
-class _Reads(TorchDispatchMode):
-    """Counts `.item()` and its like."""
-
-    count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += func is torch.ops.aten._local_scalar_dense.default
-        return func(*args, **(kwargs or {}))
+from tests.waits import Waits
 
 
 def session(root: Path, listener: Listener, **schedule: Any) -> Session:
@@ -55,7 +45,7 @@ def test_training_waits_once_a_log_interval(tmp_path: Path) -> None:
     it = session(
         tmp_path, Listener(), duration=rare, log_every=q("6 steps"), evaluate=Evaluate(every=rare), checkpoint=Checkpoint(every=rare)
     )
-    with _Reads() as reads:
+    with Waits() as reads:
         advance(it, 30)
     assert it.state.device.syncs == 5
     assert reads.count == 0
@@ -64,7 +54,7 @@ def test_training_waits_once_a_log_interval(tmp_path: Path) -> None:
 @pytest.mark.parametrize("ahead", [False, True])
 def test_neither_the_feed_nor_the_monitor_waits_for_the_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: bool) -> None:
     """The whole step, batches taken and machine read, up to its last interval, where it evaluates and saves."""
-    device, rare, by_feed = open_device(hardware()), q("1000 steps"), _Reads()
+    device, rare, by_feed = open_device(hardware()), q("1000 steps"), Waits()
     found: dict[int, tuple[int, int]] = {}
     listener = Listener()
 
@@ -83,10 +73,29 @@ def test_neither_the_feed_nor_the_monitor_waits_for_the_device(tmp_path: Path, m
     monkeypatch.setattr(train, "copy_lane", lambda _: Counted() if ahead else None)
     monkeypatch.setattr(train, "watch", lambda emit, it: Monitor(emit, lambda: _readings(it), interval_seconds=0.001, first_seconds=0.0))
     settings = spec(duration=q("36 steps"), log_every=q("6 steps"), evaluate=Evaluate(every=rare), checkpoint=Checkpoint(every=rare))
-    with _Reads() as reads:
+    with Waits() as reads:
         train.run(replace(context(tmp_path / "run", listener), emit=note), settings, parents(tmp_path))
     assert {step: waits for step, waits in found.items() if step < 36} == {6 * n: (n, 0) for n in range(1, 6)}
     assert len(list(listener.of(System))) > 1
+
+
+def test_training_on_documents_waits_no_more_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is padded is left out of the loss by a size that the host knows."""
+    device, rare = open_device(hardware()), q("1000 steps")
+    found: dict[int, tuple[int, int]] = {}
+    listener = Listener()
+
+    def note(event: Event) -> None:
+        if isinstance(event, Metrics) and "train/loss" in event.values:
+            found[event.step] = (device.syncs, waits.count)
+
+    monkeypatch.setattr(train, "open_device", lambda *_, **__: device)
+    settings = on_documents(
+        duration=q("18 steps"), log_every=q("6 steps"), evaluate=Evaluate(every=rare), checkpoint=Checkpoint(every=rare)
+    )
+    with Waits() as waits:
+        train.run(replace(context(tmp_path / "run", listener), emit=note), settings, documents(tmp_path))
+    assert (found[6], found[12]) == ((1, 0), (2, 0))
 
 
 def test_a_session_that_looks_at_each_loss_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +107,7 @@ def test_a_session_that_looks_at_each_loss_is_caught(tmp_path: Path, monkeypatch
         original(self, stats)
 
     monkeypatch.setattr(Session, "after_step", looking)
-    with _Reads() as reads:
+    with Waits() as reads:
         advance(it, 7)
     assert reads.count == 7
 

@@ -31,12 +31,16 @@ class Numbers:
 
 @dataclass
 class Lane:
-    """A device that copies beside its computation, on a clock of its own: moments are numbers in the order of queueing."""
+    """A device that copies beside its computation. alive: batches that a test holds count of; marked: those of each moment after which
+    copies may begin."""
 
     events: list[str] = field(default_factory=list)
+    alive: list[int] = field(default_factory=list)
+    marked: list[list[int]] = field(default_factory=list)
 
     def now(self) -> str:
         self.events.append("computation is marked")
+        self.marked.append(list(self.alive))
         return "a moment"
 
     @contextmanager
@@ -98,6 +102,17 @@ def test_a_source_that_breaks_is_told_when_its_batch_is_taken_and_not_before(lan
     assert running() == []
 
 
+def test_what_could_not_be_gathered_ahead_is_gathered_anew_where_it_is_asked_for_again() -> None:
+    task = Numbers(fails_at=3)
+    with Feed(task, batch_size=2, lane=Lane()) as feed:
+        feed.take(0)
+        with pytest.raises(OSError, match="sample 3"):
+            feed.take(1)
+        task.fails_at = None
+        assert feed.take(1) == (2, 3)
+        assert feed.take(2) == (4, 5)
+
+
 def test_a_training_that_fails_leaves_no_thread() -> None:
     def train() -> None:
         with Feed(Numbers(), batch_size=2, lane=Lane()) as feed:
@@ -111,7 +126,8 @@ def test_a_training_that_fails_leaves_no_thread() -> None:
 
 def test_a_batch_stays_until_the_copies_of_the_one_after_the_next_begin() -> None:
     """The lane may reuse the memory of what was let go; see `Feed.take`."""
-    alive: list[int] = []
+    lane = Lane()
+    alive = lane.alive
 
     class Held:
         def __init__(self, position: int) -> None:
@@ -125,8 +141,10 @@ def test_a_batch_stays_until_the_copies_of_the_one_after_the_next_begin() -> Non
         def train_batch(self, first: int, *, count: int) -> Any:
             return Held(first // count)
 
-    with Feed(Task(), batch_size=1, lane=Lane()) as feed:
+    with Feed(Task(), batch_size=1, lane=lane) as feed:
         for position in range(4):
             feed.take(position)
             assert position in alive
             assert position - 1 not in alive
+            # What the moment marks has used the batch before this one; until then that one is there, and this one beyond it.
+            assert {position - 1, position} - {-1} <= set(lane.marked[-1])

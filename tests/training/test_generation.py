@@ -79,6 +79,32 @@ def test_draws_follow_the_distribution() -> None:
     assert (counts[:3] - expected).abs().max() < 120
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.8])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_text_ends_where_the_scores_are_not_finite(bad: float, temperature: float) -> None:
+    sampling, generator = Sampling(temperature=temperature), torch.Generator().manual_seed(0)
+    assert draw(torch.tensor([0.0, bad, 1.0]), sampling, generator) is None
+    assert draw(torch.tensor([-torch.inf, -torch.inf, 1.0]), sampling, generator) == 2
+    network = model()
+    network.final_norm.weight.data[0] = bad
+    assert list(generate(network, [1], tokens=5, sampling=sampling, device=DEVICE)) == []
+
+
+def test_what_is_called_before_each_token_may_end_the_text_and_leaves_the_model_as_it_was() -> None:
+    network, calls = model().train(), []
+
+    def between() -> None:
+        calls.append(network.training)
+        if len(calls) == 4:
+            raise KeyError
+
+    written = generate(network, [1], tokens=9, sampling=Sampling(), device=DEVICE, between=between)
+    assert len([next(written), next(written), next(written)]) == 3
+    with pytest.raises(KeyError):
+        next(written)
+    assert (calls, network.training) == ([False] * 4, True)
+
+
 def test_an_empty_prompt_is_a_broken_invariant() -> None:
     with pytest.raises(AssertionError, match="one token at least"):
         write([])

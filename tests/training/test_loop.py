@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from specrun.models.gpt.build import GPT, build
 from specrun.models.gpt.options import Options as Gpt
@@ -24,6 +22,7 @@ from specrun.training.loop import TrainState, train_step
 from specrun.training.meters import Meter
 from specrun.training.optimizers.adamw.build import build as build_adamw
 from specrun.training.optimizers.adamw.options import Options as AdamW
+from tests.waits import Waits, all_waits
 
 VOCAB, LENGTH = 23, 12
 ADAMW = AdamW(kind="adamw", learning_rate=3e-3, betas=(0.9, 0.95), weight_decay=0.1)
@@ -139,6 +138,23 @@ def test_dropout_depends_on_seed_and_step_and_not_on_what_was_drawn_before() -> 
     assert not torch.equal(first, train_step(later, batch).loss)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_each_micro_batch_draws_masks_of_its_own(dropout: float) -> None:
+    losses: list[float] = []
+
+    class Heard(Windows):
+        def loss_sum(self, model: Any, batch: TokenBatch) -> torch.Tensor:
+            loss = super().loss_sum(model, batch)
+            losses.append(loss.item())
+            return loss
+
+    state, task = new_state(new_model(dropout=dropout), micro=1), Heard()
+    state.task = task  # type: ignore[assignment]
+    [row] = batches(1, samples=1)
+    train_step(state, TokenBatch(row.ids.repeat(3, 1)))
+    assert len(set(losses)) == (3 if dropout else 1)
+
+
 def test_seeds_of_different_purposes_are_unrelated() -> None:
     values = {derive(seed, stream, a) for seed in range(5) for stream in ("step", "order", "weights") for a in range(50)}
     assert len(values) == 750
@@ -156,35 +172,6 @@ def test_bfloat16_trains_float32_weights_to_about_the_same_loss() -> None:
     assert losses[1][-1] == pytest.approx(losses[0][-1], abs=0.1)
 
 
-class _Syncs(TorchDispatchMode):
-    """Counts every way in which Python reads a tensor's value."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.ops.aten._local_scalar_dense.default:
-            self.count += 1
-        return func(*args, **(kwargs or {}))
-
-
-@contextmanager
-def counting_syncs(patch: pytest.MonkeyPatch) -> Iterator[_Syncs]:
-    """`.item()`, `float()`, `bool()` go through the dispatcher; `.tolist()`, `.numpy()` and `.cpu()` do not."""
-    syncs = _Syncs()
-    for name in ("tolist", "numpy", "cpu"):
-        original: Callable[..., Any] = getattr(torch.Tensor, name)
-
-        def call(self: torch.Tensor, *args: Any, _original: Callable[..., Any] = original, **kwargs: Any) -> Any:
-            syncs.count += 1
-            return _original(self, *args, **kwargs)
-
-        patch.setattr(torch.Tensor, name, call)
-    with syncs:
-        yield syncs
-
-
 def run_intervals(state: TrainState, intervals: int, each: int) -> None:
     meter, feed = Meter(), batches(intervals * each)
     for _ in range(intervals):
@@ -196,16 +183,42 @@ def run_intervals(state: TrainState, intervals: int, each: int) -> None:
 
 def test_the_host_waits_for_the_device_once_a_log_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     state = new_state(new_model(), micro=3)
-    with counting_syncs(monkeypatch) as syncs:
+    with all_waits(monkeypatch) as waits:
         run_intervals(state, 3, 7)
-    assert syncs.count == 3
+    assert waits.count == 3
     assert state.device.syncs == 3
 
 
-@pytest.mark.parametrize("wait", [lambda t: t.item(), float, bool, lambda t: t.tolist(), lambda t: t.detach().numpy(), lambda t: t.cpu()])
-def test_a_loop_that_waits_each_step_is_caught(monkeypatch: pytest.MonkeyPatch, wait: Callable[[torch.Tensor], Any]) -> None:
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda t: t.sum().item(), lambda t: float(t[0]), lambda t: bool(t.any()), lambda t: t.tolist(), lambda t: t.detach().numpy(),
+        lambda t: t.cpu(), lambda t: t[t > 3], lambda t: t.nonzero(), lambda t: torch.masked_select(t, t > 3), lambda t: t.unique(),
+        lambda t: t.index_put((t > 3,), t[:6]), lambda t: torch.equal(t, t), lambda t: t.long().repeat_interleave(t.long()),
+        lambda t: t.to("meta"), lambda t: torch.empty(10, device="meta").copy_(t),
+    ],
+)  # fmt: skip
+def test_each_way_to_wait_is_counted(monkeypatch: pytest.MonkeyPatch, wait: Callable[[torch.Tensor], Any]) -> None:
+    with all_waits(monkeypatch) as waits:
+        wait(torch.arange(10.0))
+    assert waits.count >= 1
+
+
+def test_what_does_not_wait_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    it = torch.arange(10.0)
+    with all_waits(monkeypatch) as waits:
+        assert len(torch.nonzero_static(it > 3, size=6)) == 6
+        assert len(it[torch.tensor([1, 2])]) == 2
+        it[it > 3] = 0.0
+        torch.where(it > 3, it, -it).to(torch.float64)
+        it.to("meta", non_blocking=True)
+        it.long().repeat_interleave(it.long(), output_size=6)
+    assert waits.count == 0
+
+
+def test_a_loop_that_waits_each_step_is_caught() -> None:
     state = new_state(new_model())
-    with counting_syncs(monkeypatch) as syncs:
+    with Waits() as waits:
         for batch in batches(5):
-            wait(train_step(state, batch).loss)
-    assert syncs.count >= 5
+            train_step(state, batch).loss.item()
+    assert waits.count == 5

@@ -10,7 +10,6 @@ import pytest
 import torch
 from test_loop import ADAMW, batches, new_model, new_state
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from specrun.runtime.device import Device
 from specrun.training.checkpoints import load_step, optimizer_tensors
@@ -19,6 +18,7 @@ from specrun.training.loss_scaling import LossScale
 from specrun.training.meters import Meter
 from specrun.training.optimizers.adamw.build import build as build_adamw
 from specrun.training.saving import Saver
+from tests.waits import Waits
 
 HALF = Device("cpu", torch.device("cpu"), torch.float16)
 
@@ -120,20 +120,12 @@ def test_unscaled_gradients_are_those_of_the_loss() -> None:
     assert torch.equal(weight.grad, 2 * weight.detach())
 
 
-class _Reads(TorchDispatchMode):
-    count = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self.count += func is torch.ops.aten._local_scalar_dense.default
-        return func(*args, **(kwargs or {}))
-
-
 def test_a_scaled_step_does_not_wait_for_the_device() -> None:
     state = half_state()
     run_steps(state, 1)
-    with _Reads() as reads:
+    with Waits() as waits:
         run_steps(state, 3, skip=1)
-    assert reads.count == 0
+    assert waits.count == 0
 
 
 @pytest.mark.parametrize("initial", [65_536.0, 2.0**40], ids=["at rest", "while the scale falls"])

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from test_loop import counting_syncs
 from torch import Tensor, nn
 
 from specrun.models.gpt.build import GPT, build
@@ -20,6 +19,7 @@ from specrun.training.checkpoints import load_step, optimizer_tensors
 from specrun.training.loop import TrainState
 from specrun.training.optimizers.groups import by_decay
 from specrun.training.saving import Saver
+from tests.waits import all_waits
 
 DEVICE = Device("cpu", torch.device("cpu"), torch.float32)
 OPTIONS: dict[str, Any] = {
@@ -100,9 +100,9 @@ def test_a_step_asks_the_device_nothing(kind: str, monkeypatch: pytest.MonkeyPat
     optimizer = new_optimizer(kind, model)
     optimizer.found_inf = torch.zeros(())  # type: ignore[attr-defined]
     set_gradients(model, 0)
-    with counting_syncs(monkeypatch) as syncs:
+    with all_waits(monkeypatch) as waits:
         optimizer.step()
-    assert syncs.count == 0
+    assert waits.count == 0
 
 
 @pytest.mark.parametrize("kind", KINDS)

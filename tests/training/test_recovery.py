@@ -25,7 +25,7 @@ from specrun.runtime.exhaustion import is_out_of_memory
 from specrun.spec.sections.recovery import Recovery
 from specrun.training.checkpoints import optimizer_tensors
 from specrun.training.loop import StepStats, TrainState, train_step
-from specrun.training.recovery import Climb, Fault, Ladder, evaluate_what_fits, train_step_that_fits
+from specrun.training.recovery import Climb, Fault, Ladder, batch_that_fits, evaluate_what_fits, examples_that_fit, train_step_that_fits
 from specrun.training.starting_again import StartAgain
 
 Warned = list[tuple[str, str, int]]
@@ -117,8 +117,8 @@ def test_each_halving_is_an_alert_that_names_the_step_and_the_new_size() -> None
     ladder = new_ladder(warned)
     train_tight(Tight(fits=2, first=1), steps=3, ladder=ladder)
     assert [(code, step) for code, _, step in warned] == [("out-of-memory", 2), ("out-of-memory", 2)]
-    assert [message.rpartition("samples are computed ")[2] for _, message, _ in warned] == [
-        "4 at a time from here on", "2 at a time from here on",
+    assert [message.rpartition("the same batch is computed ")[2] for _, message, _ in warned] == [
+        "4 sequences at a time from here on", "2 sequences at a time from here on",
     ]  # fmt: skip
     state: Any = new_state(new_model(), micro=8)
     Ladder(Recovery(), ladder.warn, SCHEDULE).restore(json.loads(json.dumps(ladder.to_json())), state)
@@ -333,6 +333,44 @@ def test_an_evaluation_that_one_of_several_processes_cannot_make_is_begun_anew_b
     with pytest.raises(SpecrunError) as caught:
         attempt(1024)
     assert (caught.value.code, caught.value.hint) == ("out-of-memory", "halve data.sequence_length, or make the model smaller")
+
+
+def fails_until(calls: int) -> Callable[[], Any]:
+    """Gives a thing at the call of that number, for which there was no memory before."""
+    asked: list[None] = []
+
+    def take() -> list[dict[str, Any]]:
+        asked.append(None)
+        if len(asked) < calls:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return [{"text": "a"}]
+
+    return take
+
+
+def test_a_batch_that_found_no_memory_beside_a_step_is_asked_for_once_more() -> None:
+    device = new_state(new_model()).device
+    assert batch_that_fits(fails_until(2), device) == [{"text": "a"}]
+    with pytest.raises(SpecrunError, match="a batch does not fit in memory beside the model: CUDA out of memory") as caught:
+        batch_that_fits(fails_until(3), device)
+    assert (caught.value.code, caught.value.hint) == ("out-of-memory", "halve schedule.batch_size, or make the model smaller")
+    with pytest.raises(KeyError):
+        batch_that_fits(lambda: {}["a"], device)
+
+
+def test_samples_that_do_not_fit_are_left_out_with_an_alert_unless_other_workers_are_at_them_too() -> None:
+    warned: list[tuple[str, str]] = []
+
+    def write(calls: int, *, together: bool = False) -> list[dict[str, Any]]:
+        return examples_that_fit(fails_until(calls), warn=lambda *alert: warned.append(alert), together=together)
+
+    assert (write(1), warned) == ([{"text": "a"}], [])
+    assert write(2) == []
+    assert [code for code, _ in warned] == ["out-of-memory"]
+    assert warned[0][1].endswith("does not fit in memory; they are left out: CUDA out of memory.")
+    with pytest.raises(SpecrunError, match="does not fit in memory: CUDA out of memory") as caught:
+        write(2, together=True)
+    assert (caught.value.code, caught.value.hint) == ("out-of-memory", "set schedule.evaluate.samples: 0")
 
 
 LIMITED = """

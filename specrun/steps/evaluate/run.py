@@ -22,7 +22,7 @@ from specrun.steps.evaluate.load import DamagedCheckpoint, load_model
 from specrun.tasks.opening import open_task
 from specrun.training.checkpoint_files import set_aside
 from specrun.training.parallel import ON_ITS_OWN, Parallel
-from specrun.training.recovery import evaluate_what_fits
+from specrun.training.recovery import evaluate_what_fits, examples_that_fit
 from specrun.training.starting_again import lessons, remembering
 from specrun.training.token_file import open_tokens, splits
 
@@ -61,7 +61,10 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
         context.emit(Span("evaluation", context.step.id, time.perf_counter() - started))
         metrics |= found
     context.emit(Progress(context.step.id, len(names), len(names), "split"))
-    examples = parallel.judge(model, partial(task.examples, count=spec.schedule.evaluate.samples))
+    examples = examples_that_fit(
+        lambda: parallel.judge(model, partial(task.examples, count=spec.schedule.evaluate.samples)),
+        together=parallel.fsdp is not None, warn=lambda code, message: context.emit(Alert("warning", code, message)),
+    )  # fmt: skip
     for number, data in enumerate(examples, start=1):
         context.emit(Example(int(train.values["best_step"]), "final" if number == 1 else f"final-{number}", data))
     values = {

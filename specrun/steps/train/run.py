@@ -33,7 +33,7 @@ from specrun.training.loop import TrainState
 from specrun.training.loss_scaling import LossScale
 from specrun.training.parallel import ON_ITS_OWN, Parallel
 from specrun.training.plateau import Plateau
-from specrun.training.recovery import train_step_that_fits
+from specrun.training.recovery import batch_that_fits, train_step_that_fits
 from specrun.training.selection import Best
 from specrun.training.session import Session
 from specrun.training.starting import begin
@@ -71,7 +71,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
         while not session.finished:
             state = session.state
             with session.waiting():
-                batch = feed.take(state.position)
+                batch = batch_that_fits(partial(feed.take, state.position), device)
             session.after_step(train_step_that_fits(state, batch, session.ladder))
             end_if_asked(context, session)
         session.save()

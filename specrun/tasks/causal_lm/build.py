@@ -105,20 +105,20 @@ class CausalLM:
         return {"nll": nll_sum, "tokens": predicted.tokens, "correct": correct_sum, **text}
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """Metrics of one set of sums. One that has no meaning (no words, or a perplexity beyond 1e301) is left out."""
+        """Metrics of one set of sums. One that has no meaning (no words) is left out; a perplexity beyond 1e301 is infinite."""
         nll, tokens = sums["nll"], sums["tokens"]
         found = {}
         if tokens:
             found = {"loss": nll / tokens, "accuracy": sums["correct"] / tokens}
         for name, count in (("perplexity", tokens), ("word_perplexity", sums["words"])):
-            if count and nll / count < _LARGEST_EXPONENT:
-                found[name] = math.exp(nll / count)
+            if count:
+                found[name] = math.inf if nll / count >= _LARGEST_EXPONENT else math.exp(nll / count)
         if sums["bytes"]:
             found["bits_per_byte"] = nll / (math.log(2) * sums["bytes"])
         return found
 
-    def examples(self, model: nn.Module, *, count: int) -> list[dict[str, Any]]:
-        """Texts that the model writes, each {"prompt", "text"}: the same for the same model."""
+    def examples(self, model: nn.Module, *, count: int, between: Callable[[], None] = nothing) -> list[dict[str, Any]]:
+        """Texts that the model writes, each {"prompt", "text"}: the same for the same model. between: called before each token."""
         if count == 0:
             return []
         info = open_tokens(self._folders["tokens"], "train").info
@@ -130,7 +130,7 @@ class CausalLM:
             sampling = Sampling(seed=derive(self._seed, "sample", number) >> 1)
             written = generate(
                 network, ids, tokens=self._options.sample_tokens, sampling=sampling, device=self._device,
-                stop_id=info.end_of_text_id, vocab_size=self.vocab_size,
+                stop_id=info.end_of_text_id, vocab_size=self.vocab_size, between=between,
             )  # fmt: skip
             text = "".join(stream_text(self._tokenizer.decode, ids, written))
             found.append({"prompt": prompt, "text": text, "temperature": sampling.temperature, "top_k": sampling.top_k})
