@@ -42,7 +42,8 @@ class Parallel:
 
     def parts(self, batch: Batch, size: int) -> Iterator[tuple[int, Batch, AbstractContextManager[Any]]]:
         """This worker's micro-batches of at most `size` samples, in order: each with its number among those of the whole batch, which
-        random numbers are drawn by, and what forward and backward are done in: gradients are summed over workers with the last alone.
+        random numbers are drawn by, and what forward and backward are done in: gradients are summed over workers with the last alone
+        by ddp; by fsdp with each, for until they are summed every device holds them whole.
         """
         if self.root is None:
             for number, part in enumerate(batch.split(size)):
@@ -69,8 +70,6 @@ class Parallel:
         return result
 
     def _summing(self, *, last: bool) -> AbstractContextManager[Any]:
-        if self.fsdp is not None:
-            self.fsdp.set_requires_gradient_sync(last)
         return self.ddp.no_sync() if self.ddp is not None and not last else nullcontext()
 
 

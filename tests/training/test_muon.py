@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import weakref
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 
 from specrun.models.gpt.build import GPT, build
 from specrun.models.gpt.options import Options as Gpt
+from specrun.runtime.device import Device
+from specrun.runtime.distributed import Workers
 from specrun.training.optimizers.groups import hidden_matrices
 from specrun.training.optimizers.muon.build import build as build_muon
 from specrun.training.optimizers.muon.newton_schulz import orthogonalize
@@ -164,3 +167,36 @@ def test_frozen_weights_and_those_without_a_gradient_do_not_move() -> None:
     unmoved = {name for name, weight in model.state_dict().items() if torch.equal(weight, before[name])}
     assert unmoved == {"blocks.0.attention.qkv.weight", "blocks.1.mlp.up.weight"}
     assert model.blocks[0].attention.qkv.weight not in optimizer.state
+
+
+@pytest.mark.slow
+def test_of_shared_matrices_one_at_a_time_is_whole_on_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch.distributed as dist
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    from specrun.training.optimizers.muon import build
+    from specrun.training.spreading import spread
+
+    gathered: list[weakref.ref[Tensor]] = []
+    most = 0
+
+    def whole(tensor: Tensor) -> Tensor:
+        nonlocal most
+        found = torch.zeros(tensor.shape)  # a group that only pretends to be one sends nothing
+        gathered.append(weakref.ref(found))
+        most = max(most, sum(it() is not None for it in gathered))
+        return found
+
+    monkeypatch.setattr(build, "whole", whole)
+    dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+    try:
+        model = new_model()
+        spread(model, Workers(0, 2), strategy="fsdp", device=Device("cpu", torch.device("cpu"), torch.float32))
+        optimizer = build_muon(Muon(kind="muon"), model=model)
+        for parameter in model.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+    finally:
+        dist.destroy_process_group()
+    assert len(gathered) == len(hidden_matrices(model)) > 4
+    assert most == 1

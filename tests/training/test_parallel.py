@@ -174,6 +174,27 @@ def test_weights_are_shared_where_they_lie_whatever_else_the_machine_has(monkeyp
 
 
 @pytest.mark.slow
+def test_a_device_never_holds_more_than_its_share_of_gradients_between_micro_batches() -> None:
+    import torch.distributed as dist
+    from torch.testing._internal.distributed.fake_pg import FakeStore
+
+    from specrun.training.spreading import spread
+
+    dist.init_process_group("fake", store=FakeStore(), rank=0, world_size=2)
+    try:
+        model = torch.nn.Sequential(torch.nn.Linear(4, 4))
+        parallel = spread(model, Workers(0, 2), strategy="fsdp", device=Device("cpu", torch.device("cpu"), torch.float32))
+        held: list[list[str]] = []
+        for _, part, summing in parallel.parts(TokenBatch(torch.ones(6, 4)), 1):
+            with summing:
+                parallel.loss_sum(model, lambda network, x=part.ids: network(x).sum()).backward()
+            held.append([type(parameter.grad).__name__ for parameter in model.parameters()])
+        assert held == [["DTensor", "DTensor"]] * 3
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.slow
 def test_a_device_is_given_its_shares_of_a_model_and_never_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call that shards a part of it, and moves that part, finds all the rest on the host."""
     from specrun.training import spreading

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -54,10 +54,16 @@ class Muon(torch.optim.Optimizer):
                 (self._step_matrices if group["orthogonal"] else self._step_rest)(parameters, group)
 
     def _step_matrices(self, parameters: list[Tensor], group: Mapping[str, Any]) -> None:
-        """Of matrices that several processes share, each works out the whole move and makes its own part of it."""
-        options, skip, rate = self._options, found_inf(self), group["lr"]
-        momenta = self._momenta(parameters, skip)
+        skip, rate = found_inf(self), group["lr"]
+        self._take_up_gradients(parameters, skip)
         torch._foreach_mul_([own(parameter) for parameter in parameters], unless(skip, 1 - rate * group["weight_decay"], skipped=1.0))
+        for together in _together(parameters):
+            self._move(together, rate=rate, skip=skip)
+
+    def _move(self, parameters: list[Tensor], *, rate: float, skip: Tensor | None) -> None:
+        """Of matrices that several processes share, each works out the whole move and makes its own part of it."""
+        options = self._options
+        momenta = [whole(tensor) for tensor in (_gradients(parameters) if options.nesterov else self._averages(parameters))]
         moved = [
             parameter if own(parameter) is parameter else torch.zeros_like(m) for parameter, m in zip(parameters, momenta, strict=True)
         ]
@@ -71,17 +77,18 @@ class Muon(torch.optim.Optimizer):
             if move is not parameter:
                 own(parameter).add_(own(share_like(move, parameter)))
 
-    def _momenta(self, parameters: list[Tensor], skip: Tensor | None) -> list[Tensor]:
-        """What is to be made orthogonal, once the averages have taken up the gradients, in whose place it is put."""
+    def _take_up_gradients(self, parameters: list[Tensor], skip: Tensor | None) -> None:
+        """Into the averages; Nesterov's, which are to be made orthogonal in their stead, are put in the gradients' place."""
         options = self._options
-        gradients = [own(gradient) for gradient in _gradients(parameters)]
-        averages = [self._state(parameter, orthogonal=True)["momentum_buffer"] for parameter in parameters]
+        gradients, averages = ([own(tensor) for tensor in of] for of in (_gradients(parameters), self._averages(parameters)))
         silence(gradients, skip)
-        torch._foreach_mul_([own(average) for average in averages], unless(skip, options.momentum, skipped=1.0))
-        torch._foreach_add_([own(average) for average in averages], gradients, alpha=1 - options.momentum)
+        torch._foreach_mul_(averages, unless(skip, options.momentum, skipped=1.0))
+        torch._foreach_add_(averages, gradients, alpha=1 - options.momentum)
         if options.nesterov:
-            torch._foreach_lerp_(gradients, [own(average) for average in averages], options.momentum)
-        return [whole(tensor) for tensor in (_gradients(parameters) if options.nesterov else averages)]
+            torch._foreach_lerp_(gradients, averages, options.momentum)
+
+    def _averages(self, parameters: Iterable[Tensor]) -> list[Tensor]:
+        return [self._state(parameter, orthogonal=True)["momentum_buffer"] for parameter in parameters]
 
     def _by_shape(
         self, parameters: Sequence[Tensor], moved: Sequence[Tensor], momenta: Sequence[Tensor]
@@ -118,6 +125,13 @@ _SCALES: dict[str, Callable[[int, int], float]] = {
     "original": lambda rows, columns: math.sqrt(max(1.0, rows / columns)),
     "match_rms_adamw": lambda rows, columns: 0.2 * math.sqrt(max(rows, columns)),
 }
+
+
+def _together(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+    """Weights that are moved at once: all of them, but of shared ones, which each process gathers whole, one after the other."""
+    if alone := [parameter for parameter in parameters if own(parameter) is parameter]:
+        yield alone
+    yield from ([parameter] for parameter in parameters if own(parameter) is not parameter)
 
 
 def _initial_state(parameter: Tensor, *, orthogonal: bool) -> dict[str, Tensor]:
