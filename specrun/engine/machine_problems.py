@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from specrun.runtime.compilers import compiler_reason
-from specrun.runtime.hardware import Machine, used_gpu
+from specrun.runtime.hardware import Machine, resolve, used_gpu
 from specrun.runtime.precision import precision_reason
 from specrun.spec.document import Spec
 from specrun.spec.rules.batch_not_divisible import sharing_problems
@@ -45,4 +45,7 @@ def _precision(spec: Spec, machine: Machine) -> Iterator[Problem]:
 def _compiler(spec: Spec, machine: Machine) -> Iterator[Problem]:
     gpu = used_gpu(spec.hardware, machine)
     able = compiler_reason(machine, gpu)
-    yield from compiler_problems(spec, on="cuda" if gpu else "cpu", lacks=able.reason if able.value == "no" else None)
+    yield from compiler_problems(
+        spec, on="cuda" if gpu else "cpu", lacks=able.reason if able.value == "no" else None,
+        workers=resolve(spec.hardware, machine).workers,
+    )  # fmt: skip

@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from specrun.errors import SpecrunError
+from specrun.runtime.compilers import WITHOUT_GRAPHS
 from specrun.runtime.distributed import lost_worker
 from specrun.runtime.exhaustion import is_out_of_memory
 from specrun.runtime.protocols import CompiledInBlocks
@@ -53,18 +54,20 @@ class Note:
 
 
 class Compilation:
-    """The compiled blocks of one model in training. mode: torch.compile's; failed: whether they were given up.
+    """The compiled blocks of one model in training. mode: torch.compile's; failed: whether they were given up; graphs: whether CUDA
+    graphs are recorded.
 
     What fails to compile is computed as it is, from the beginning of the optimizer step that it failed in, and to the end of the run.
     """
 
-    def __init__(self, model: nn.Module, *, mode: str, backend: str = "inductor") -> None:
+    def __init__(self, model: nn.Module, *, mode: str, kind: str = "cpu", backend: str = "inductor") -> None:
         self.mode = mode
         self.failed = False
+        self.graphs = kind == "cuda" and mode in WITHOUT_GRAPHS
+        self._model, self._backend = model, backend
         self._counted = _Counted()
         self._told_seconds, self._notes, self._used = 0.0, list[Note](), False
-        for block in blocks_of(model):
-            _compile_training(block, self, backend=backend)
+        self._compile()
 
     @property
     def figures(self) -> CompileFigures:
@@ -79,7 +82,7 @@ class Compilation:
         if self.failed:
             return compute()
         try:
-            if self.mode != "default":  # CUDA graphs write their results where those of the step before were
+            if self.graphs:  # they write their results where those of the step before were
                 torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
             return compute()
         except Exception as error:
@@ -95,6 +98,19 @@ class Compilation:
             raise
         self._notes.append(Note("compile-failed", f"compiling the model failed, training goes on eagerly: {_said(failure)}"))
         return result
+
+    def leave_out_graphs(self) -> None:
+        """Compile by the same mode without CUDA graphs from here on; to be called between two steps, for one of several micro-batches.
+
+        Gradients stay where a graph has written them, so that each micro-batch would have its own recordings of every block, and
+        memory for them: the larger the batch, the more.
+        """
+        asked, self.mode, self.graphs = self.mode, WITHOUT_GRAPHS[self.mode], False
+        torch.compiler.reset()  # which lets go of what was recorded
+        self._counted.listen()
+        self._compile()
+        self._notes.append(Note("cuda-graphs-left-out", f"a step has several micro-batches, and {asked} would record CUDA graphs for each "
+                                f"of them; the model is compiled by {self.mode}, which records none"))  # fmt: skip
 
     def document(self) -> dict[str, Any]:
         """What the result of a training keeps of it; figures are of this attempt."""
@@ -114,9 +130,14 @@ class Compilation:
         notes, self._notes = self._notes, []
         return notes
 
+    def _compile(self) -> None:
+        for block in blocks_of(self._model):
+            _compile_training(block, self, backend=self._backend)
 
-def compile_blocks(model: nn.Module, *, mode: str, cache_folder: Path, backend: str = "inductor") -> Compilation:
-    """Have the blocks of a model compiled at their first call in training. cache_folder: keeps what was compiled, for later processes.
+
+def compile_blocks(model: nn.Module, *, mode: str, cache_folder: Path, kind: str = "cpu", backend: str = "inductor") -> Compilation:
+    """Have the blocks of a model compiled at their first call in training. cache_folder: keeps what was compiled, for later processes;
+    kind: of the device.
 
     Forgets what this process has compiled before, so that a run's record does not depend on what ran earlier.
     """
@@ -131,7 +152,7 @@ def compile_blocks(model: nn.Module, *, mode: str, cache_folder: Path, backend: 
         inductor.compile_threads = 1
     # Beyond the limit torch would compute eagerly and only log it.
     dynamo.fail_on_recompile_limit_hit = True
-    return Compilation(model, mode=mode, backend=backend)
+    return Compilation(model, mode=mode, kind=kind, backend=backend)
 
 
 def blocks_of(model: nn.Module) -> Iterable[nn.Module]:
@@ -168,13 +189,18 @@ class _Counted:
     """Listens to torch's compiler. Forgotten by torch at the next `torch.compiler.reset()`."""
 
     def __init__(self) -> None:
-        from torch._dynamo.callback import callback_handler
         from torch._dynamo.utils import counters
 
         self._breaks = counters["graph_break"]
         self._breaks_before = self._breaks.total()
         self._seconds, self._graphs, self._recompilations = 0.0, 0, 0
         self._since = 0.0
+        self.listen()
+
+    def listen(self) -> None:
+        """Have torch tell of what it compiles, until it is reset."""
+        from torch._dynamo.callback import callback_handler
+
         callback_handler.register_start_callback(self._begin)
         callback_handler.register_end_callback(self._end)
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import sysconfig
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 EAGER = "eager"
 UNDECIDED = Choice(EAGER, "decided when the number of steps is known")
 """What `auto` comes to on a machine that can compile, until the planner weighs what compiling saves against what it takes."""
+WITHOUT_GRAPHS: Mapping[str, str] = {"reduce-overhead": "default", "max-autotune": "max-autotune-no-cudagraphs"}
+"""Of the modes that record CUDA graphs, the ones that are the same but for that."""
 _TRITON_FROM = (7, 0)
 """Compute capability that Triton generates code for."""
 

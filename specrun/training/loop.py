@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -95,7 +96,14 @@ def accumulate(state: TrainState, batch: Batch) -> Tensor:
     """
     if state.compilation is None:
         return _add_gradients(state, batch)
+    if state.compilation.graphs and _is_divided(state, batch):
+        state.compilation.leave_out_graphs()
     return state.compilation.attempt(partial(_add_gradients, state, batch), undo=partial(_take_back, state))
+
+
+def _is_divided(state: TrainState, batch: Batch) -> bool:
+    """Whether this process computes it in several micro-batches."""
+    return sum(1 for _ in islice(state.parallel.parts(batch, state.micro_batch_size), 2)) > 1
 
 
 def _take_back(state: TrainState, failure: str) -> None:

@@ -226,6 +226,40 @@ def test_where_nothing_can_be_taken_back_who_can_help_is_told_why() -> None:
     assert not it.failed
 
 
+@pytest.mark.parametrize(("asked", "without"), [("reduce-overhead", "default"), ("max-autotune", "max-autotune-no-cudagraphs")])
+def test_a_mode_without_its_graphs_is_torchs_own_that_differs_in_that_alone(
+    asked: str, without: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = torch._inductor.list_mode_options()
+    assert {name: value for name, value in options[asked].items() if "cudagraphs" not in name} == options[without]
+    modes: list[str] = []
+    monkeypatch.setattr(torch, "compile", lambda f, *, mode, **_: (modes.append(mode), f)[1])
+    model = gpt()
+    it = compile_blocks(model, mode=asked, kind="cuda", cache_folder=Path("nowhere"))
+    it.leave_out_graphs()
+    assert modes == [asked] * 3 + [without] * 3
+    assert (it.mode, it.graphs) == (without, False)
+
+
+def test_what_was_compiled_with_graphs_is_counted_on_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks: list[int] = []
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: marks.append(1))
+    model = gpt()
+    it = compile_blocks(model, mode="reduce-overhead", kind="cuda", cache_folder=Path("nowhere"), backend="aot_eager")
+    before = attempt(it, model)
+    it.leave_out_graphs()
+    model.zero_grad()
+    assert torch.equal(attempt(it, model), before)
+    assert (it.figures.graphs, it.figures.recompilations, it.failed) == (2, 0, False)
+    assert len(marks) == 1
+    assert [note.code for note in it.take_notes()] == ["cuda-graphs-left-out"]
+
+
+@pytest.mark.parametrize(("mode", "kind"), [("default", "cuda"), ("max-autotune", "cpu")])
+def test_what_records_no_graphs_is_told_so(mode: str, kind: str) -> None:
+    assert not compile_blocks(gpt(), mode=mode, kind=kind, cache_folder=Path("nowhere"), backend="aot_eager").graphs
+
+
 def test_more_shapes_than_torch_compiles_are_a_failure_and_not_a_silent_eager_run() -> None:
     model = gpt()
     it = compiled(model)

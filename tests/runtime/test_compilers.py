@@ -65,12 +65,28 @@ def test_only_a_compiled_run_has_another_identity_than_before() -> None:
 )
 def test_a_mode_that_cannot_be_had_is_told(machine: Machine, told: dict[str, str]) -> None:
     def warned(mode: str) -> str | None:
-        spec: Any = type("Spec", (), {"hardware": Hardware(compile=mode)})  # type: ignore[arg-type]
+        spec: Any = type("Spec", (), {"hardware": Hardware(compile=mode), "schedule": schedule()})  # type: ignore[arg-type]
         found = list(machine_problems(spec, machine))
         assert all(problem.severity == "warning" and problem.path == ("hardware", "compile") for problem in found)
         return found[0].code if found else None
 
     assert {mode: warned(mode) for mode in MODES} == {mode: told.get(mode) for mode in MODES}
+
+
+@pytest.mark.parametrize(
+    ("size", "engine", "told"), [("auto", "local", 0), (8, "local", 0), (4, "local", 1), (4, "torchrun", 0), (2, "torchrun", 1)]
+)
+def test_cuda_graphs_that_a_divided_step_will_not_have_are_told(size: Any, engine: Any, told: int) -> None:
+    machine = replace(CPU, gpus=(Gpu("some gpu", 2**34, (8, 0)),) * 2)
+    hardware = Hardware(compile="reduce-overhead", engine=engine)
+    spec: Any = type("Spec", (), {"hardware": hardware, "schedule": schedule(size)})
+    found = [problem for problem in machine_problems(spec, machine) if problem.path == ("hardware", "compile")]
+    assert [problem.code for problem in found] == ["option-without-effect"] * told
+
+
+def schedule(micro_batch_size: Any = "auto") -> Any:
+    """As much of one as the rules look at."""
+    return type("Schedule", (), {"batch_size": 8, "micro_batch_size": micro_batch_size})
 
 
 def test_a_compiler_is_looked_for_by_the_name_that_torch_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

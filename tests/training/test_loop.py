@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from specrun.models.gpt.build import GPT, build
 from specrun.models.gpt.options import Options as Gpt
+from specrun.runtime.compilation import compile_blocks
 from specrun.runtime.device import Device
 from specrun.runtime.seeds import derive, seed_torch
 from specrun.tasks.causal_lm.build import TokenBatch
@@ -99,6 +101,24 @@ def test_the_micro_batch_size_changes_nothing_but_rounding(micro: int) -> None:
     torch.testing.assert_close(torch.tensor(train(one, 6)), torch.tensor(train(other, 6)), atol=2e-5, rtol=0)
     for a, b in zip(one.model.parameters(), other.model.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-4, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+def test_cuda_graphs_are_recorded_for_whole_batches_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the step on that has several micro-batches, as where one that did not fit was halved."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")
+    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: None)
+    expected, state = train(new_state(new_model()), 3), new_state(new_model())
+    it = state.compilation = compile_blocks(state.model, mode="reduce-overhead", kind="cuda", cache_folder=Path("nowhere"), backend="eager")
+    losses, modes = [], []
+    for number, batch in enumerate(batches(3)):
+        state.micro_batch_size = 8 if number == 0 else 4
+        losses.append(train_step(state, batch).loss.item())
+        modes.append((it.mode, it.graphs))
+    torch.compiler.reset()
+    assert modes == [("reduce-overhead", True), ("default", False), ("default", False)]
+    assert [note.code for note in it.take_notes()] == ["cuda-graphs-left-out"]
+    assert losses == pytest.approx(expected, rel=1e-5)
 
 
 def test_with_dropout_the_micro_batch_size_is_part_of_the_training() -> None:

@@ -60,7 +60,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     session = new_session(context, spec, schedule, new_state(spec, schedule, model, task, device, seed=context.seed, parallel=parallel))
     if compiled:
         session.state.compilation = compile_blocks(
-            model, mode=context.hardware.compilation.value, cache_folder=context.store / "cache" / "compile"
+            model, mode=context.hardware.compilation.value, kind=device.kind, cache_folder=context.store / "cache" / "compile"
         )  # fmt: skip
     feed = Feed(task, batch_size=schedule.batch_size, lane=copy_lane(device))
     with watch(context.emit, context.hardware) as monitor, feed, session.saver, remembering(session.folder):
