@@ -34,11 +34,12 @@ class Account:
     warnings: list[str] = field(default_factory=list)
     write_seconds: float = 0.0
     _meter: Meter = field(init=False)
-    _watch: Stopwatch = field(default_factory=Stopwatch)
+    _watch: Stopwatch = field(init=False)
     _positions: int = 0
     _told_of_trouble: bool = False
 
     def __post_init__(self) -> None:
+        self._watch = Stopwatch(self.clock)
         self._meter = Meter(newest=_MOST_RESULT_STEPS if self.state.time_limit else result_steps(self.schedule.total_steps))
 
     def add(self, stats: StepStats) -> None:
@@ -54,6 +55,10 @@ class Account:
     def waiting(self) -> AbstractContextManager[None]:
         """To be entered while the training thread waits for a batch."""
         return self._watch.waiting()
+
+    def lap(self) -> float:
+        """Seconds that steps took since the last call; none at an attempt's first, whose step sets up what it needs."""
+        return self._watch.lap()
 
     def pause(self) -> None:
         """What follows is no part of the time of steps, until `start`."""
@@ -140,7 +145,8 @@ class Account:
     def restore(self, facts: Mapping[str, Any]) -> None:
         """Take up what a checkpoint kept."""
         self._meter = Meter.from_json(facts["meter"], newest=self._meter.newest)
-        self._watch, self._positions = Stopwatch(facts["step_seconds"], facts["wait_seconds"]), facts["computed_positions"]
+        self._watch = Stopwatch(self.clock, facts["step_seconds"], facts["wait_seconds"])
+        self._positions = facts["computed_positions"]
 
     def _rates(self, step_seconds: float, *, step_tokens: float) -> dict[str, float]:
         """Throughput at so many seconds and predictions an optimizer step."""

@@ -10,7 +10,7 @@ import math
 import operator
 import time
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -112,10 +112,12 @@ def _mean(numbers: Collection[float]) -> float:
 class Stopwatch:
     """Seconds spent on optimizer steps, apart from evaluations and checkpoints.
 
-    total: over all attempts; waited: of these, for batches. Of the interval that ended last: wait_share, the share waited for batches;
-    step_tokens, predictions an optimizer step; padding_share, of what was computed, the share that no prediction was made of.
+    clock: in seconds. total: over all attempts; waited: of these, for batches. Of the interval that ended last: wait_share, the share
+    waited for batches; step_tokens, predictions an optimizer step; padding_share, of what was computed, the share that no prediction was
+    made of.
     """
 
+    clock: Callable[[], float] = time.perf_counter
     total: float = 0.0
     waited: float = 0.0
     wait_share: float = 0.0
@@ -126,7 +128,11 @@ class Stopwatch:
     _steps: int = 0
     _tokens: int = 0
     _positions: int = 0
-    _since: float = field(default_factory=time.perf_counter)
+    _since: float = field(init=False)
+    _lapped: float | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._since = self.clock()
 
     def count_step(self, *, tokens: int = 0, positions: int = 0) -> None:
         """One more optimizer step in the interval, with its predictions and what was computed for them."""
@@ -137,17 +143,17 @@ class Stopwatch:
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """What is done inside is waiting for a batch."""
-        began = time.perf_counter()
+        began = self.clock()
         try:
             yield
         finally:
-            seconds = time.perf_counter() - began
+            seconds = self.clock() - began
             self._interval_waited += seconds
             self.waited += seconds
 
     def pause(self) -> None:
         """Add the time since the last start; what follows is not counted until `start`."""
-        now = time.perf_counter()
+        now = self.clock()
         self._interval += now - self._since
         self.total += now - self._since
         self._since = now
@@ -158,7 +164,13 @@ class Stopwatch:
 
     def start(self) -> None:
         """Count from now on."""
-        self._since = time.perf_counter()
+        self._since = self.clock()
+
+    def lap(self) -> float:
+        """Seconds counted since the last call; none at the first, before which things were set up. Not to be called in a pause."""
+        now = self.total + self.clock() - self._since
+        before, self._lapped = self._lapped, now
+        return 0.0 if before is None else now - before
 
     def take(self) -> float:
         """Mean seconds a step in the interval, which ends with this call."""

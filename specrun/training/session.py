@@ -61,12 +61,13 @@ class Session:
     _evaluated_step: int = 0
     _evaluated_at: float = 0.0
     _clock: Callable[[], float] = time.perf_counter
-    _began: float = field(default_factory=time.perf_counter)
-    _saved_at: float = field(default_factory=time.perf_counter)
+    _began: float = field(init=False)
+    _saved_at: float = field(init=False)
     _saved_step: int | None = None
     _earlier_seconds: float = 0.0
 
     def __post_init__(self) -> None:
+        self._began = self._saved_at = self._clock()
         self.account = Account(self.state, self.schedule, self.emit, self.producer, self._clock)
         self.ladder = Ladder(self.options.recovery, self.warn, self.schedule)
         kept = self.options.checkpoint
@@ -94,7 +95,7 @@ class Session:
     def total_steps(self) -> int:
         """Optimizer steps of the whole training; of a duration in time, as many as there will be at this speed."""
         step, limit = self.state.step, self.state.time_limit
-        return self.schedule.total_steps if limit is None else step if self._at_end else limit.total_steps(step)
+        return self.schedule.total_steps if limit is None else step if self._at_end else limit.foreseen_steps(step)
 
     @property
     def _at_end(self) -> bool:
@@ -150,7 +151,10 @@ class Session:
         self.ladder.restore(facts["recovery"], self.state)
         self._earlier_seconds = facts["seconds"]
         if (limit := self.state.time_limit) is not None:
-            limit.restore(facts["time_limit"] or {"seconds": 0.0, "spent": facts["seconds"], "reserve": 0.0, "over": False})
+            limit.restore(
+                facts["time_limit"]
+                or {"seconds": 0.0, "spent": facts["seconds"], "trained": facts["step_seconds"], "reserve": 0.0, "over": False}
+            )
         self.emit(Status("running", "resumed", resumed_from=self.state.step))
 
     def roll_back(self, way: WayBack) -> None:
@@ -162,6 +166,9 @@ class Session:
         self.settle()
         loaded = self.loader.newest_good(at_most_step=way.newest_step)
         self._restore(loaded)
+        if (limit := self.state.time_limit) is not None:
+            kept = loaded.facts["time_limit"]
+            limit.trained = kept["trained"] if kept is not None else loaded.facts["step_seconds"]
         self.ladder.gone_back(self.state, way, Climb(**loaded.facts["recovery"]))
         self.emit(Status("running", "rolled back", resumed_from=self.state.step))
         self._saved_step = None
@@ -211,10 +218,10 @@ class Session:
             self.save()
 
     def _look_at_clock(self) -> None:
-        """Where the duration is a time: how much of it is used, as the first of several processes has it."""
+        """Where the duration is a time: how much of it is used, and how much of that by steps, as the first of several processes has it."""
         if (limit := self.state.time_limit) is not None:
-            spent, limit.reserve = self.state.parallel.workers.told([self.seconds, limit.reserve])
-            limit.look(spent)
+            spent, trained = self.state.parallel.workers.told([self.seconds, limit.trained + self.account.lap()])
+            limit.look(spent, trained=trained)
 
     def evaluate(self) -> None:
         """Judge the weights, or their average, on the validation split, once a step, and keep them if they are the best so far.
@@ -240,7 +247,8 @@ class Session:
         self.emit(Span("evaluation", self.producer, took, step))
         self._evaluated_step = step
         if (limit := self.state.time_limit) is not None:
-            limit.reserve, self._evaluated_at = took + self.account.write_seconds, limit.spent
+            limit.reserve = self.state.parallel.workers.told(took + self.account.write_seconds)
+            self._evaluated_at = limit.spent
         if self.patience is not None:
             self.patience.update(step, self.metrics)
         if (plateau := self.state.plateau) is not None and plateau.update(step, self.metrics):

@@ -282,6 +282,33 @@ def test_all_processes_go_back_to_the_same_checkpoint(tmp_path, in_workers, monk
     assert_same_training(listener, tmp_path / "run", (output, reference, tmp_path / "alone"))
 
 
+ONE_MODEL = """
+import hashlib, time
+from specrun.training import checkpoint_files, recovery
+update, save = recovery.update, checkpoint_files.save
+def compared(state, loss):
+    stats = update(state, loss)
+    weights = b"".join(parameter.detach().numpy().tobytes() for parameter in state.model.parameters())
+    own = [state.step, stats.learning_rate, hashlib.sha256(weights).hexdigest()]
+    first = state.parallel.workers.told(own)
+    assert own == first, f"{own} is not {first}"
+    return stats
+def save_slowly(*args, **kwargs):
+    time.sleep(0.3)
+    return save(*args, **kwargs)
+recovery.update, checkpoint_files.save = compared, save_slowly
+"""
+
+
+def test_a_duration_in_time_trains_one_model_whatever_the_clocks_of_its_processes(tmp_path, in_workers):
+    in_workers(ONE_MODEL)
+    given = settings(duration=q("3s"), evaluate=Evaluate(every=q("20%")), checkpoint=Checkpoint(every=q("40%")))
+    output, listener = train_on_two(tmp_path / "run", given, tmp_path)
+    assert output.values["stop_reason"] == f"time limit of 3s reached after step {output.values['steps']}"
+    assert len(listener.metric("validation/loss")) > 1
+    assert output.values["steps"] > max(list(listener.metric("validation/loss"))[:-1]), "steps follow an evaluation"
+
+
 def test_a_failure_arrives_with_its_code_and_nothing_is_started_again(tmp_path):
     listener = Listener()
     with pytest.raises(SpecrunError) as failed:

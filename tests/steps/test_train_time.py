@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,39 +13,58 @@ import pytest
 from tiny_run import Listener, context, parents, q, spec, stop_after
 
 from specrun.errors import InterruptedRun
-from specrun.events import Metrics, Progress, Span
+from specrun.events import Metrics, Progress, Span, Status
+from specrun.runtime.distributed import Workers
 from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.train import run as module
+from specrun.training import recovery
 from specrun.training.learning_rates.warmup_cosine import Options as WarmUpCosine
 
 EVALUATION_SECONDS = 2.0
 
 
+@dataclass
+class Pace:
+    """How long things take, by the clock of the test. first_step: of the first of each attempt; write: of a checkpoint, beside training."""
+
+    step: float = 1.0
+    first_step: float = 1.0
+    evaluation: float = EVALUATION_SECONDS
+    write: float = 0.0
+    now: float = 0.0
+    fresh: bool = field(default=True, init=False)
+
+
 @pytest.fixture
-def clocked(monkeypatch: pytest.MonkeyPatch) -> Any:
+def clocked(monkeypatch: pytest.MonkeyPatch) -> Pace:
     """A step takes a second, an evaluation two."""
-    real, real_step = module.new_session, module.train_step_that_fits
-    now = [0.0]
+    pace, real, real_step = Pace(), module.new_session, module.train_step_that_fits
 
     def step(*args: Any, **kwargs: Any) -> Any:
-        now[0] += 1.0
+        pace.now += pace.first_step if pace.fresh else pace.step
+        pace.fresh = False
         return real_step(*args, **kwargs)
 
     def new_session(*args: Any, **kwargs: Any) -> Any:
         session = real(*args, **kwargs)
-        session._clock = session.account.clock = lambda: now[0]
-        session._began = session._saved_at = now[0]
-        judge = session.state.task.evaluate
+        pace.fresh = True
+        judge, collect = session.state.task.evaluate, session.saver.collect
 
         def evaluate(*args: Any, **kwargs: Any) -> Any:
-            now[0] += EVALUATION_SECONDS
+            pace.now += pace.evaluation
             return judge(*args, **kwargs)
 
-        session.state.task.evaluate = evaluate
+        def collect_all() -> Any:
+            session.saver.wait()
+            return [replace(written, seconds=pace.write) for written in collect()]
+
+        session.state.task.evaluate, session.saver.collect = evaluate, collect_all
         return session
 
     monkeypatch.setattr(module, "train_step_that_fits", step)
     monkeypatch.setattr(module, "new_session", new_session)
+    monkeypatch.setattr(module, "Session", partial(module.Session, _clock=lambda: pace.now))
+    return pace
 
 
 def settings(duration: str = "40s", **more: Any) -> Any:
@@ -99,3 +122,90 @@ def test_a_time_that_is_over_before_the_first_step_gives_one_step(tmp_path: Path
     output = module.run(context(tmp_path / "run", Listener()), settings("1s"), parents(tmp_path))
     assert output.values["steps"] == 1
     assert output.values["metrics"]["validation/loss"] > 0
+
+
+def rates(listener: Listener) -> list[float]:
+    return list(listener.metric("train/learning_rate").values())
+
+
+def test_a_first_step_that_compiles_takes_nothing_of_the_warm_up(clocked: Pace, tmp_path: Path) -> None:
+    clocked.first_step = 30.0
+    listener = Listener()
+    output = module.run(context(tmp_path / "run", listener), settings("100s"), parents(tmp_path))
+    assert_even_warm_up(listener)
+    assert output.values["seconds"] <= 101, "it is time all the same"
+
+
+def test_evaluations_take_nothing_of_the_warm_up(clocked: Pace, tmp_path: Path) -> None:
+    clocked.evaluation = 8.0
+    listener, data = Listener(), parents(tmp_path)
+    given = settings("100s")
+    schedule = given.schedule.model_copy(update={"evaluate": Evaluate(every=q("8%"))})
+    module.run(context(tmp_path / "run", listener), given.model_copy(update={"schedule": schedule}), data)
+    assert min(listener.metric("validation/loss")) < rates(listener).index(max(rates(listener))), "one falls into it"
+    assert_even_warm_up(listener)
+
+
+def assert_even_warm_up(listener: Listener) -> None:
+    """Of about ten steps, each a step nearer to the top."""
+    found = rates(listener)
+    top = found.index(max(found))
+    assert 5 <= top <= 12
+    assert max(after - before for before, after in pairwise(found[:top])) <= 0.3 * max(found)
+
+
+def test_a_resume_is_no_leap_in_the_course(clocked: Pace, tmp_path: Path) -> None:
+    clocked.first_step = 20.0
+    listener, data = Listener(), parents(tmp_path)
+    with pytest.raises(InterruptedRun):
+        module.run(context(tmp_path / "run", listener, stop=stop_after(4)), settings("100s"), data)
+    module.run(context(tmp_path / "run", listener), settings("100s"), data)
+    assert_even_warm_up(listener)
+
+
+def test_the_time_holds_the_write_of_the_last_checkpoint(clocked: Pace, tmp_path: Path) -> None:
+    clocked.write = 5.0
+    listener = Listener()
+    output = module.run(context(tmp_path / "run", listener), settings(), parents(tmp_path))
+    assert 38 <= output.values["seconds"] + clocked.write <= 41
+    assert max(listener.metric("validation/loss")) == output.values["steps"]
+
+
+def test_a_resume_brings_no_evaluation_forward(clocked: Pace, tmp_path: Path) -> None:
+    data, straight, halting = parents(tmp_path), Listener(), Listener()
+    module.run(context(tmp_path / "straight", straight), settings(), data)
+    for _ in range(2):
+        with pytest.raises(InterruptedRun):
+            module.run(context(tmp_path / "halting", halting, stop=stop_after(12)), settings(), data)
+    module.run(context(tmp_path / "halting", halting), settings(), data)
+    assert list(halting.metric("validation/loss")) == list(straight.metric("validation/loss"))
+
+
+def test_all_workers_train_by_the_clock_of_the_first(clocked: Pace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One whose steps, evaluations and saves take otherwise trains the same when it hears what the first one said."""
+    said, first, other = list[Any](), Listener(), Listener()
+    data, given = parents(tmp_path), settings()
+    monkeypatch.setattr(Workers, "told", lambda _, document: (said.append(document), document)[1])
+    clocked.write = 4.0
+    output = module.run(context(tmp_path / "first", first), given, data)
+    heard = iter(said)
+    monkeypatch.setattr(Workers, "told", lambda _, document: next(heard))
+    clocked.step, clocked.first_step, clocked.evaluation, clocked.write = 1.5, 9.0, 3.0, 0.0
+    same = module.run(context(tmp_path / "other", other), given, data)
+    assert next(heard, None) is None
+    assert same.values["steps"] == output.values["steps"]
+    for name in ("train/learning_rate", "train/loss", "validation/loss"):
+        assert other.metric(name) == first.metric(name)
+
+
+def test_back_at_the_start_training_warms_up_again(clocked: Pace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, listener = recovery.accumulate, Listener()
+    poison = range(6, 10)
+    monkeypatch.setattr(recovery, "accumulate", lambda state, batch: real(state, batch) * (math.nan if state.position in poison else 1.0))
+    module.run(context(tmp_path / "run", listener), settings("100s"), parents(tmp_path))
+    assert [status.resumed_from for status in listener.of(Status)] == [0]
+    again = [m.values["train/learning_rate"] for m in listener.of(Metrics) if "train/learning_rate" in m.values]
+    restart = next(i for i, (before, after) in enumerate(pairwise(again), start=1) if after < before)
+    top = again.index(max(again))
+    assert restart < top
+    assert top - restart >= 5

@@ -69,7 +69,8 @@ class Schedule(Section):
         Quantity(1, "epochs"),
         impact="extend",
         description="How long to train, such as 3 epochs, 2000 steps, 50M tokens or 9h. A time is that of training with its evaluations, "
-        "over all attempts; the learning rate's course and shares such as 10% go by it, and the number of steps by the machine.",
+        "over all attempts; shares such as 10% go by it, the learning rate's course and its warm-up by the part of it that steps take, "
+        "compiling and evaluations left out, and the number of steps by the machine.",
     )
     batch_size: int = option(32, impact="weights", description="Samples an optimizer step, over all micro-batches.", ge=1, le=1_048_576)
     micro_batch_size: Annotated[int, Field(ge=1, le=1_048_576)] | Literal["auto"] = option(
