@@ -233,9 +233,11 @@ def test_a_rate_of_a_model_that_one_device_cannot_hold_is_not_looked_for(spec_fi
 def test_a_batch_that_does_not_fit_is_trained_in_parts_of_the_size_that_was_found(spec_file, tmp_path):
     sets = ["schedule.batch_size=4096", "model.width=32", "hardware.memory=480 MiB", "data.source.characters=60000", "report.formats=[md]",
             "schedule.duration=2 steps"]  # fmt: skip
-    outcome = apply(spec_file, store=tmp_path / "store", sets=sets)
+    shown = []
+    outcome = apply(spec_file, store=tmp_path / "store", sets=sets, show=shown.append)
     assert outcome.exit_code == 0, outcome
     assert "find_micro_batch" in ran(outcome)
+    assert Progress("find_micro_batch", 1, None, "trying a micro-batch of") in shown, "a process of its own is heard as it goes"
     document = json.loads((outcome.runs[0].folder / "run.json").read_bytes())
     size = document["spec"]["schedule"]["micro_batch_size"]
     assert 1 <= size < 4096

@@ -269,7 +269,7 @@ class Loads:
         return Depth().loss_sum(model, batch)
 
 
-def measured(sizes, *, kind="cuda", room_bytes=900, memory_bytes=None, a_micro_batch=1.0, a_sample=0.01, each=10):
+def measured(sizes, *, kind="cuda", room_bytes=900, memory_bytes=None, a_micro_batch=1.0, a_sample=0.01, each=10, told=None):
     card = Card(kind, torch.device("cpu"), torch.float32, each=each)
     model = Bowl(1.0)
     state = TrainState(
@@ -278,7 +278,7 @@ def measured(sizes, *, kind="cuda", room_bytes=900, memory_bytes=None, a_micro_b
     )  # fmt: skip
     before = everything(state)
     found = measure_sizes(state, Nothing(max(sizes)), sizes, room_bytes=room_bytes, memory_bytes=memory_bytes or room_bytes,
-                          timed_steps=2, clock=card.clock)  # fmt: skip
+                          timed_steps=2, clock=card.clock, tell=lambda *what: told is None or told.append(what))  # fmt: skip
     assert_same(everything(state), before)
     return found
 
@@ -287,6 +287,12 @@ def test_the_largest_size_that_fits_is_taken_where_larger_is_faster():
     trials = measured((128, 64, 32, 16, 8, 4, 2, 1))
     assert [one.size for one in trials if one.peak_bytes is None] == [128]
     assert fastest(trials).size == 64
+
+
+def test_each_size_is_told_before_it_is_tried_and_before_it_is_timed():
+    told: list[tuple[str, int]] = []
+    measured((128, 64, 32, 16, 8), told=told)
+    assert told == [("trying", size) for size in (8, 16, 32, 64, 128)] + [("timing", size) for size in (16, 32, 64)]
 
 
 def test_a_size_that_fits_without_its_margin_is_not_taken():

@@ -25,15 +25,18 @@ ORPHANED = 3
 
 
 class Wire:
-    """The worker's end. Whatever else the process prints goes to `log`."""
+    """The worker's end. Whatever else the process prints goes to `log`, or to standard error where there is none."""
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path | None = None) -> None:
         self._out = os.dup(_STDOUT)
         sys.stdout.flush()
         sys.stderr.flush()
-        with log.open("ab") as file:
-            os.dup2(file.fileno(), _STDOUT)
-            os.dup2(file.fileno(), _STDERR)
+        if log is None:
+            os.dup2(_STDERR, _STDOUT)
+        else:
+            with log.open("ab") as file:
+                os.dup2(file.fileno(), _STDOUT)
+                os.dup2(file.fileno(), _STDERR)
         self._lock = threading.Lock()
 
     def send(self, **document: Any) -> None:

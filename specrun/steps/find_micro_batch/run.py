@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 from specrun.errors import SpecrunError
+from specrun.events import Message, Progress
 from specrun.plan import figures
 from specrun.plan.finders import micro_batch_sizes, with_value
 from specrun.plan.room import allow
@@ -31,10 +32,14 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     memory = hardware.memory_bytes // (hardware.devices if hardware.kind == "cpu" else 1)  # of a processor all processes have it together
     room = int((1 - settings["margin"]) * memory)
     whole, sizes = state.task.train_batch(0, count=schedule.micro_batch_size), micro_batch_sizes(schedule.micro_batch_size)
-    trials = measure_sizes(state, whole, sizes, room_bytes=room, memory_bytes=memory, timed_steps=settings["timed_steps"])
+    trials = measure_sizes(
+        state, whole, sizes, room_bytes=room, memory_bytes=memory, timed_steps=settings["timed_steps"],
+        tell=lambda what, size: context.emit(Progress(context.step.id, size, None, f"{what} a micro-batch of")),
+    )  # fmt: skip
     found = fastest(trials)
     if found is None:
         raise no_size_fits(trials[0], memory_bytes=memory, spec=spec, processes=hardware.memory_bytes // memory)
+    context.emit(Message(f"{context.step.id}: {found.size}, the fastest of the largest that fit"))
     (context.folder / TRIALS).write_text(json.dumps([asdict(trial) for trial in trials], indent=1) + "\n")
     return StepOutput({"found": found.size, "peak_bytes": found.peak_bytes, "room_bytes": room}, {TRIALS: "micro_batch_trials"})
 

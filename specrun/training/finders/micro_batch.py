@@ -35,12 +35,13 @@ class Trial:
 
 def measure_sizes(
     state: TrainState, whole: Batch, sizes: Sequence[int], *, room_bytes: int, memory_bytes: int, timed_steps: int,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] = time.perf_counter, tell: Callable[[str, int], None] = lambda *_: None,
 ) -> list[Trial]:  # fmt: skip
     """Try sizes from the smallest on until one does not fit, then time the largest that do. The state is left as it was.
 
     room_bytes: for the training, with what its checkpoints are written from, of which a trial on a processor has only the weights.
-    memory_bytes: room for the smallest size, which has to do without a margin: nothing smaller is left.
+    memory_bytes: room for the smallest size, which has to do without a margin: nothing smaller is left. tell: called with what is about
+    to be done, "trying" or "timing", and the size.
     """
     found: list[Trial] = []
     beside = 0
@@ -49,6 +50,7 @@ def measure_sizes(
             on_cpu, room = state.device.kind == "cpu", room_bytes if found else memory_bytes
             peak = _foreseen(found, size) if on_cpu else None
             if peak is None or peak + beside <= room:
+                tell("trying", size)
                 peak = _peak(tried, whole, size)
                 beside = _more_in_training(replace(tried, average=state.average)) if on_cpu else 0
             fits = peak is not None and peak + beside <= room
@@ -57,6 +59,7 @@ def measure_sizes(
                 break
         largest = [one for one in found if one.peak_bytes is not None][-TIMED_SIZES:]
         for one in largest:
+            tell("timing", one.size)
             found[found.index(one)] = replace(one, seconds=_seconds(tried, whole, one.size, timed_steps, clock))
     return found
 
