@@ -76,8 +76,7 @@ class WeightAverage:
 
 def _move(averages: list[Tensor], weights: list[Tensor], share: Tensor) -> None:
     """Averages towards the weights by a share on the device, in three launches for all: lerp takes one for each such share."""
-    ways = [weight.clone() for weight in weights]
-    torch._foreach_sub_(ways, averages)
+    ways = torch._foreach_sub(weights, averages)  # noqa: SLF001 - torch documents it
     torch._foreach_mul_(ways, share)
     torch._foreach_add_(averages, ways)
 

@@ -14,10 +14,12 @@ from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from specrun.events import Example, Metrics, Progress
 from specrun.runtime.device import open_device
+from specrun.runtime.distributed import Workers
 from specrun.spec.sections.schedule import Evaluate
 from specrun.steps.evaluate.load import load_model
-from specrun.steps.evaluate.run import run, unigram_entropies
+from specrun.steps.evaluate.run import _examples, run, unigram_entropies
 from specrun.steps.train.run import run as train
+from specrun.training.parallel import Parallel
 from specrun.training.token_file import open_tokens
 
 
@@ -52,6 +54,19 @@ def test_perplexities_and_bits_follow_from_the_same_sums(evaluated: tuple[Any, .
     assert metrics[f"{split}/bits_per_byte"] == pytest.approx(nll / math.log(2) / sums["bytes"])
     assert metrics[f"{split}/bits_per_byte"] == pytest.approx(math.log2(metrics[f"{split}/perplexity"]))
     assert metrics[f"{split}/accuracy"] == pytest.approx(sums["correct"] / sums["tokens"])
+
+
+@pytest.mark.parametrize(("rank", "written"), [(0, [{"text": "to be"}]), (1, [])])
+def test_what_is_to_look_at_is_written_once_where_each_process_has_all_weights(rank: int, written: list[Any]) -> None:
+    calls: list[int] = []
+    parallel = Parallel(Workers(rank, 2))
+
+    def write(_: torch.nn.Module) -> list[dict[str, Any]]:
+        calls.append(rank)
+        return [{"text": "to be"}]
+
+    assert _examples(write, torch.nn.Identity(), parallel, warn=pytest.fail) == written
+    assert len(calls) == len(written)
 
 
 def test_every_token_but_the_first_is_predicted_once(evaluated: tuple[Any, ...]) -> None:

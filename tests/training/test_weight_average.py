@@ -10,6 +10,7 @@ import pytest
 import torch
 from test_checkpoints import DEVICE, state
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from specrun.training.checkpoints import load_step
 from specrun.training.loop import TrainState
@@ -63,6 +64,21 @@ def test_averages_move_by_a_share_on_the_device_as_by_one_on_the_host(share: flo
     _move(averages, weights, torch.tensor(share))
     torch.testing.assert_close(averages, expected)
     assert share or all(map(torch.equal, averages, before))
+
+
+def test_moving_by_a_share_on_the_device_takes_no_launch_a_weight() -> None:
+    class Launches(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            self.count += 1
+            return function(*args, **(kwargs or {}))
+
+    averages, weights = ([torch.randn(3) for _ in range(20)] for _ in range(2))
+    share = torch.tensor(0.5)
+    with Launches() as launches:
+        _move(averages, weights, share)
+    assert launches.count == 3
 
 
 def test_judging_sees_the_average_and_leaves_the_weights_bit_for_bit() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -61,10 +62,8 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
         context.emit(Span("evaluation", context.step.id, time.perf_counter() - started))
         metrics |= found
     context.emit(Progress(context.step.id, len(names), len(names), "split"))
-    examples = examples_that_fit(
-        lambda: parallel.judge(model, partial(task.examples, count=spec.schedule.evaluate.samples)),
-        together=parallel.fsdp is not None, warn=lambda code, message: context.emit(Alert("warning", code, message)),
-    )  # fmt: skip
+    write = partial(task.examples, count=spec.schedule.evaluate.samples)
+    examples = _examples(write, model, parallel, warn=lambda code, message: context.emit(Alert("warning", code, message)))
     for number, data in enumerate(examples, start=1):
         context.emit(Example(int(train.values["best_step"]), "final" if number == 1 else f"final-{number}", data))
     values = {
@@ -79,6 +78,16 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
 
 def _evaluate(task: Task, model: nn.Module, split: str, parallel: Parallel, *, divided: int) -> Mapping[str, float]:
     return parallel.judge(model, partial(task.evaluate, split=split, divided=divided, workers=parallel.workers))
+
+
+def _examples(
+    write: Callable[[nn.Module], list[dict[str, Any]]], model: nn.Module, parallel: Parallel, *, warn: Callable[[str, str], None]
+) -> list[dict[str, Any]]:
+    """What there is to look at, made by the first worker; by all of them where each has a share of the weights."""
+    together = parallel.fsdp is not None
+    if not (together or parallel.first):
+        return []
+    return examples_that_fit(lambda: parallel.judge(model, write), together=together, warn=warn)
 
 
 def place_to_judge(context: StepContext, model: nn.Module, device: Device) -> Parallel:
