@@ -36,12 +36,17 @@ class Device:
     compute_dtype: torch.dtype
     reasons: tuple[str, ...] = ()
     products: str = "torch"
-    _counts: dict[str, int] = field(default_factory=lambda: {"syncs": 0})
+    _counts: dict[str, int] = field(default_factory=lambda: {"syncs": 0, "unpinned": 0})
 
     @property
     def syncs(self) -> int:
         """How often the host has waited for the device."""
         return self._counts["syncs"]
+
+    @property
+    def unpinned_bytes(self) -> int:
+        """Bytes of `host_buffer`s that the system would not pin, though copies from the device ask for that."""
+        return self._counts["unpinned"]
 
     @property
     def peak_memory_bytes(self) -> int:
@@ -86,14 +91,18 @@ class Device:
         return array
 
     def host_buffer(self, tensor: Tensor) -> Tensor:
-        """Room on the host for a tensor's bytes, touched once, so that filling it later meets no page that is not there yet.
+        """Room on the host for a tensor's bytes, touched once, so that filling it later meets no page that is not there yet. For a CUDA
+        device it is pinned; where the system refuses that, copies wait for the device, and arrive all the same.
 
         On a CPU numpy touches it: a parallel operation of torch, asked for by any thread but the one that trains, leaves OpenMP with a
         second set of threads. With more threads than cores it no longer lets them spin, and all of training goes a third slower.
         """
         size = tensor.numel() * tensor.element_size()
         if self.kind == "cuda":
-            return torch.zeros(size, dtype=torch.uint8, pin_memory=True)
+            try:
+                return torch.zeros(size, dtype=torch.uint8, pin_memory=True)
+            except RuntimeError:  # of several kinds, by what is short; a device that is lost fails at the copy
+                self._counts["unpinned"] += size
         room = np.empty(size, dtype=np.uint8)
         room.fill(0)
         return torch.from_numpy(room)

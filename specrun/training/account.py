@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from specrun.events import Alert, Emit, Metrics, Progress, Span
+from specrun.plan import figures
 from specrun.plan.resolve import ResolvedSchedule, result_steps
 from specrun.training.loop import StepStats, TrainState
 from specrun.training.meters import Meter, Stopwatch
@@ -37,6 +38,7 @@ class Account:
     _watch: Stopwatch = field(init=False)
     _positions: int = 0
     _told_of_trouble: bool = False
+    _told_of_unpinned: bool = False
 
     def __post_init__(self) -> None:
         self._watch = Stopwatch(self.clock)
@@ -114,6 +116,10 @@ class Account:
             if one.trouble is not None and not self._told_of_trouble:  # those that stay meanwhile do so for the same reason
                 self._told_of_trouble = True
                 self.warn("checkpoint-not-removed", one.trouble, one.info.step)
+            if (unpinned := self.state.device.unpinned_bytes) and not self._told_of_unpinned:
+                self._told_of_unpinned = True
+                self.warn("snapshot-not-pinned", f"the system would not pin {figures.size(unpinned)} of memory, from which checkpoints are "
+                          "written: training stands still while they are copied from the device", one.info.step)  # fmt: skip
             self.emit(Span("checkpoint-write", self.producer, one.seconds, one.info.step))
 
     def tell_compiled(self) -> None:

@@ -252,6 +252,7 @@ class _Writer:
                 pass
             except BaseException as error:  # noqa: BLE001 - raised again on the training thread
                 self._error = error
+            del job  # it holds tensors of the state: a moment that training has let go of must not wait for the next save
             with self._changed:
                 self._finished += 1
                 self._changed.notify_all()

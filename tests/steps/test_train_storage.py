@@ -12,6 +12,7 @@ from tiny_run import Listener, context, parents, q, spec, stop_after
 
 from specrun.errors import StorageFailure
 from specrun.events import Alert
+from specrun.runtime.device import Device
 from specrun.spec.sections.schedule import Checkpoint
 from specrun.steps.train.run import run
 from specrun.training import checkpoint_files
@@ -36,6 +37,16 @@ def test_a_training_whose_last_state_is_not_written_neither_ends_well_nor_says_t
     names = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
     assert f"best-{refused:08d}" in names
     assert f"step-{refused:08d}" not in names
+
+
+def test_a_snapshot_that_is_not_pinned_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Device, "unpinned_bytes", property(lambda _: 3 * 2**30))
+    listener = Listener()
+    output = run(context(tmp_path / "run", listener), spec(), parents(tmp_path))
+    (alert,) = listener.of(Alert)
+    assert (alert.code, alert.step) == ("snapshot-not-pinned", 8)
+    assert alert.message.startswith("the system would not pin 3 GiB of memory, ")
+    assert output.warnings == (alert.message,)
 
 
 @pytest.mark.parametrize("call", ["rename", "rmtree"])

@@ -5,8 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,8 +20,9 @@ from specrun.errors import StorageFailure
 from specrun.runtime.device import Device
 from specrun.runtime.signals import StopNow
 from specrun.training import checkpoint_files as cf
+from specrun.training.checkpoints import step_tensors
 from specrun.training.loop import TrainState
-from specrun.training.saving import Saver
+from specrun.training.saving import Saver, _Writer
 
 DEVICE = Device("cpu", torch.device("cpu"), torch.float32)
 
@@ -82,6 +86,41 @@ def test_what_training_does_after_a_save_does_not_show_in_it(tmp_path: Path, gat
         gate.open()
     found = load_file(tmp_path / "step-00000001" / "model.safetensors")
     assert all(torch.equal(found[name], weights[name]) for name in weights)
+
+
+def test_memory_that_the_system_does_not_pin_is_counted_and_used_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = torch.zeros
+
+    def zeros(*args: Any, pin_memory: bool = False, **kwargs: Any) -> torch.Tensor:
+        if pin_memory:
+            raise RuntimeError("CUDA error: out of memory")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(torch, "zeros", zeros)
+    monkeypatch.setattr(torch, "Event", lambda _: SimpleNamespace(record=lambda: None, synchronize=lambda: None))
+    it = state()
+    advance(it)
+    device = Device("cuda", torch.device("cpu"), torch.float32)
+    with Saver(tmp_path, key="k", device=device, keep_last=2, keep_best=1) as saves:
+        assert device.unpinned_bytes == 0
+        saves.get_ready(it)
+        saves.save_step(it, {}, metrics={}, best_step=None)
+    found = load_file(tmp_path / "step-00000001" / "model.safetensors")
+    assert all(torch.equal(found[name], tensor) for name, tensor in it.model.state_dict().items())
+    assert device.unpinned_bytes == sum(tensor.nbytes for file in step_tensors(it).values() for tensor in file.values())
+
+
+def test_what_was_saved_is_held_no_longer_than_it_is_written() -> None:
+    class Moments:
+        """Of the optimizer, as a job holds them."""
+
+    writer, moments = _Writer(), Moments()
+    held = weakref.ref(moments)
+    writer.submit(partial(lambda _: None, moments))
+    del moments
+    writer.wait()
+    assert held() is None
+    writer.close(at_once=False)
 
 
 def test_a_checkpoint_is_named_only_once_it_is_durable(tmp_path: Path, gate: Gate) -> None:
@@ -228,7 +267,9 @@ def test_each_checkpoint_is_read_back_once(tmp_path: Path, monkeypatch: pytest.M
 
 KILLED = """
 import os, signal, sys
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 sys.path.insert(0, sys.argv[1])
 import torch
 torch.set_num_threads(1)
@@ -296,7 +337,9 @@ def test_no_thread_but_the_training_ones_own_computes_in_parallel(tmp_path: Path
     """A second set of OpenMP's threads, once there are more than cores, keeps all of them from spinning: training goes a third slower."""
     program = """
 import sys, threading
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 import torch
 sys.path.insert(0, sys.argv[1])
 from test_saving import advance, saver, state
