@@ -12,10 +12,13 @@ from safetensors.torch import load_file
 
 from specrun.cli.main import run as specrun
 from specrun.engine.api import apply, compile_plan
+from specrun.engine.continuing import _resolved
 from specrun.engine.planfile import prepare_plan, write_plan
 from specrun.errors import LockedError, StoreError, UsageError
+from specrun.plan.resolve import resolve_schedule
 from specrun.records.queries import open_records
 from specrun.records.run_files import mark_active, read_final, read_run, write_final
+from specrun.spec.assembly import load_spec
 from specrun.training import checkpoint_files
 
 LONGER = "schedule.duration=20 steps"
@@ -252,6 +255,13 @@ def test_a_longer_duration_goes_on_by_itself_where_that_gives_the_same_bits(spec
     assert curve(gone_on, longer.run_id) == later
     assert read_run(longer.folder)["parent"] == first.run_id
     assert set(actions(apply(spec_file, store=gone_on, sets=[*EXACT, LONGER])).values()) == {"cached"}
+
+
+def test_a_shorter_schedule_in_tokens_is_counted_by_the_documents_that_there_are(spec_file):
+    sets = ["schedule.duration=4000 tokens", "schedule.learning_rate={kind: constant, warmup: 800 tokens}"]
+    spec = load_spec(spec_file, sets=sets).spec
+    schedule = resolve_schedule(spec.schedule, samples_per_epoch=50, sequence_length=16, sample_tokens=5.0)
+    assert _resolved(spec, schedule) == schedule
 
 
 @pytest.mark.parametrize("more", [["schedule.learning_rate={kind: warmup_cosine}"], ["schedule.evaluate.every=5 steps"],
