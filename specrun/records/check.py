@@ -15,7 +15,7 @@ from specrun.records.fields import FINAL_FIELDS, RUN_FIELDS, unsound
 from specrun.records.ingest import Positions, read_positions
 from specrun.records.journal_reader import CORRUPT, JournalFile, journal_files, read_journal
 from specrun.records.place import check_place, command_on
-from specrun.records.run_files import ending, is_alive, read_final, read_run, run_folder
+from specrun.records.run_files import ending, has_begun, is_alive, read_final, read_run, run_folder
 from specrun.records.snapshots import Listing, current, list_runs, no_store
 
 __all__ = ["Finding", "check"]
@@ -43,6 +43,9 @@ def check(store: Path) -> list[Finding]:
         positions = _snapshot_positions(connection, store, listing, findings)
         sound = set()
         for run_id in sorted(listing.runs):
+            if not _is_pending(run_id, listing) and not _is_known(store, run_id, positions):
+                findings.append(_not_begun(run_folder(store, run_id)))
+                continue
             found = list(_check_run(store, run_id, listing, positions))
             findings += found
             known_bad = any(finding.level == "error" or finding.code == "snapshot-behind" for finding in found)
@@ -102,6 +105,16 @@ def _strays(store: Path) -> Iterator[Finding]:
     for path in sorted((store / "runs").glob("*")):
         if not path.name.startswith(".") and (path.is_symlink() or not path.is_dir()):
             yield Finding("info", "not-a-run", str(path), "it is no folder, so it is no run", "move it elsewhere")
+
+
+def _is_known(store: Path, run_id: str, positions: Positions | None) -> bool:
+    """Whether anything is recorded of a run, in its folder or in the snapshot."""
+    return has_begun(run_folder(store, run_id)) or any(known == run_id for known, _ in positions or ())
+
+
+def _not_begun(folder: Path) -> Finding:
+    why = "it is empty: its process was killed before the run had begun, or is about to begin it"
+    return Finding("info", "not-begun", str(folder), why, "apply its spec, or delete it when no specrun is running")
 
 
 def _check_agreement(connection: duck.Connection, store: Path, run_ids: Set[str]) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from specrun.records.batch import ReadPosition
 from specrun.records.ingest import Positions, read_positions
 from specrun.records.journal_reader import JournalFile, journal_files, read_journal
-from specrun.records.run_files import ending, run_folder
+from specrun.records.run_files import ending, has_begun, run_folder
 from specrun.records.snapshots import Listing
 
 if TYPE_CHECKING:
@@ -52,7 +52,8 @@ def find_news(connection: duckdb.DuckDBPyConnection, store: Path, listing: Listi
         total += unread
         # An active run with nothing unread is as the snapshot has it, unless it just ended.
         has_ended = known.get(run_id) == "running" and ending(run_folder(store, run_id)) is not None
-        if unread or run_id not in known or run_id in listing.marked or has_ended:
+        is_new = run_id not in known and (run_id in listing.active or has_begun(run_folder(store, run_id)))
+        if unread or is_new or run_id in listing.marked or has_ended:
             touched.add(run_id)
     return News(frozenset(touched), frozenset(gone | anew), positions, total)
 

@@ -22,6 +22,7 @@ from specrun.records.process import process_is_alive, same_machine, this_process
 
 __all__ = [
     "ending",
+    "has_begun",
     "is_alive",
     "mark_active",
     "mark_pending",
@@ -40,6 +41,14 @@ STALE_SECONDS = 60.0
 def run_folder(store: Path, run_id: str) -> Path:
     """Where a run's files are."""
     return store / "runs" / run_id
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether a run has left anything in its folder; its process may have been killed, or not have come further yet."""
+    try:
+        return any(not entry.name.startswith(".") for entry in folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
 def write_run(folder: Path, document: Mapping[str, Any], *, again: bool = False) -> None:

@@ -116,6 +116,22 @@ def test_a_crashed_run_is_named_with_what_to_do(healthy: Path) -> None:
     assert "resume" in finding.remedy
 
 
+def test_a_run_that_was_killed_before_it_began_is_named_and_is_no_run(healthy: Path) -> None:
+    folder = healthy / "runs" / "begun-by-nobody"
+    folder.mkdir()
+    (folder / ".run.json.abcd.part").touch()
+    assert sorted(codes(healthy)) == ["leftover", "not-begun"]
+    rebuild(healthy)
+    with open_records(healthy) as records:
+        assert sorted(run.run_id for run in records.runs()) == ["living", "r"]
+
+
+def test_a_run_whose_folder_was_emptied_has_lost_its_records(healthy: Path) -> None:
+    for path in (healthy / "runs" / "r").iterdir():
+        path.unlink()
+    assert "journal-missing" in codes(healthy)
+
+
 def test_leftovers_of_killed_processes_are_named(healthy: Path) -> None:
     names = (".store-1.duckdb", ".spill-7-ab", ".CURRENT.x.part", "active/.r.x.part", "runs/r/.final.json.x.part", "runs/.removing-x")
     for name in names:
