@@ -7,6 +7,7 @@ from typing import Any
 
 from specrun.cli.tables import table
 from specrun.plan import figures
+from specrun.plan.start import NOT_POSSIBLE, kept_of_parent
 from specrun.spec.visible import visible_line
 
 __all__ = ["show_text"]
@@ -26,6 +27,7 @@ def _head(run: Mapping[str, Any]) -> Iterator[str]:
         "name": run["name"],
         "task": f"{run['task']}, seed {run['seed']}",
         "started": f"{run['started_at']}, {figures.seconds(run['duration_s'])}, {attempts}",
+        "parent": _parent(run),
         "tags": ", ".join(run["tags"]),
         "hardware": " ".join(str(document.get("hardware", {}).get(key, "")) for key in ("kind", "name", "precision")).strip(),
         "git": _git(document.get("git") or {}),
@@ -39,6 +41,14 @@ def _head(run: Mapping[str, Any]) -> Iterator[str]:
         yield f"  {'expect':<10}  {visible_line(gate['expression'])}: {verdict}" + (
             f", {figures.number(gate['value'])}" if gate.get("value") is not None else ""
         )
+
+
+def _parent(run: Mapping[str, Any]) -> str:
+    start = run["document"].get("start") or {}
+    if not start:
+        return ""
+    kept = kept_of_parent(start, possible=all(alert["code"] != NOT_POSSIBLE for alert in run["alerts"]))
+    return f"{start.get('run_id')}, step {start.get('step')}: {kept}"
 
 
 def _git(git: Mapping[str, Any]) -> str:

@@ -133,8 +133,10 @@ def _checked(start: Start, spec: Spec, schedule: ResolvedSchedule | None, worksp
         end = "there" if schedule.total_steps == start.step else "before that"
         raise UsageError(f"{start.run_id} is at step {start.step:,}, and {asked} end {end}",
                          code="nothing-left-to-train", hint=f"set a longer {_DURATION}")  # fmt: skip
-    shorter = _resolved(with_value(spec, _DURATION, parse_quantity(before)), schedule)
-    if differences := ", ".join(_differences(spec, shorter, schedule, start.step)):
+    duration = parse_quantity(before)
+    shorter = _resolved(with_value(spec, _DURATION, duration), schedule)
+    by_clock = "it was trained by the clock until then" if duration.unit == "seconds" else ""
+    if differences := by_clock or ", ".join(_differences(spec, shorter, schedule, start.step)):
         note += f"; not what {schedule.total_steps:,} steps from the start give: {differences}"
     return replace(start, note=note)
 

@@ -22,11 +22,14 @@ from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import Alert, Emit, Message, RunStatus
 from specrun.plan.past import Past
 from specrun.plan.predict import step_signature, training_work
+from specrun.plan.start import start_of
 from specrun.plan.step import Decision, StepResult
+from specrun.records.course import course_until
 from specrun.records.documents import DamagedRecord
 from specrun.records.run_files import read_final, read_run
 from specrun.runtime.signals import StopNow, StopSignals
 from specrun.steps.contract import StepInput
+from specrun.training.checkpoint_files import checkpoints
 
 
 @dataclass(slots=True)
@@ -114,6 +117,9 @@ def _do(work: _Work, session: RunSession, decision: Decision) -> None:
     started = time.monotonic()
     codes = AlertCodes(session.emit, step.kind)
     context = make_context(work.prepared, step, session.folder, emit=codes.emit, signals=work.signals, run_id=session.run_id)
+    if (start := start_of(step.label)) is not None and start.exact and not checkpoints(session.folder / "checkpoints", key=step.key):
+        for earlier in course_until(workspace.runs / start.run_id, start.step):
+            session.note(earlier)  # the key is that of training from the start: so are the records
     inputs = {need: StepInput(workspace.store / work.results[need].folder, work.results[need]) for need in kind.needs}
     with work.signals.polite() if kind.resumable else nullcontext():
         output = run_step(kind, context, work.prepared.loaded.spec, inputs)

@@ -9,6 +9,8 @@ from typing import Any, Literal
 How = Literal["extend", "fork"]
 LABEL = "start"
 """Under this name a step's label has it; its options have it too, where the outcome depends on it."""
+NOT_POSSIBLE = "extension-not-possible"
+"""Code of the alert of a training that was to go on from another run by itself, and began at step 0 instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +45,14 @@ def start_of(label: Mapping[str, Any]) -> Start | None:
     """What a step begins with, by its label; None where it begins with drawn weights."""
     document = label.get(LABEL)
     return None if document is None else Start(**document)
+
+
+def kept_of_parent(start: Mapping[str, Any], *, possible: bool) -> str:
+    """What a run has of the one that it begins from, in words. start: as its description has it; possible: no alert says otherwise."""
+    if start.get("how") != "extend":
+        return "its weights, by a schedule of its own"
+    if not start.get("exact"):
+        return "goes on with all of its state; what came before is in its own report"
+    if not possible:
+        return "could not be gone on from; trained from the start, which is the same"
+    return "goes on with all of its state and its curves"

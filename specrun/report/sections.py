@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from specrun.plan.start import NOT_POSSIBLE, kept_of_parent
 from specrun.records.rows import ExampleRow
 from specrun.report.curves import spread
 from specrun.report.facts import Facts, mapping, when
@@ -219,8 +220,7 @@ def _parent(facts: Facts) -> Fact:
     start = mapping(facts.document.get("start"))
     if not start:
         return Fact("begins from", "")
-    extends = start.get("how") == "extend"
-    what = "goes on with all of its state; what came before is in its own report" if extends else "its weights, by a schedule of its own"
+    what = kept_of_parent(start, possible=all(alert.code != NOT_POSSIBLE for alert in facts.alerts))
     return Fact("begins from", f"{start.get('run_id')}, step {start.get('step')}", what, mono=True)
 
 

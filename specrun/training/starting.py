@@ -12,9 +12,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from specrun.errors import SpecrunError, StoreError
+from specrun.errors import SpecrunError, StorageFailure, StoreError
 from specrun.events import Status
-from specrun.plan.start import Start
+from specrun.plan.start import NOT_POSSIBLE, Start
 from specrun.spec.sections.parameters import Lora
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo, Chunk
@@ -54,14 +54,15 @@ def begin(session: Session, start: Start | None, *, runs: Path, draw: Callable[[
     """Go on from the run's own checkpoints; without any, from another run, or with drawn weights. runs: the folder of all runs; draw:
     makes the model as it is before step 0; optimizer: the kind of this training's.
 
-    Raises: StoreError where the other run's checkpoint is not as it was planned with, SpecrunError for weights of another model.
+    Raises: StoreError where the other run's checkpoint is not as it was planned with and the outcome depends on it, SpecrunError for
+    weights of another model.
     """
     state, workers = session.state, session.state.parallel.workers
     source = runs / start.run_id / "checkpoints" if start is not None else runs
     if start is not None and start.how == "extend":
         with workers.first_before_others():
             if workers.first:
-                adopt(start, source, session.folder, key=session.key, unusable=session.loader.unusable)
+                _extend(session, start, source)
     if start is None or start.how == "extend":
         session.loader.put_start = lambda: put_weights(state.model, draw().state_dict())
         session.resume()
@@ -73,6 +74,19 @@ def begin(session: Session, start: Start | None, *, runs: Path, draw: Callable[[
         session.emit(Status("running", f"begins with the weights of {start.run_id} at its step {start.step}"))
         if why is not None:
             session.warn("optimizer-begins-anew", f"the optimizer keeps nothing of {start.run_id}: {why}")
+
+
+def _extend(session: Session, start: Start, source: Path) -> None:
+    """Make the other run's checkpoint this run's own. Where training from the start gives the same, that is done instead of an error."""
+    try:
+        adopt(start, source, session.folder, key=session.key, unusable=session.loader.unusable)
+    except StorageFailure:
+        raise
+    except StoreError as error:
+        if not start.exact:
+            raise
+        session.emit(Status("running", "trains from the start", resumed_from=0))
+        session.warn(NOT_POSSIBLE, f"{error.message}; training begins at step 0 instead, which gives the same")
 
 
 def _put_forked(start: Start, source: Path, state: TrainState, *, draw: Callable[[], nn.Module], kind: str) -> str | None:

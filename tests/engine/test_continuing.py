@@ -44,6 +44,19 @@ def curve(store: Path, run_id: str, metric: str = "train/loss") -> dict[int, flo
         return {point.step: point.value for point in records.series(run_id)[metric]}
 
 
+def course(store: Path, run_id: str) -> tuple[dict[str, dict[int, float]], list[tuple[int, str, str]]]:
+    """All curves but those of speed, and all examples."""
+    with open_records(store) as records:
+        curves = {name: {point.step: point.value for point in points} for name, points in records.series(run_id).items()}
+        examples = [(it.step, it.name, json.dumps(it.data)) for it in records.examples(run_id)]
+    return {name: it for name, it in curves.items() if not name.startswith("throughput/")}, sorted(examples)
+
+
+def shown(store: Path, run_id: str, capsys) -> str:
+    assert specrun(["runs", "show", run_id, "--store", str(store)]) == 0
+    return capsys.readouterr().out
+
+
 def actions(outcome) -> dict[str, str]:
     return {step.id: step.action for step in outcome.steps}
 
@@ -237,7 +250,7 @@ def test_a_parent_whose_facts_another_version_wrote_is_an_error_that_names_the_w
     assert fork.error is None
 
 
-def test_a_longer_duration_goes_on_by_itself_where_that_gives_the_same_bits(spec_file, tmp_path):
+def test_a_longer_duration_goes_on_by_itself_where_that_gives_the_same_bits(spec_file, tmp_path, capsys):
     gone_on, straight = tmp_path / "one", tmp_path / "other"
     (first,) = apply(spec_file, store=gone_on, sets=EXACT).runs
     plan = compile_plan(spec_file, store=gone_on, sets=[*EXACT, LONGER])
@@ -251,10 +264,33 @@ def test_a_longer_duration_goes_on_by_itself_where_that_gives_the_same_bits(spec
     assert {name: value for name, value in longer.metrics.items() if "throughput" not in name} == {
         name: value for name, value in whole.metrics.items() if "throughput" not in name
     }
-    later = {step: value for step, value in curve(straight, whole.run_id).items() if step > 12}
-    assert curve(gone_on, longer.run_id) == later
+    assert course(gone_on, longer.run_id) == course(straight, whole.run_id), "the records are those of training from the start too"
     assert read_run(longer.folder)["parent"] == first.run_id
+    assert f"parent      {first.run_id}, step 12: goes on with all of its state and its curves\n" in shown(gone_on, longer.run_id, capsys)
     assert set(actions(apply(spec_file, store=gone_on, sets=[*EXACT, LONGER])).values()) == {"cached"}
+
+
+def test_where_a_longer_duration_cannot_go_on_by_itself_it_is_trained_from_the_start(spec_file, tmp_path, capsys):
+    damaged, straight = tmp_path / "one", tmp_path / "other"
+    (first,) = apply(spec_file, store=damaged, sets=EXACT).runs
+    moments = first.folder / "checkpoints" / "step-00000012" / "optimizer.safetensors"
+    moments.write_bytes(moments.read_bytes()[:-1] + bytes([moments.read_bytes()[-1] ^ 1]))
+    (longer,) = apply(spec_file, store=damaged, sets=[*EXACT, LONGER]).runs
+    (whole,) = apply(spec_file, store=straight, sets=[*EXACT, LONGER]).runs
+    assert longer.error is None
+    assert course(damaged, longer.run_id) == course(straight, whole.run_id)
+    one, other = state(longer.folder, 20), state(whole.folder, 20)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    with open_records(damaged) as records:
+        alerts = {alert.code: alert.message for alert in records.alerts(longer.run_id)}
+    assert alerts["extension-not-possible"] == (
+        f"the checkpoint of step 12 of {first.run_id} is damaged: optimizer.safetensors has {moments.stat().st_size} bytes as written, "
+        "but not the same ones; training begins at step 0 instead, which gives the same"
+    )
+    told = f"{first.run_id}, step 12: could not be gone on from; trained from the start, which is the same"
+    assert told in shown(damaged, longer.run_id, capsys)
+    assert "could not be gone on from" in (longer.folder / "report" / "report.md").read_text()
+    assert set(actions(apply(spec_file, store=damaged, sets=[*EXACT, LONGER])).values()) == {"cached"}
 
 
 def test_a_shorter_schedule_in_tokens_is_counted_by_the_documents_that_there_are(spec_file):
