@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from specrun.engine.locks import hold, removing
+from specrun.engine.locks import removing, wait_for
 from specrun.plan.finders import LEARNING_RATE
 from specrun.plan.resolve import count_steps
 from specrun.records.place import SMOKE_FOLDER, check_place
@@ -35,7 +35,7 @@ def smoke_store(store: Path) -> Path:
 def sole_use(smoke: Path) -> Iterator[None]:
     """Hold a smoke store while it is worked in, and remove those of smoke runs that have ended."""
     lock = smoke.with_name(f"{smoke.name}.lock")
-    with hold(lock, what="the smoke run"):
+    with wait_for(lock, on_wait=lambda _: None):  # a smoke run that tidies may have it for a moment, between its making and its locking
         for other in smoke.parent.glob("*.lock"):
             if other == lock:
                 continue

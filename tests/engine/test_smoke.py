@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from specrun.engine.locks import removing
 from specrun.engine.smoke import smoke_layers, sole_use
 from specrun.plan.resolve import resolve_schedule
 from specrun.spec.assembly import check_bytes
@@ -104,3 +107,18 @@ def test_a_smoke_store_that_is_worked_in_outlives_the_smoke_runs_that_begin_mean
     with sole_use(second):
         assert not first.exists()
         assert sorted(path.name for path in (tmp_path / "smoke").iterdir()) == ["1.lock"]
+
+
+def test_a_smoke_run_begins_though_another_one_tidies_its_lock_away_as_it_is_made(tmp_path, monkeypatch):
+    smoke, tidying, real, calls = tmp_path / "smoke" / "1", ExitStack(), fcntl.flock, []
+
+    def flock(descriptor, operation):
+        calls.append(operation)
+        if len(calls) == 1:
+            assert tidying.enter_context(removing(tmp_path / "smoke" / "1.lock"))
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    monkeypatch.setattr("time.sleep", lambda _: tidying.close())
+    with sole_use(smoke), removing(tmp_path / "smoke" / "1.lock") as ended:
+        assert not ended, "it holds the lock that is there"
