@@ -22,7 +22,7 @@ from tiny_run import Listener, context, finished, hardware, parents, q, spec, st
 
 from specrun.engine.executors.torchrun import run_on_workers
 from specrun.errors import InterruptedRun, SpecrunError
-from specrun.events import Alert, Event, Metrics, Status, System
+from specrun.events import Alert, Event, Example, Metrics, Status, System
 from specrun.runtime.hardware import Choice
 from specrun.runtime.signals import StopNow, StopSignals
 from specrun.spec.document import Spec
@@ -178,6 +178,33 @@ from specrun.training.session import Session
 look = Session._look_up
 Session._look_up = lambda self: (time.sleep(1.0), look(self))
 """
+
+
+STOPPED_WRITING = """
+import gc
+from specrun.tasks.causal_lm import build
+generate, looks = build.generate, []
+def asked_at_the_third_token(*args, between, **kwargs):
+    def look():
+        looks.append(None)
+        if rank == 0 and len(looks) == 3:
+            [asked] = [it for it in gc.get_objects() if type(it).__name__ == "_Asked"]
+            asked.note(15)  # what the parent would say
+        between()
+    return generate(*args, between=look, **kwargs)
+build.generate = asked_at_the_third_token
+"""
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_a_signal_to_one_process_while_samples_are_written_has_all_leave_the_evaluation(strategy, tmp_path, in_workers):
+    in_workers(STOPPED_WRITING)
+    listener, folder = Listener(), tmp_path / "run"
+    with pytest.raises(InterruptedRun, match="signal 15 ended training after step 8 "):
+        run_on_workers(TRAIN, on_two(folder, listener, strategy=strategy), settings(), parents(tmp_path))
+    assert [event.step for event in listener.of(Example)] == []
+    assert "validation/loss" not in {name for event in listener.of(Metrics) for name in event.values}
+    assert (folder / "checkpoints" / "step-00000008").is_dir()
 
 
 def test_a_signal_saves_what_another_number_of_processes_goes_on_from(tmp_path, alone, in_workers, monkeypatch):
