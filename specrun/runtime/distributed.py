@@ -17,12 +17,16 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch._C._distributed_c10d import PrefixStore
+from torch._C._distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
+
+from specrun.errors import SpecrunError
 
 Item = TypeVar("Item")
 PATIENCE = timedelta(minutes=30)
 """How long a worker waits for the others: longer than the first of them may take to write a checkpoint."""
+PATIENCE_AGAIN = timedelta(minutes=5)
+"""How long after all were started again: as long as another machine may take to notice, between two exchanges, that one was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +113,36 @@ ALONE = Workers()
 
 
 def join_workers(kind: str) -> Workers:
-    """Meet the others, as torchrun's environment names them. kind: cpu or cuda, whose device is that of the local rank."""
+    """Meet the others, as torchrun's environment names them. kind: cpu or cuda, whose device is that of the local rank.
+
+    Raises: SpecrunError where others do not come back after all were started again: there is no point in starting once more.
+    """
     local_rank = int(os.environ["LOCAL_RANK"])
     if kind == "cuda":
         torch.cuda.set_device(local_rank)
     restarts = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))
-    store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
-    # torchrun keeps one store over all its starts, and an address that a dead worker left there would be called.
-    store = PrefixStore(f"start-{restarts}", store)
+    try:
+        store, rank, size = next(rendezvous("env://", timeout=PATIENCE_AGAIN if restarts else PATIENCE))
+        store.set_timeout(PATIENCE)
+        # torchrun keeps one store over all its starts, and an address that a dead worker left there would be called.
+        store = PrefixStore(f"start-{restarts}", store)
+        if restarts:
+            _await_all(store, rank=rank, size=size)
+    except dist.DistError as error:
+        if not restarts:
+            raise
+        seconds = int(PATIENCE_AGAIN.total_seconds())
+        raise SpecrunError(f"a machine was lost: the workers were started again, and within {seconds} seconds not all came back",
+                           code="workers-lost", hint="apply again, on all machines, once they are well") from error  # fmt: skip
     backend = "cpu:gloo,cuda:nccl" if kind == "cuda" else "cpu:gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=PATIENCE)
     return Workers(rank, size, local_rank, restarts)
+
+
+def _await_all(store: Store, *, rank: int, size: int) -> None:
+    """Until each has written that it is there. Raises: DistError where one has not in time, or the store is gone."""
+    store.set(f"here-{rank}", "")
+    store.wait([f"here-{other}" for other in range(size)], PATIENCE_AGAIN)
 
 
 def leave_workers() -> None:

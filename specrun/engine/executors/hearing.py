@@ -27,7 +27,7 @@ class Hearing:
     def __init__(self, emit: Emit, folder: Path, checkpoints: Path | None = None, *, step: str = "train", first_rank: int = 0) -> None:
         self.answer: dict[str, Any] | None = None
         self.warnings: list[str] = []
-        self._emit, self._folder, self._checkpoints, self._step = emit, folder, checkpoints, step
+        self._emit, self._folder, self._checkpoints, self.step = emit, folder, checkpoints, step
         self._deaths = Deaths(folder / TORCHRUN_LOG, first_rank=first_rank)
         self._restarts, self._losses = 0, 0
         self._why: str | None = None  # the newest start came about, as far as a worker could say
@@ -65,8 +65,8 @@ class Hearing:
         again = self._restarts
         tried = "" if again == 0 else f", and again after {'a new start' if again == 1 else f'each of {again} new starts'}"
         more = "free some memory, or use fewer hardware.devices; " if "when memory runs out" in said else ""
-        goes_on = "goes on from the last checkpoint" if self._step == "train" else f"repeats the {self._step} step alone"
-        return SpecrunError(f"the workers of the {self._step} step were lost{tried}{said}", code="workers-lost",
+        goes_on = "goes on from the last checkpoint" if self.step == "train" else f"repeats the {self.step} step alone"
+        return SpecrunError(f"the workers of the {self.step} step were lost{tried}{said}", code="workers-lost",
                             hint=f"{more}what they said is in {self._folder}; apply again {goes_on}")  # fmt: skip
 
     def _learn_why(self) -> None:

@@ -1,7 +1,7 @@
 """Runs a step in several processes that torchrun starts, watches and starts again; listens to them, and passes signals on.
 
 torchrun is a process of its own, so that this one neither imports torch nor shares its handling of signals. When this process ends,
-however it ends, the pipe that all of them inherit as standard input ends too, and they with it.
+however it ends, the pipe that all of them inherit as standard input ends too, and they and torchrun with it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from specrun.engine.executors.hearing import MAX_LOSSES, TORCHRUN_LOG, Hearing
 from specrun.engine.executors.nodes import Node, this_node
 from specrun.engine.executors.request import as_error, as_output, step_request
 from specrun.engine.executors.wire import Lines
+from specrun.errors import InterruptedRun
 from specrun.events import Emit
 from specrun.plan.step import StepKind
 from specrun.runtime.hardware import ResolvedHardware, number_by_bus
@@ -69,6 +70,10 @@ def lend_workers(hardware: ResolvedHardware, folder: Path, *, emit: Emit, signal
 def _follow(workers: Workers, heard: Hearing, *, stop_pending: Callable[[], int | None], stop_requested: Callable[[], int | None]) -> None:
     for document in workers.documents():
         if (number := stop_pending()) is not None:
+            if workers.starts == 0:
+                stop_requested()
+                raise InterruptedRun(f"signal {number} ended the run while it waited for its workers, before the {heard.step} step began",
+                                     signal_number=number, hint="apply again goes on from what was finished")  # fmt: skip
             workers.ask_to_stop(number)
         if "hello" in document:
             workers.starts += 1
@@ -127,7 +132,7 @@ class Workers:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()  # the workers end by it
+            self._process.stdin.close()  # the workers end by it, and torchrun
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -146,7 +151,7 @@ def command(request: Path, hardware: ResolvedHardware, node: Node) -> list[str]:
         meeting = ["--node-rank", str(node.rank), "--master-addr", node.address, "--master-port", str(node.port),
                    "--rdzv-conf", f"timeout={MEET_SECONDS}"]  # fmt: skip
     return [
-        sys.executable, "-P", "-m", "torch.distributed.run", *meeting,
+        sys.executable, "-P", "-m", "specrun.engine.executors.launch", *meeting,
         "--nnodes", str(node.count), "--nproc-per-node", str(hardware.devices), "--max-restarts", str(MAX_LOSSES + 1 + MAX_STARTS_AGAIN),
         "--monitor-interval", "0.2", "--shutdown-timeout", "10", "-m", "specrun.engine.executors.worker", hardware.kind, str(request),
     ]  # fmt: skip
