@@ -13,17 +13,17 @@ from specrun.spec.impact import Impact
 from specrun.steps.registry import step_kinds
 
 _RESULTS: frozenset[Impact] = frozenset({"weights", "extend", "eval"})
-"""Classes of fields that change what is measured; names, reports and hardware do not."""
+"""Classes of fields that change what is measured; names and reports do not, and hardware only by what it comes to."""
 
 
-def experiment_digest(spec: Spec, data: Mapping[str, Any]) -> str:
-    """sha256 of what decides a run's figures apart from its seed. data: what the data step found, with a digest a split."""
-    settings = dump(spec, _RESULTS)
-    settings.pop("seeds", None)
+def experiment_digest(spec: Spec, data: Mapping[str, Any], *, device: Mapping[str, str]) -> str:
+    """sha256 of what decides a run's figures apart from its seed. data: what the data step found, with a digest a split.
+    device: what of the resolved hardware can change results, however it was asked for."""
+    settings = {name: values for name, values in dump(spec, _RESULTS).items() if name not in ("seeds", "hardware")}
     # As the keys of steps have it: runs that would share a training are one experiment.
     for read in (read for kind in step_kinds() if kind.finds is None for read in kind.reads if read.resolved):
         *sections, name = read.path.split(".")
         around = reduce(dict.__getitem__, sections, settings)
         around[name] = read.counted(around[name], spec)
     contents = {name: split.get("sha256") for name, split in sorted(data.get("splits", {}).items())}
-    return digest({"settings": settings, "contents": contents})
+    return digest({"settings": settings, "contents": contents, "device": dict(device)})

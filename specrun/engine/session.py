@@ -136,7 +136,11 @@ class RunSession:
         first = read_run(self.folder) or {}
         if first.get("spec") == spec:
             return {}
-        return {"spec": spec, "provenance": origins(loaded), "experiment": experiment_digest(loaded.spec, first.get("data") or {})}
+        return {"spec": spec, "provenance": origins(loaded), "experiment": _experiment(self._prepared, first.get("data") or {})}
+
+
+def _experiment(prepared: Plan, data: Mapping[str, Any]) -> str:
+    return experiment_digest(prepared.loaded.spec, data, device=prepared.hardware.identity)
 
 
 def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str, StepResult], data_ready: bool) -> dict[str, Any]:
@@ -157,7 +161,7 @@ def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str,
         "task": loaded.spec.task.kind,
         "seed": seed,
         "started_at": utc_now(),
-        "experiment": experiment_digest(loaded.spec, data),
+        "experiment": _experiment(prepared, data),
         "spec_file": loaded.file,
         "provenance": origins(loaded),
         "plan": [_planned(d) for d in prepared.decisions if d.step.seed in (None, seed)],

@@ -8,8 +8,10 @@ import pytest
 
 from specrun.engine.experiment import experiment_digest
 from specrun.engine.prepare import Request, check, valid
+from specrun.runtime.hardware import Machine, resolve
 from tests.engine.conftest import TINY
 
+MACHINE = Machine("a processor", 4, 2**34, frozenset(), ())
 DATA = {"splits": {"train": {"sha256": "aa"}, "validation": {"sha256": "bb"}}}
 
 
@@ -20,17 +22,28 @@ def spec(tmp_path: Path) -> str:
 
 
 def digest(spec: str, *sets: str) -> str:
-    return experiment_digest(valid(check(Request(spec, Path("store"), sets))).spec, DATA)
+    loaded = valid(check(Request(spec, Path("store"), sets))).spec
+    return experiment_digest(loaded, DATA, device=resolve(loaded.hardware, MACHINE).identity)
 
 
 @pytest.mark.parametrize(
-    "change", ["seeds=[1,2]", "name=other", "tags=[a]", "report.formats=[md]", "schedule.log_every=3 steps", "hardware.threads=2"]
-)
+    "change",
+    [
+        "seeds=[1,2]", "name=other", "tags=[a]", "report.formats=[md]", "schedule.log_every=3 steps", "hardware.threads=2",
+        "hardware.profile=auto", "hardware.precision=float32", "hardware.compile=off",
+    ],
+)  # fmt: skip
 def test_seeds_names_reports_and_hardware_leave_an_experiment_what_it_is(spec: str, change: str) -> None:
     assert digest(spec, change) == digest(spec)
 
 
-@pytest.mark.parametrize("change", ["model.width=32", "schedule.duration=13 steps", "data.sequence_length=8", "schedule.batch_size=2"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "model.width=32", "schedule.duration=13 steps", "data.sequence_length=8", "schedule.batch_size=2", "hardware.precision=bfloat16",
+        "hardware.compile=default",
+    ],
+)  # fmt: skip
 def test_what_changes_a_figure_makes_another_experiment(spec: str, change: str) -> None:
     assert digest(spec, change) != digest(spec)
 
@@ -46,6 +59,5 @@ def test_runs_that_share_a_training_are_one_experiment(spec: str, dropout: float
 
 def test_other_contents_under_the_same_spec_are_another_experiment(spec: str) -> None:
     loaded = valid(check(Request(spec, Path("store")))).spec
-    assert experiment_digest(loaded, DATA) != experiment_digest(
-        loaded, {"splits": {"train": {"sha256": "cc"}, "validation": {"sha256": "bb"}}}
-    )
+    other = {"splits": {"train": {"sha256": "cc"}, "validation": {"sha256": "bb"}}}
+    assert experiment_digest(loaded, DATA, device={}) != experiment_digest(loaded, other, device={})
