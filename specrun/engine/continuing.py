@@ -6,16 +6,17 @@ Changes nothing. What is meant by `--resume RUN [--fork]`, and when a longer dur
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from specrun.engine.finding import FOUND_BY
 from specrun.engine.workspace import Workspace, file_digest
 from specrun.errors import LockedError, StoreError, UsageError
 from specrun.plan import figures
 from specrun.plan.compare import Change, changes
-from specrun.plan.finders import with_value
+from specrun.plan.finders import value_at, with_value
 from specrun.plan.graph import StepGraph
 from specrun.plan.resolve import ResolvedSchedule, resolve_schedule, result_steps
 from specrun.plan.start import LABEL, How, Start, start_of
@@ -32,8 +33,13 @@ from specrun.spec.impact import IMPACTS
 from specrun.spec.units import parse_quantity
 from specrun.training.checkpoint_files import resumable
 
-GraphOf = Callable[[Spec, Start | None], StepGraph]
-"""The steps of a spec that begins with what is given."""
+
+class GraphOf(Protocol):
+    """The steps of a spec that begins with what is given. variants: by key, what data was known to be; taken until its result tells."""
+
+    def __call__(self, spec: Spec, start: Start | None, variants: Mapping[str, str] = ..., /) -> StepGraph: ...
+
+
 _DURATION = "schedule.duration"
 _LISTED = 6
 
@@ -51,7 +57,7 @@ class Continuation:
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """A run as it is recorded. own: what it began with itself; key: of its train step."""
+    """A run as it is recorded. own: what it began with itself; key: of its train step; variants: of its data, by that step's key."""
 
     run_id: str
     folder: Path
@@ -60,6 +66,7 @@ class _Recorded:
     key: str
     seed: int
     own: Start | None
+    variants: Mapping[str, str]
 
 
 def check_resume(resume: str | None, *, fork: bool, smoke: bool = False) -> None:
@@ -71,18 +78,20 @@ def check_resume(resume: str | None, *, fork: bool, smoke: bool = False) -> None
                          hint="leave out --smoke or --resume")  # fmt: skip
 
 
-def continuation(spec: Spec, graph_of: GraphOf, workspace: Workspace, *, run: str, fork: bool) -> Continuation:
-    """What `--resume RUN [--fork]` means for a spec. Raises: UsageError where it is refused, LockedError where the run is at work."""
+def continuation(spec: Spec, graph_of: GraphOf, workspace: Workspace, *, run: str, fork: bool, found: Collection[str] = ()) -> Continuation:
+    """What `--resume RUN [--fork]` means for a spec. found: paths of what finders find. Raises: UsageError where it is refused,
+    LockedError where the run is at work."""
     recorded = _recorded(workspace, run)
+    spec = _as_found_then(recorded, spec, found)
     told = _grouped(recorded, spec)
     if fork:
         return Continuation(recorded.run_id, _start(recorded, how="fork"), told)
     if spec.seeds != (recorded.seed,):
         raise UsageError(f"{recorded.run_id} is of seed {recorded.seed}, the spec is of {', '.join(map(str, spec.seeds))}",
                          code="resume-of-another-seed", hint=f"add --set 'seeds=[{recorded.seed}]'")  # fmt: skip
-    if _train_step(graph_of(spec, recorded.own)).key == recorded.key:
+    if _train_step(graph_of(spec, recorded.own, recorded.variants)).key == recorded.key:
         return Continuation(recorded.run_id, recorded.own, told)
-    if _train_step(graph_of(_as_long_as(recorded, spec), recorded.own)).key != recorded.key:
+    if _train_step(graph_of(_as_long_as(recorded, spec), recorded.own, recorded.variants)).key != recorded.key:
         raise _refused(recorded, spec)
     if (ending(recorded.folder) or {}).get("status") == "stopped_early":
         raise UsageError(f"{recorded.run_id} stopped early; a longer duration does not change that", code="resume-of-stopped-run",
@@ -234,8 +243,10 @@ def _recorded(workspace: Workspace, run: str) -> _Recorded:
         raise LockedError(f"{run_id} is at work in another apply", code="run-at-work", hint="wait for its end, or stop it")
     own = document.get("start")
     loaded = check_value(document["spec"], run_id).loaded
+    variant = document["data"].get("variant")
+    variants = {step["key"]: variant for step in document["plan"] if step["kind"] == "data" and variant}
     return _Recorded(run_id, folder, None if loaded is None else loaded.spec, document, train["key"], int(document["seed"]),
-                     None if own is None else Start(**own))  # fmt: skip
+                     None if own is None else Start(**own), variants)  # fmt: skip
 
 
 def _start(recorded: _Recorded, *, how: How) -> Start:
@@ -270,6 +281,15 @@ def _key_of(graph: StepGraph, step: Step) -> str:
 
 def _as_long_as(recorded: _Recorded, spec: Spec) -> Spec:
     return with_value(spec, _DURATION, parse_quantity(recorded.document["spec"]["schedule"]["duration"]))
+
+
+def _as_found_then(recorded: _Recorded, spec: Spec, paths: Collection[str]) -> Spec:
+    """The spec with what a finder found for the run in the place of `auto`: to be found again, it is no change."""
+    for path in paths:
+        found_then = recorded.document["provenance"].get(path, "").startswith(FOUND_BY)
+        if found_then and recorded.spec is not None and value_at(spec, path) == "auto":
+            spec = with_value(spec, path, value_at(recorded.spec, path))
+    return spec
 
 
 def _grouped(recorded: _Recorded, spec: Spec) -> tuple[str, ...]:

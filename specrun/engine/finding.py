@@ -18,6 +18,8 @@ from specrun.spec.document import Spec
 
 _MARGIN = 0.1
 """Share of the memory that a prediction leaves alone."""
+FOUND_BY = "found by "
+"""How the provenance of a value begins that a finder's step found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def with_found(loaded: LoadedSpec, found: Sequence[Found]) -> LoadedSpec:
     """The spec with what was found in the place of `auto`. Its provenance names the step."""
     if not found:
         return loaded
-    checked = relaid(loaded, [Layer(f"found by {one.step}", {one.path: one.value}) for one in found])
+    checked = relaid(loaded, [Layer(f"{FOUND_BY}{one.step}", {one.path: one.value}) for one in found])
     assert checked.loaded is not None, f"what was found does not fit the spec: {checked.diagnostics}"
     known = {(warning.code, warning.message) for warning in loaded.warnings}
     more = tuple(warning for warning in checked.loaded.warnings if (warning.code, warning.message) not in known)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from specrun.engine.compilation import compiled_cost, settle_compilation
@@ -154,8 +155,8 @@ def _plan_for(
 
         return compiled
 
-    def graph_of(spec: Spec, start: Start | None) -> StepGraph:
-        return _compile_known(spec, kinds, beginning_with(start), workspace).graph
+    def graph_of(spec: Spec, start: Start | None, variants: Mapping[str, str] = MappingProxyType({})) -> StepGraph:
+        return _compile_known(spec, kinds, beginning_with(start), workspace, variants).graph
 
     def predicted(spec: Spec, facts: Facts) -> tuple[Forecast, str]:
         signature = training_signature(select(spec, "model", WEIGHTS), spec, facts.vocab_size, threads=hardware.threads,
@@ -171,7 +172,8 @@ def _plan_for(
     kinds = planned_kinds(all_kinds, loaded.spec, idle={MICRO_BATCH})
     goes_on = None
     if request.resume is not None:
-        goes_on = continuation(loaded.spec, graph_of, workspace, run=request.resume, fork=request.fork)
+        found = [kind.finds for kind in all_kinds if kind.finds is not None]
+        goes_on = continuation(loaded.spec, graph_of, workspace, run=request.resume, fork=request.fork, found=found)
     start = None if goes_on is None else goes_on.start
     known_so_far = _compile_known(loaded.spec, kinds, beginning_with(start), workspace)
     facts = gather_facts(loaded.spec, known_so_far.graph, workspace, base_folder=loaded.provenance.base_folder,
@@ -213,14 +215,16 @@ class _Known(NamedTuple):
     first_keys: Mapping[str, str]
 
 
-def _compile_known(spec: Spec, kinds: Sequence[StepKind], compiled: Compile, workspace: Workspace) -> _Known:
-    """Compile, and again as long as results of steps say what changes the keys of others."""
-    variants: dict[str, str] = {}
+def _compile_known(
+    spec: Spec, kinds: Sequence[StepKind], compiled: Compile, workspace: Workspace, supposed: Mapping[str, str] = MappingProxyType({})
+) -> _Known:
+    """Compile, and again as long as results of steps say what changes the keys of others. supposed: variants by key, until results tell."""
+    variants: dict[str, str] = dict(supposed)
     found: tuple[Found, ...] = ()
     graph = compiled(spec, kinds, variants)
     first_keys = {step.id: step.key for step in graph.steps}
     as_found = spec
-    while (more := _variants(graph, workspace)).keys() - variants.keys() or found_in(graph, kinds, workspace) != found:
+    while not (more := _variants(graph, workspace)).items() <= variants.items() or found_in(graph, kinds, workspace) != found:
         variants |= more
         found = found_in(graph, kinds, workspace)
         as_found = spec_with(spec, found)

@@ -130,6 +130,22 @@ def test_what_changes_no_weights_is_shown_by_its_impact_and_the_run_itself_goes_
     assert "nothing is changed since" in compile_plan(spec_file, store=store, resume=parent).text()
 
 
+@pytest.mark.slow
+def test_what_a_finder_found_is_no_change_even_where_it_has_to_be_found_again(spec_file, tmp_path):
+    store, auto = tmp_path / "store", "schedule.optimizer={kind: adamw, learning_rate: auto}"
+    (run,) = apply(spec_file, store=store, sets=[auto]).runs
+    assert compile_plan(spec_file, store=store, sets=[auto], resume=run.run_id).goes_on.changes == ()
+    for result in (store / "results").glob("find_learning_rate-*"):
+        result.unlink()
+    plan = compile_plan(spec_file, store=store, sets=[auto, LONGER], resume=run.run_id)
+    assert plan.goes_on.changes == ("extend: schedule.duration 12 steps -> 20 steps",)
+    outcome = apply(plan)
+    assert outcome.exit_code == 0
+    assert (actions(outcome)["train"], min(curve(store, outcome.runs[0].run_id))) == ("resume", 14)
+    with pytest.raises(UsageError, match=r"learning_rate 0\.0\d+ -> 0\.5"):
+        compile_plan(spec_file, store=store, sets=["schedule.optimizer={kind: adamw, learning_rate: 0.5}"], resume=run.run_id)
+
+
 def test_a_change_of_weights_is_refused_with_what_differs_and_the_way_out(spec_file, store, capsys):
     parent = only_run(store)
     before = files(store)

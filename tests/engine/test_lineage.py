@@ -7,9 +7,10 @@ import pytest
 from specrun.engine.api import apply, compile_plan
 from specrun.engine.locks import hold
 from specrun.engine.workspace import Workspace
-from specrun.errors import DataError, LockedError
+from specrun.errors import DataError, LockedError, UsageError
 from specrun.plan.step import Step
 from specrun.records.queries import open_records
+from specrun.records.run_files import read_run
 from specrun.steps.data import run as data_step
 from specrun.steps.tokenizer import run as tokenizer_step
 
@@ -118,3 +119,27 @@ def test_an_apply_that_knows_no_variant_yet_and_one_that_does_never_work_at_once
     lock = Workspace(store).store / "locks" / f"train-{first[:20]}.lock"
     with hold(lock, what="an apply without the variant"), pytest.raises(LockedError):
         apply(spec_file, store=store)
+
+
+def test_a_run_is_gone_on_from_though_its_data_has_to_be_found_again(spec_file, tmp_path, monkeypatch):
+    store, real = tmp_path / "store", data_step.run
+
+    def data(context, spec, inputs):
+        output = real(context, spec, inputs)
+        return type(output)({**output.values, "variant": variant}, output.artifacts, output.warnings, output.status)
+
+    monkeypatch.setattr("specrun.steps.data.run.run", data)
+    variant = "revision 1"
+    (run,) = apply(spec_file, store=store).runs
+    for result in (store / "results").glob("data-*"):
+        result.unlink()
+    longer = ["schedule.duration=16 steps"]
+    plan = compile_plan(spec_file, store=store, sets=longer, resume=run.run_id)
+    assert plan.decision("data").action == "run"
+    (child,) = apply(plan).runs
+    assert (child.error, read_run(child.folder)["start"]["step"]) == (None, 12)
+    variant = "revision 2"
+    for result in (store / "results").glob("data-*"):
+        result.unlink()
+    with pytest.raises(UsageError, match="resume-changes-weights"):
+        apply(spec_file, store=store, sets=longer, resume=run.run_id)
