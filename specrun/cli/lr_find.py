@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,11 +11,14 @@ import typer
 
 from specrun.cli import options
 from specrun.errors import UsageError
+from specrun.records.place import command_on
 from specrun.spec.visible import visible
 
 if TYPE_CHECKING:
+    from specrun.engine.plan import Request
     from specrun.plan.step import StepResult
 
+_RATE = "schedule.optimizer.learning_rate"
 _PLOT = "range_test.svg"
 _FEWEST, _MOST = 10, 100_000
 
@@ -62,7 +64,8 @@ def run(
     if as_json:
         print(json.dumps(_document(result, curve, plot), indent=2))
     else:
-        print(visible("\n".join(_lines(prepared.name, spec, result, curve, plot))))
+        asked = Request(spec, store, tuple(set_), preset, data_root)
+        print(visible("\n".join([*_lines(prepared.name, result, curve, plot), _go_on(asked, result)])))
 
 
 def _settings(*, low: float | None, high: float | None, steps: int | None) -> dict[str, Any]:
@@ -96,7 +99,20 @@ def _refuse_place(output: Path) -> None:
         raise UsageError(f"{what}, so no plot can be written there", code="missing-folder", hint="choose another place for -o")
 
 
-def _lines(name: str, spec: str, result: StepResult, curve: dict[str, list[float]], plot: Path) -> list[str]:
+def _go_on(asked: Request, result: StepResult) -> str:
+    """How to train with the rate that was found, what was tested and where."""
+    from specrun.engine.plan import spec_options
+    from specrun.plan import figures
+
+    found = figures.learning_rate(result.values["found"])
+    if asked.source == "-":
+        return f"train with {_RATE}: {found} in the spec"
+    sets = [text for text in asked.sets if not text.startswith(f"{_RATE}=")]
+    options = spec_options(sets=[*sets, f"{_RATE}={found}"], preset=asked.preset, data_root=asked.data_root)
+    return f"train with it: {command_on(asked.store, 'apply', str(asked.source), *options)}"
+
+
+def _lines(name: str, result: StepResult, curve: dict[str, list[float]], plot: Path) -> list[str]:
     from specrun.cli.output import columns_of
     from specrun.cli.plot_text import range_lines
     from specrun.plan import figures
@@ -112,7 +128,6 @@ def _lines(name: str, spec: str, result: StepResult, curve: dict[str, list[float
         *range_lines(curve["rates"], curve["smoothed"], mark=values["found"], columns=columns_of(sys.stdout, at_most=110)),
         "",
         f"plot: {plot}",
-        f"train with it: specrun apply {shlex.quote(spec)} --set schedule.optimizer.learning_rate={found}",
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,13 @@ class Request:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     resume: str | None = None
     fork: bool = False
+
+
+def spec_options(*, sets: Sequence[str], preset: str | None, data_root: Path | str | None) -> list[str]:
+    """The words of a command line that make a spec what it was when it was read with these."""
+    words = [word for text in sets for word in ("--set", text)]
+    words += ["--preset", preset] if preset else []
+    return words + (["--data-root", str(data_root)] if data_root else [])
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from specrun import __version__
-from specrun.engine.plan import Plan, Request
+from specrun.engine.plan import Plan, Request, spec_options
 from specrun.engine.prepare import prepare
 from specrun.errors import SpecError, StalePlanError, UsageError
 from specrun.plan.compare import changes
@@ -93,9 +93,7 @@ def prepare_plan(path: Path, *, store: Path, command: tuple[str, ...] | None = N
 def _plan_again(path: Path, asked: dict[str, Any], store: Path) -> str:
     """The command line that makes the saved plan anew, with all it was made with."""
     words = ["plan", asked["source"], "-o", str(path)]
-    words += [word for text in asked["sets"] for word in ("--set", text)]
-    words += ["--preset", asked["preset"]] if asked["preset"] else []
-    words += ["--data-root", asked["data_root"]] if asked["data_root"] else []
+    words += spec_options(sets=asked["sets"], preset=asked["preset"], data_root=asked["data_root"])
     words += ["--resume", asked["resume"]] if asked.get("resume") else []
     words += ["--fork"] if asked.get("fork") else []
     return command_on(store, *words)

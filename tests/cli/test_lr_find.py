@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -45,7 +47,27 @@ def test_the_answer_has_the_rate_its_ground_the_curve_the_plot_and_the_command_t
     assert plot is not None
     assert Path(plot[1]).read_text().startswith("<svg")
     rate = out.split()[3]
-    assert out.endswith(f"train with it: specrun apply {spec} --set schedule.optimizer.learning_rate={rate}\n")
+    assert out.endswith(f"train with it: specrun apply {spec} --set schedule.optimizer.learning_rate={rate} --store {searched}\n")
+
+
+def test_the_command_to_go_on_with_trains_what_was_tested_where_it_was_tested(spec, searched, tmp_path, capsys):
+    given = ["--set", "schedule.batch_size=2", "--set", "schedule.optimizer.learning_rate=auto", "--set", "tags=[one two]",
+             "--preset", "fast", "--data-root", str(tmp_path), "--store", searched]  # fmt: skip
+    assert run(["lr-find", spec, "--steps", "40", *given]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("train with it: specrun apply ")
+    words = shlex.split(last.partition(": specrun ")[2])
+    rate = words.pop(words.index("--preset") - 1).partition("=")
+    assert rate[0] == "schedule.optimizer.learning_rate"
+    assert float(rate[2]) > 0
+    assert words == ["apply", spec, "--set", "schedule.batch_size=2", "--set", "tags=[one two]", "--set", *given[6:]]
+
+
+def test_of_standard_input_the_value_is_named_and_no_command(spec, searched, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(Path(spec).read_bytes())))
+    assert run(["lr-find", "-", "--store", searched, "--steps", "40"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(r"train with schedule\.optimizer\.learning_rate: \S+ in the spec", last)
 
 
 def test_json_is_one_document_with_the_whole_curve(spec, searched, capsys):
