@@ -136,12 +136,33 @@ def test_a_worker_that_was_killed_is_told_by_what_torchrun_saw_and_how_often_all
 def test_an_exit_code_is_told_where_no_worker_says_more_and_torchruns_own_end_before_all(tmp_path):
     heard = Hearing(Listener().emit, tmp_path, tmp_path / "checkpoints", first_rank=4)
     (tmp_path / "torchrun.log").write_text(FAILED.format(code=1, rank=1))
+    assert heard.lost_all(1).hint.endswith("apply again begins anew: no checkpoint was saved")
+    (tmp_path / "checkpoints" / "step-00000004").mkdir(parents=True)
     assert heard.lost_all(1).message == "the workers of the train step were lost: rank 5 ended with exit code 1"
     assert heard.lost_all(1).hint == f"what they said is in {tmp_path}; apply again goes on from the last checkpoint"
     killed = heard.lost_all(-9)
     assert killed.message.endswith("torchrun, which watches them, was killed (SIGKILL), as the system does when memory runs out")
     assert killed.hint.startswith("free some memory, ")
     assert heard.lost_all(-11).message.endswith("torchrun, which watches them, ended by SIGSEGV")
+
+
+def test_workers_that_end_before_they_can_say_anything_are_counted_too(tmp_path):
+    heard = Hearing(Listener().emit, tmp_path, tmp_path / "checkpoints")
+    for _ in range(3):
+        with (tmp_path / "torchrun.log").open("a") as file:
+            file.write(FAILED.format(code=1, rank=0))
+        heard.nothing_yet()
+        heard.nothing_yet()
+    with (tmp_path / "torchrun.log").open("a") as file:
+        file.write(FAILED.format(code=1, rank=0))
+    with pytest.raises(SpecrunError, match="were lost, and again after each of 3 new starts: rank 0 ended with exit code 1"):
+        heard.nothing_yet()
+
+
+def test_a_port_that_is_taken_is_told_as_such(tmp_path):
+    heard = Hearing(Listener().emit, tmp_path)
+    (tmp_path / "torchrun.log").write_text("The server socket has failed to listen: port: 29500, code: -98, name: EADDRINUSE\n")
+    assert heard.lost_all(1).code == "port-in-use"
 
 
 @pytest.mark.parametrize(("cause", "code", "told"), [(True, -9, "rank 1: no room"), (False, 1, "rank 1: no room"), (False, -11, "SIGSEGV")])
@@ -177,7 +198,8 @@ def send(folder: Path, tell) -> bytes:
     kept = os.dup(1), os.dup(2)
     try:
         os.dup2(writing, 1)
-        wire = Wire(folder / "log")
+        wire = Wire()
+        wire.print_to(folder / "log")
         os.write(1, b"a library's own words")
         tell(wire)
     finally:

@@ -11,10 +11,12 @@ _FAILED = re.compile(rb"failed \(exitcode: (-?\d+)\) local_rank: (\d+) ")
 
 
 class Deaths:
-    """Reads torchrun's log as it grows, from where it ends now. first_rank: of the workers of this machine."""
+    """Reads torchrun's log as it grows, from where it ends now. first_rank: of the workers of this machine. port_in_use: whether it told
+    that it cannot listen where the machines are to meet, as far as it was read."""
 
     def __init__(self, log: Path, *, first_rank: int = 0) -> None:
         self._log, self._first_rank = log, first_rank
+        self.port_in_use = False
         self._read = log.stat().st_size if log.exists() else 0
 
     def newest(self) -> tuple[str, int] | None:
@@ -26,6 +28,7 @@ class Deaths:
         except OSError:
             return None
         self._read += len(text)
+        self.port_in_use |= b"EADDRINUSE" in text
         found = _FAILED.findall(text)
         if not found:
             return None

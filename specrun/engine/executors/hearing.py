@@ -29,7 +29,8 @@ class Hearing:
         self.warnings: list[str] = []
         self._emit, self._folder, self._checkpoints, self.step = emit, folder, checkpoints, step
         self._deaths = Deaths(folder / TORCHRUN_LOG, first_rank=first_rank)
-        self._restarts, self._losses = 0, 0
+        self._restarts, self._losses, self._silent_losses = 0, 0, 0
+        self._started = False
         self._why: str | None = None  # the newest start came about, as far as a worker could say
         self._symptom = False  # and that it only missed another
         self._last_why: str | None = None
@@ -54,20 +55,38 @@ class Hearing:
         if restarts > self._restarts:
             self._learn_why()
             self._tell(f" ({self._why})" if self._why else "")
-        self._restarts, self._why = restarts, None
+        self._started, self._restarts, self._why = True, restarts, None
+
+    def nothing_yet(self) -> None:
+        """No worker has said so far that it was started. Raises: SpecrunError where too many have ended before they could."""
+        if (death := self._deaths.newest()) is not None:
+            self._why = death[0]
+            self._silent_losses += 1
+            if self._silent_losses > MAX_LOSSES:
+                raise self.lost_all()
 
     def lost_all(self, torchrun_code: int = 0) -> SpecrunError:
         """The failure of workers that came to no end. torchrun_code: what torchrun itself returned, negative where a signal ended it."""
         self._learn_why()
+        if self._deaths.port_in_use and not self._started:
+            return SpecrunError("the port where the machines meet is in use on this one", code="port-in-use",
+                                hint="end what uses it, or name another one in SPECRUN_RDZV_ENDPOINT, on each machine")  # fmt: skip
         if torchrun_code < 0:
             self._last_why = f"torchrun, which watches them, {how_it_ended(torchrun_code)}"
         said = f": {self._last_why}" if self._last_why else ""
-        again = self._restarts
+        again = max(self._restarts, self._silent_losses - 1)
         tried = "" if again == 0 else f", and again after {'a new start' if again == 1 else f'each of {again} new starts'}"
         more = "free some memory, or use fewer hardware.devices; " if "when memory runs out" in said else ""
-        goes_on = "goes on from the last checkpoint" if self.step == "train" else f"repeats the {self.step} step alone"
         return SpecrunError(f"the workers of the {self.step} step were lost{tried}{said}", code="workers-lost",
-                            hint=f"{more}what they said is in {self._folder}; apply again {goes_on}")  # fmt: skip
+                            hint=f"{more}what they said is in {self._folder}; {self._remedy()}")  # fmt: skip
+
+    def _remedy(self) -> str:
+        if self._checkpoints is None:
+            return "apply again, on all machines"
+        if self.step != "train":
+            return f"apply again repeats the {self.step} step alone"
+        saved = any(self._checkpoints.glob("step-*/"))
+        return f"apply again {'goes on from the last checkpoint' if saved else 'begins anew: no checkpoint was saved'}"
 
     def _learn_why(self) -> None:
         """What ended a worker, as torchrun saw it, where none could say: that another has gone is no reason."""

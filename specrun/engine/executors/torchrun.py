@@ -78,6 +78,8 @@ def _follow(workers: Workers, heard: Hearing, *, stop_pending: Callable[[], int 
         if "hello" in document:
             workers.starts += 1
             heard.started(int(document["hello"]["restarts"]))
+        elif workers.starts == 0:
+            heard.nothing_yet()
         elif "heeded" in document:
             stop_requested()
         elif "error" in document:

@@ -18,6 +18,7 @@ from typing import Any
 
 from specrun import events
 from specrun.events import Event
+from specrun.records.atomic import storage_failure
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 ORPHANED = 3
@@ -25,19 +26,24 @@ ORPHANED = 3
 
 
 class Wire:
-    """The worker's end. Whatever else the process prints goes to `log`, or to standard error where there is none."""
+    """The worker's end. Whatever else the process prints goes to standard error, or to a file of its own."""
 
-    def __init__(self, log: Path | None = None) -> None:
+    def __init__(self) -> None:
         self._out = os.dup(_STDOUT)
         sys.stdout.flush()
+        os.dup2(_STDERR, _STDOUT)
+        self._lock = threading.Lock()
+
+    def print_to(self, log: Path) -> None:
+        """Have what the process prints go to a file from here on. Raises: StoreError for one that cannot be written."""
+        sys.stdout.flush()
         sys.stderr.flush()
-        if log is None:
-            os.dup2(_STDERR, _STDOUT)
-        else:
+        try:
             with log.open("ab") as file:
                 os.dup2(file.fileno(), _STDOUT)
                 os.dup2(file.fileno(), _STDERR)
-        self._lock = threading.Lock()
+        except OSError as error:
+            raise storage_failure(log, error) from error
 
     def send(self, **document: Any) -> None:
         """Tell one thing. What a worker that was killed had half told ends with the line before it."""

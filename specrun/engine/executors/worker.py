@@ -35,13 +35,14 @@ def main() -> int:
     """Do this worker's part of the step; 0, or 1 where all are to be started again."""
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
     device_kind, place = sys.argv[1], Path(sys.argv[2])
-    wire = Wire(place.with_name(f"rank-{rank}.log"))
-    faulthandler.enable()
+    wire = Wire()
     asked = _Asked(wire)
     listen_to_parent(asked.note)
     if local_rank == 0:
         wire.send(hello={"restarts": int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))})
     try:
+        wire.print_to(place.with_name(f"rank-{rank}.log"))
+        faulthandler.enable()
         _work(device_kind, place, wire, asked)
     except BaseException as failure:  # noqa: BLE001 - whatever it is, someone has to hear of it
         return _tell(failure, wire, rank=rank, local_rank=local_rank, folder=place.parent.parent)
