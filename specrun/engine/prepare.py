@@ -241,7 +241,7 @@ def refresh(prepared: Plan) -> Plan:
 def without_retries(prepared: Plan) -> Plan:
     """The decisions with every finished result taken as it is, for steps after the first source has just been tried."""
     decisions = decide(prepared.graph, kinds=prepared.kinds, workspace=prepared.workspace, forecast=prepared.forecast,
-                       describe=prepared.loaded.provenance.describe)  # fmt: skip
+                       describe=_places(prepared.loaded))  # fmt: skip
     return replace(prepared, decisions=decisions)
 
 

@@ -10,12 +10,12 @@ import pytest
 
 from specrun.engine.api import apply, compile_plan
 from specrun.engine.plan import Request
-from specrun.engine.prepare import fitting, plan_on
+from specrun.engine.prepare import fitting, plan_on, prepare, without_retries
 from specrun.engine.rate_search import plan_search, search
 from specrun.engine.workspace import Workspace
 from specrun.errors import SpecError, SpecrunError
 from specrun.events import Message, Progress
-from specrun.runtime.hardware import probe, resolve
+from specrun.runtime.hardware import Choice, probe, resolve
 from specrun.spec.assembly import load_spec
 from specrun.spec.explain import explain_key
 
@@ -65,6 +65,15 @@ def test_a_plan_says_that_a_rate_will_be_found_and_what_that_costs(spec_file, ap
     assert plan.decision(FINDER).predicted.seconds > 0
     assert plan.decision("train").reason == NOT_FOUND
     assert plan.as_document()["found"] == {}
+
+
+def test_a_reason_reads_the_same_when_it_is_told_again_after_the_source_was_tried(spec_file, store):
+    request = Request(str(spec_file), store, (AUTO,))
+    prepared = prepare(request)
+    half = replace(prepared.hardware, precision=Choice("bfloat16", "a test"))
+    planned = plan_on(request, prepared.asked, half, prepared.workspace)
+    assert planned.decision(FINDER).reason == "device.precision float32 -> bfloat16"
+    assert without_retries(planned).decisions == planned.decisions
 
 
 def test_a_found_rate_stands_in_the_spec_with_the_step_that_found_it(spec_file, store):
