@@ -24,7 +24,10 @@ DataRoot = Annotated[
     ),
 ]
 Resume = Annotated[
-    str | None, typer.Option("--resume", metavar="RUN", help="Go on from this run, as far as what the spec changes lets it.")
+    str | None,
+    typer.Option(
+        "--resume", metavar="RUN", help="Go on from this run, as far as what the spec changes lets it: an id, or a name of that run alone."
+    ),
 ]
 Fork = Annotated[bool, typer.Option("--fork", help="With --resume: begin a run of its own with that run's weights.")]
 SpecPath = Annotated[str, typer.Argument(metavar="SPEC", help="Path of the spec; - is standard input.", show_default=False)]

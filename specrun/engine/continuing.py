@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from specrun.engine.finding import FOUND_BY
+from specrun.engine.fork_problems import fork_problems
 from specrun.engine.workspace import Workspace, file_digest
 from specrun.errors import LockedError, StoreError, UsageError
 from specrun.plan import figures
@@ -20,8 +21,7 @@ from specrun.plan.finders import value_at, with_value
 from specrun.plan.graph import StepGraph
 from specrun.plan.resolve import ResolvedSchedule, resolve_schedule, result_steps
 from specrun.plan.start import LABEL, How, Start, start_of
-from specrun.plan.step import WEIGHTS, Step
-from specrun.records.place import command_on
+from specrun.plan.step import WEIGHTS, Decision, Step
 from specrun.records.run_files import ending, is_alive, read_run
 from specrun.runtime.choice import Choice
 from specrun.runtime.compilers import EAGER, UNDECIDED
@@ -92,7 +92,7 @@ def continuation(spec: Spec, graph_of: GraphOf, workspace: Workspace, *, run: st
     if _train_step(graph_of(spec, recorded.own, recorded.variants)).key == recorded.key:
         return Continuation(recorded.run_id, recorded.own, told)
     if _train_step(graph_of(_as_long_as(recorded, spec), recorded.own, recorded.variants)).key != recorded.key:
-        raise _refused(recorded, spec)
+        raise _refused(recorded, spec, graph_of, workspace)
     if (ending(recorded.folder) or {}).get("status") == "stopped_early":
         raise UsageError(f"{recorded.run_id} stopped early; a longer duration does not change that", code="resume-of-stopped-run",
                          hint="add --fork to begin a run of its own with its weights")  # fmt: skip
@@ -226,14 +226,8 @@ def _resolved(spec: Spec, like: ResolvedSchedule) -> ResolvedSchedule:
                             sample_tokens=like.sample_tokens)  # fmt: skip
 
 
-def _recorded(workspace: Workspace, run: str) -> _Recorded:
-    """The run that is meant, by its id or the beginning of it."""
-    names = sorted(path.name for path in workspace.runs.glob("*") if path.name.startswith(run)) if run else []
-    run_id = run if run in names else names[0] if len(names) == 1 else None
-    if run_id is None:
-        there = f"it may be any of {', '.join(names[:_LISTED])}" if names else "there is no such run"
-        raise UsageError(f"--resume {run}: {there}", code="ambiguous-run" if names else "unknown-run",
-                         hint=f"see the runs with: {command_on(workspace.store, 'runs', 'list')}")  # fmt: skip
+def _recorded(workspace: Workspace, run_id: str) -> _Recorded:
+    """A run by its id."""
     folder = workspace.runs / run_id
     document = read_run(folder)
     train = next((step for step in (document or {}).get("plan", ()) if step["kind"] == "train"), None)
@@ -309,8 +303,17 @@ def _listed(differing: Sequence[Change]) -> str:
     return "; ".join([*map(str, differing[:_LISTED]), *more])
 
 
-def _refused(recorded: _Recorded, spec: Spec) -> Exception:
+def _refused(recorded: _Recorded, spec: Spec, graph_of: GraphOf, workspace: Workspace) -> Exception:
     differing = [] if recorded.spec is None else [it for it in _differing(recorded.spec, spec, WEIGHTS) if it.path != _DURATION]
     what = _listed(differing) if differing else "its data, the device or specrun's own training is another than then"
+    fork = "add --fork to begin a run of its own with those weights"
+    otherwise = fork if _can_fork(recorded, spec, graph_of, workspace) else "train anew without --resume: the weights do not fit this model"
     return UsageError(f"{recorded.run_id} cannot go on under this spec: {what}", code="resume-changes-weights",
-                      hint="undo this, or add --fork to begin a run of its own with those weights")  # fmt: skip
+                      hint=f"undo this, or {otherwise}")  # fmt: skip
+
+
+def _can_fork(recorded: _Recorded, spec: Spec, graph_of: GraphOf, workspace: Workspace) -> bool:
+    """Whether the run's weights fit the spec's model, as far as a plan can tell."""
+    steps = graph_of(spec, _start(recorded, how="fork"), recorded.variants).steps
+    decisions = [Decision(step, "run", "") for step in steps]
+    return all(problem.severity != "error" for problem in fork_problems(spec, decisions, workspace))

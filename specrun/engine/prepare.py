@@ -17,6 +17,7 @@ from specrun.engine.fingerprints import Fingerprints
 from specrun.engine.fork_problems import fork_problems
 from specrun.engine.history import read_history
 from specrun.engine.machine_problems import machine_problems
+from specrun.engine.meant_run import meant_run
 from specrun.engine.plan import Plan, Request
 from specrun.engine.smoke import SMOKE_SETTINGS, smoke_layers, smoke_store
 from specrun.engine.workspace import Workspace
@@ -53,8 +54,10 @@ def prepare(request: Request) -> Plan:
         yield from file_problems(draft.spec, draft.provenance.base_folder, request.data_root)
         yield from machine_problems(draft.spec, machine)
 
-    loaded = valid(further(check(request), late_problems))
-    return fitting(plan_on(request, loaded, resolve(loaded.spec.hardware, machine), Workspace(store)))
+    loaded, workspace = valid(further(check(request), late_problems)), Workspace(store)
+    if request.resume is not None:
+        request = replace(request, resume=meant_run(workspace, request.resume))
+    return fitting(plan_on(request, loaded, resolve(loaded.spec.hardware, machine), workspace))
 
 
 def fitting(prepared: Plan) -> Plan:

@@ -16,6 +16,7 @@ from specrun.engine.continuing import _resolved
 from specrun.engine.planfile import prepare_plan, write_plan
 from specrun.errors import LockedError, StoreError, UsageError
 from specrun.plan.resolve import resolve_schedule
+from specrun.records.labels import give
 from specrun.records.queries import open_records
 from specrun.records.run_files import mark_active, read_final, read_run, write_final
 from specrun.spec.assembly import load_spec
@@ -158,6 +159,32 @@ def test_a_change_of_weights_is_refused_with_what_differs_and_the_way_out(spec_f
     assert specrun(command) == 2
     assert "resume-changes-weights" in capsys.readouterr().err
     assert files(store) == before
+
+
+def test_a_fork_is_offered_only_where_the_weights_fit(spec_file, store):
+    run, hints = only_run(store), {}
+    for change in ("model.width=32", "schedule.batch_size=8"):
+        with pytest.raises(UsageError, match="resume-changes-weights") as refused:
+            compile_plan(spec_file, store=store, sets=[change], resume=run)
+        hints[change] = refused.value.hint
+    assert hints == {
+        "model.width=32": "undo this, or train anew without --resume: the weights do not fit this model",
+        "schedule.batch_size=8": "undo this, or add --fork to begin a run of its own with those weights",
+    }
+
+
+def test_a_run_to_go_on_from_is_meant_by_a_name_that_it_alone_has(spec_file, store):
+    run = only_run(store)
+    give(store, run, name="renamed")
+    assert compile_plan(spec_file, store=store, resume="renamed").goes_on.run_id == run
+    assert compile_plan(spec_file, store=store, resume="tin").request.resume == run
+    other = store / "runs" / "tiny-0000"
+    shutil.copytree(store / "runs" / run, other)
+    with pytest.raises(UsageError, match=rf"renamed: that is the name of 2 runs: tiny-0000, {run}"):
+        compile_plan(spec_file, store=store, resume="renamed")
+    with pytest.raises(UsageError, match="that is the beginning of 2 ids"):
+        compile_plan(spec_file, store=store, resume="tiny-")
+    assert compile_plan(spec_file, store=store, resume=run).goes_on.run_id == run
 
 
 @pytest.mark.parametrize(
