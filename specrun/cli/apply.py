@@ -36,6 +36,7 @@ def run(
     from specrun.cli.progress import progress
     from specrun.engine.continuing import check_resume
     from specrun.engine.execute import execute
+    from specrun.engine.executors.nodes import this_node
     from specrun.engine.plan import Request
     from specrun.engine.planfile import is_plan, prepare_plan
     from specrun.engine.prepare import prepare
@@ -54,10 +55,12 @@ def run(
         prepared = prepare(
             Request(spec, store, tuple(set_), preset, data_root, smoke, command=context.obj, resume=resume, fork=fork)
         )  # fmt: skip
+    node = this_node(prepared.hardware.nodes)
     planned.warn(prepared)
     if prepared.changes_anything:
         prepared.workspace.prepare()  # before anything is said of what would be done: without a store, nothing would
-        print(visible("\n".join([*prepared.lines(columns=columns_of(sys.stderr, at_most=WIDTH)), ""])), file=sys.stderr)
+        if node.rank == 0:  # the others do none of it by themselves
+            print(visible("\n".join([*prepared.lines(columns=columns_of(sys.stderr, at_most=WIDTH)), ""])), file=sys.stderr)
     with progress(sys.stderr) as show:
         outcome = execute(prepared, show=show)
     print(json.dumps(outcome.as_document(), indent=2) if as_json else visible(str(outcome)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from specrun.engine.executors.nodes import this_node
+from specrun.errors import UsageError
 from specrun.runtime.compilers import compiler_reason
 from specrun.runtime.hardware import Machine, resolve, used_gpu
 from specrun.runtime.precision import precision_reason
@@ -26,6 +28,7 @@ def machine_problems(spec: Spec, machine: Machine) -> Iterator[Problem]:
         _devices(spec, machine),
         _precision(spec, machine),
         _compiler(spec, machine),
+        _place(spec),
     )
 
 
@@ -49,3 +52,11 @@ def _compiler(spec: Spec, machine: Machine) -> Iterator[Problem]:
         spec, on="cuda" if gpu else "cpu", lacks=able.reason if able.value == "no" else None,
         workers=resolve(spec.hardware, machine).workers,
     )  # fmt: skip
+
+
+def _place(spec: Spec) -> Iterator[Problem]:
+    """A plan can be made without knowing which of several machines this is; apply refuses."""
+    try:
+        this_node(spec.hardware.nodes)
+    except UsageError as error:
+        yield Problem(("hardware", "nodes"), error.code, error.message, error.hint, severity="warning")

@@ -264,3 +264,30 @@ def test_a_run_that_ended_well_is_not_called_interrupted_for_its_report(spec, mo
     assert said.out.startswith(out)
     assert f"\n{err}" in said.err
     assert "completed" not in said.err
+
+
+TWO_MACHINES = ["--set", "hardware.engine=torchrun", "--set", "hardware.nodes=2"]
+
+
+def test_a_machine_among_several_that_does_not_know_its_place_is_told_by_plan_and_refused_by_apply_before_anything(
+    spec, tmp_path, capsys, monkeypatch
+):
+    for name in ("SPECRUN_RDZV_ENDPOINT", "MASTER_ADDR", "SPECRUN_NODE_RANK", "NODE_RANK", "SLURM_NODEID"):
+        monkeypatch.delenv(name, raising=False)
+    words = [spec, "--store", str(tmp_path / "s"), *TWO_MACHINES]
+    assert run(["plan", *words]) == 0
+    assert "warning: node-not-named: hardware.nodes is 2, but the environment does not say" in capsys.readouterr().err
+    assert run(["apply", *words]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("node-not-named"), "no earlier result" in err) == ("", 1, False)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_machine_that_lends_its_devices_does_not_show_the_plan_of_the_first(spec, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("specrun.engine.execute.help_first_node", lambda *_, **__: Outcome((), ()))
+    monkeypatch.setattr("specrun.engine.execute._execute", lambda *_: Outcome((), ()))
+    monkeypatch.setenv("SPECRUN_RDZV_ENDPOINT", "first:29500")
+    for rank, shown in (("1", False), ("0", True)):
+        monkeypatch.setenv("SPECRUN_NODE_RANK", rank)
+        assert run(["apply", spec, "--store", str(tmp_path / "s"), *TWO_MACHINES]) == 0
+        assert ("no earlier result" in capsys.readouterr().err) is shown

@@ -22,7 +22,7 @@ def help_first_node(prepared: Plan, *, signals: StopSignals, show: Emit) -> Outc
     in_order = [d for seed in prepared.loaded.spec.seeds for d in prepared.decisions if d.step.seed == seed]
     for decision in in_order:
         if decision.action in ("run", "resume") and prepared.kinds[decision.step.kind].parallel:
-            show(Message(f"{decision.step.id}: machine {node.rank} of 0 to {node.count - 1} waits for {node.address}:{node.port}"))
+            show(Message(f"{decision.step.id}: machine {node.rank} (of {node.count}, the first is 0) waits for {node.address}:{node.port}"))
             with signals.polite():
                 lend_workers(prepared.hardware, folder / decision.step.id, emit=show, signals=signals)
             done.append(StepOutcome(decision.step.id, decision.action, 0.0))
