@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from specrun.engine.executors.nodes import Node, this_node
 from specrun.engine.executors.request import as_error, as_output, error_document, output_document, requested_call, step_request
 from specrun.engine.executors.strategy import settle_strategy
 from specrun.engine.executors.torchrun import command, environment
-from specrun.engine.executors.wire import Lines, Wire, as_event
+from specrun.engine.executors.wire import ORPHANED, Lines, Wire, as_event
 from specrun.engine.plan import Request
 from specrun.engine.prepare import prepare
 from specrun.errors import InterruptedRun, SpecrunError, StorageFailure, UsageError
@@ -282,3 +283,28 @@ def test_the_number_of_devices_changes_no_key(spec_file, tmp_path):
     # Masks are drawn a micro-batch at a time: with dropout two halves are not the whole.
     assert keys("model.dropout=0.1", "schedule.micro_batch_size=2") == keys("model.dropout=0.1", "schedule.micro_batch_size=2", *together)
     assert keys("model.dropout=0.1") != keys("model.dropout=0.1", *together)
+
+
+STUBBORN = """
+import subprocess, sys, time
+from specrun.engine.executors import launch
+launch._END_SECONDS = 0.1
+def start(*_, **__):
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+    print(subprocess.Popen([sys.executable, "-c", deaf], start_new_session=True).pid, flush=True)
+    time.sleep(600)
+launch.runpy.run_module = start
+launch.main()
+"""
+
+
+def test_torchrun_ends_with_its_starter_and_takes_workers_along_that_do_not_heed_it():
+    process = subprocess.Popen([sys.executable, "-c", STUBBORN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    said = {process.stdout.readline().strip(), process.stdout.readline().strip()}
+    process.stdin.close()
+    assert process.stdout.read() == ""  # until the last process that holds the other end has gone
+    assert process.wait() == ORPHANED
+    process.stdout.close()
+    assert "deaf" in said
