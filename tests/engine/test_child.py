@@ -46,7 +46,7 @@ def stepping(body: str) -> tuple[str, ...]:
 
 
 def run_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, body: str, listener: Listener | None = None) -> StepOutput:
-    monkeypatch.setattr(local, "CHILD", stepping(body))
+    monkeypatch.setattr(local, "child_command", lambda: stepping(body))
     return local.run_in_child(KIND, context(tmp_path / "run", listener or Listener()), spec(), parents(tmp_path))
 
 
@@ -86,7 +86,7 @@ def test_a_failure_has_its_own_code_and_what_was_told_before_it_stands(tmp_path,
 
 
 def test_a_child_that_dies_before_it_has_heard_is_a_crashed_step(tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "CHILD", (sys.executable, "-c", "raise SystemExit('not installed')"))
+    monkeypatch.setattr(local, "child_command", lambda: (sys.executable, "-c", "raise SystemExit('not installed')"))
     with pytest.raises(SpecrunError, match="ended with exit code 1: not installed"):
         local.run_in_child(KIND, context(tmp_path / "run", Listener()), spec(), parents(tmp_path))
 
@@ -108,7 +108,7 @@ def test_a_step_that_is_left_at_once_takes_its_child_with_it(tmp_path, monkeypat
         pids.append(int(event.text))
         raise StopNow(signal.SIGTERM)
 
-    monkeypatch.setattr(local, "CHILD", stepping("context.emit(Message(str(os.getpid())))\ntime.sleep(60)"))
+    monkeypatch.setattr(local, "child_command", lambda: stepping("context.emit(Message(str(os.getpid())))\ntime.sleep(60)"))
     given = context(tmp_path / "run", Listener())
     object.__setattr__(given, "emit", leave)
     with pytest.raises(StopNow):

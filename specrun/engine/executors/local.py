@@ -21,7 +21,6 @@ from specrun.runtime.threads import let_waiting_threads_sleep
 from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 
-CHILD = (sys.executable, "-P", "-m", "specrun.engine.executors.child")
 RunStep = Callable[[StepContext, Spec, Mapping[str, StepInput]], StepOutput]
 
 
@@ -33,12 +32,17 @@ def load_runner(kind: StepKind) -> RunStep:
     return runner
 
 
+def child_command() -> list[str]:
+    """The call of a process for one step."""
+    return [sys.executable, "-P", "-m", "specrun.engine.executors.child"]
+
+
 def run_in_child(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
     """Execute a step in a process of its own, which ends with this one; its failure arrives as a SpecrunError of the same code."""
     # Altair, which draws the report's charts, builds its classes from docstrings, which PYTHONOPTIMIZE=2 takes away.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
     pipe = subprocess.PIPE
-    with subprocess.Popen(CHILD, bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe, env=environment) as child:  # noqa: S603 - our own module
+    with subprocess.Popen(child_command(), bufsize=0, stdin=pipe, stdout=pipe, stderr=pipe, env=environment) as child:  # noqa: S603 - our own module
         try:
             found, said = _follow(child, json.dumps(step_request(kind, context, spec, inputs)), context.emit)
         except BaseException:
