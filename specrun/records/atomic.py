@@ -11,11 +11,12 @@ from pathlib import Path
 
 from specrun.errors import StorageFailure, StoreError
 
-__all__ = ["LIFT_FILE_BOUND", "atomic_write", "storage_failure", "sync_folder"]
+__all__ = ["LIFT_FILE_BOUND", "atomic_write", "is_of_storage", "storage_failure", "sync_folder"]
 
 LIFT_FILE_BOUND = "lift the bound with: ulimit -f unlimited"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_OF_STORAGE = _FULL | _FORBIDDEN | {errno.EFBIG, errno.EIO, errno.ESTALE}
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:
@@ -50,6 +51,13 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def is_of_storage(error: OSError, store: Path) -> bool:
+    """Whether a disk is full, or a file system refused something below a store; where no path is told, by the error's number alone."""
+    if error.errno in _FULL or not isinstance(error.filename, str | os.PathLike):
+        return error.errno in _OF_STORAGE
+    return Path(error.filename).absolute().is_relative_to(store.absolute())
 
 
 def storage_failure(path: Path, error: OSError) -> StoreError:

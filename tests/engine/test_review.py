@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 
 import pytest
@@ -12,7 +14,7 @@ from specrun.engine.execute import execute
 from specrun.engine.history import read_history
 from specrun.engine.locks import hold
 from specrun.engine.workspace import Workspace
-from specrun.errors import DataError, LockedError, SpecrunError
+from specrun.errors import DataError, LockedError, SpecrunError, StoreError
 from specrun.records.changes import change_tags
 from specrun.records.journal_reader import journal_files, read_journal
 from specrun.records.queries import open_records
@@ -275,6 +277,27 @@ def test_memory_that_does_not_suffice_is_said_so(tmp_path):
     assert as_error(Exception("No space left on device (os error 28)"), tmp_path).code == "disk-full"
     assert as_error(MemoryError(), tmp_path).code == "out-of-memory"
     assert as_error(RuntimeError("boom"), tmp_path).code == "internal-error"
+
+
+def test_only_what_a_file_system_refused_in_the_store_is_a_failure_of_it(tmp_path):
+    from specrun.engine.ending import as_error
+
+    (tmp_path / "store.json").touch()
+    run = tmp_path / "runs" / "r"
+    for number, path, code in (
+        (errno.EIO, None, "store-failed"),
+        (errno.ENOSPC, None, "disk-full"),
+        (errno.ENOENT, tmp_path / "steps" / "a.bin", "store-failed"),
+        (errno.EACCES, run / "final.json", "store-not-writable"),
+        (errno.ENOSPC, "/cache/a", "disk-full"),
+        (errno.EACCES, "/data/corpus.txt", "system-error"),
+        (errno.ENETUNREACH, None, "system-error"),
+        (errno.ENOMEM, None, "out-of-memory"),
+    ):
+        error = as_error(OSError(number, os.strerror(number), *([] if path is None else [str(path)])), run)
+        assert error.code == code, (number, path)
+        assert isinstance(error, StoreError) == (code in ("store-failed", "disk-full", "store-not-writable"))
+    assert as_error(ConnectionError("the other end has gone"), run).message.endswith(": the other end has gone")
 
 
 def test_a_new_seed_is_compared_with_no_other_seed(spec_file, store):
