@@ -58,7 +58,7 @@ def execute(prepared: Plan, *, show: Emit) -> Outcome:
 
 def _stopping(number: int, grace: Quantity) -> Message:
     again = "Ctrl-C again to end now" if number == signal.SIGINT else f"a second signal ends it now, as does a step of more than {grace}"
-    return Message(f"stopping after this step, then saving; {again}")
+    return Message(f"stopping: a step under way is ended and saved; {again}")
 
 
 def _removed(store: Path) -> StoreError:

@@ -422,16 +422,3 @@ def test_an_evaluation_that_one_process_has_no_memory_for_is_made_by_all_in_smal
     judged = run_on_workers(evaluate, on_two(place, heard, strategy=strategy), settings(), trained)
     assert [alert.code for alert in heard.of(Alert)] == ([] if learned else ["out-of-memory", "worker-restarted"])
     assert judged.values["metrics"]["validation/loss"] == pytest.approx(alone[0].values["best_metric"], abs=1e-5)
-
-
-def test_a_worker_that_has_no_log_says_so_and_is_not_started_again(tmp_path):
-    (tmp_path / "run" / "workers" / "rank-0.log").mkdir(parents=True)
-    with pytest.raises(SpecrunError, match=r"rank-0\.log: is a directory"):
-        train_on_two(tmp_path / "run", settings(), tmp_path)
-    assert (tmp_path / "run" / "workers" / "torchrun.log").read_text().count("Traceback") <= 2
-
-
-def test_workers_that_end_as_they_start_are_started_three_times_again(tmp_path, in_workers):
-    in_workers("os._exit(7)")
-    with pytest.raises(SpecrunError, match=r"again after each of 3 new starts: rank . ended with exit code 7"):
-        train_on_two(tmp_path / "run", settings(), tmp_path)
