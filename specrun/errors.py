@@ -40,6 +40,7 @@ __all__ = [
     "StorageFailure",
     "StoreError",
     "UsageError",
+    "unforeseen",
 ]
 
 EXIT_OK = 0
@@ -135,3 +136,9 @@ class InterruptedRun(SpecrunError):
         super().__init__(message, code="interrupted", hint=hint)
         self.signal_number = signal_number
         self.exit_code = 128 + signal_number
+
+
+def unforeseen(failure: BaseException) -> SpecrunError:
+    """The error of an exception that nobody has foreseen, of specrun's own or of a library."""
+    return SpecrunError(f"{type(failure).__name__}: {failure}", code="internal-error",
+                        hint="this may be a bug in specrun; SPECRUN_DEBUG=1 shows where")  # fmt: skip

@@ -12,7 +12,7 @@ import traceback
 from typing import Any
 
 from specrun.cli.output import has_answered
-from specrun.errors import InterruptedRun, SpecError, SpecrunError, UsageError
+from specrun.errors import InterruptedRun, SpecError, SpecrunError, UsageError, unforeseen
 from specrun.runtime.signals import StopNow
 from specrun.spec.visible import visible
 
@@ -60,8 +60,7 @@ def as_error(failure: BaseException) -> SpecrunError:
         return InterruptedRun("stopped at the keyboard", signal_number=_SIGINT)
     if _is_click(failure, "ClickException"):
         return _wrong_command_line(failure)
-    return SpecrunError(f"{type(failure).__name__}: {failure}", code="internal-error",
-                        hint="this is a bug in specrun; SPECRUN_DEBUG=1 shows where")  # fmt: skip
+    return unforeseen(failure)
 
 
 def _masked(error: SpecrunError) -> SpecrunError:

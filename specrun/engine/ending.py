@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from specrun.engine.secrecy import process_mask
-from specrun.errors import InterruptedRun, SpecrunError
+from specrun.errors import InterruptedRun, SpecrunError, unforeseen
 from specrun.events import RunStatus
 from specrun.records.atomic import is_of_storage, storage_failure
 from specrun.runtime.exhaustion import first_line, is_out_of_memory
@@ -49,8 +49,7 @@ def _known(failure: BaseException, folder: Path) -> SpecrunError:
     if isinstance(failure, OSError):
         return SpecrunError(f"the system refused what a step asked of it: {str(failure) or type(failure).__name__}", code="system-error",
                             hint="mend what it says; apply again goes on from what was saved")  # fmt: skip
-    return SpecrunError(f"{type(failure).__name__}: {failure}", code="internal-error",
-                        hint="this may be a bug in specrun; SPECRUN_DEBUG=1 shows where")  # fmt: skip
+    return unforeseen(failure)
 
 
 def _store_of(folder: Path) -> Path:

@@ -22,7 +22,6 @@ from specrun.records.atomic import atomic_write
 
 FORMAT_VERSION = 1
 RACY_SECONDS = 2.0
-_BLOCK = 1 << 20
 _MOST_ENTRIES = 100_000
 
 _Known = dict[str, list[Any]]
@@ -88,10 +87,7 @@ def _facts(status: os.stat_result) -> list[int]:
 
 
 def _sha256(stream: Any) -> str:
-    digest = hashlib.sha256()
-    while block := stream.read(_BLOCK):
-        digest.update(block)
-    return digest.hexdigest()
+    return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _read(cache_file: Path) -> _Known:

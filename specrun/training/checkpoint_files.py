@@ -34,7 +34,6 @@ _ROLES: tuple[Role, ...] = get_args(Role)
 Chunk = bytes | memoryview
 _NAME = re.compile(r"^(step|best)-(\d{8,})$")
 _REPLACED = re.compile(r"^\.((?:step|best)-\d{8,})\.replaced$")
-_BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,11 +373,8 @@ def _sync_folder(path: Path) -> None:
 
 
 def _hash_file(path: Path) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _dump(document: Mapping[str, Any]) -> bytes:
