@@ -57,15 +57,14 @@ def begin(session: Session, start: Start | None, *, runs: Path, draw: Callable[[
     Raises: StoreError where the other run's checkpoint is not as it was planned with and the outcome depends on it, SpecrunError for
     weights of another model.
     """
-    state, workers = session.state, session.state.parallel.workers
+    state = session.state
     source = runs / start.run_id / "checkpoints" if start is not None else runs
-    if start is not None and start.how == "extend":
-        with workers.first_before_others():
-            if workers.first:
-                _extend(session, start, source)
     if start is None or start.how == "extend":
         session.loader.put_start = lambda: put_weights(state.model, draw().state_dict())
-        session.resume()
+        if start is None:
+            session.resume()
+        else:
+            _go_on(session, start, source)
         return
     session.loader.put_start = partial(_put_forked, start, source, state, draw=draw, kind=optimizer)
     session.resume()
@@ -74,6 +73,18 @@ def begin(session: Session, start: Start | None, *, runs: Path, draw: Callable[[
         session.emit(Status("running", f"begins with the weights of {start.run_id} at its step {start.step}"))
         if why is not None:
             session.warn("optimizer-begins-anew", f"the optimizer keeps nothing of {start.run_id}: {why}")
+
+
+def _go_on(session: Session, start: Start, source: Path) -> None:
+    """Go on from the run's own checkpoints, which another run's becomes where there are none; so again where all of them are damaged."""
+    workers = session.state.parallel.workers
+    for _ in range(2):
+        with workers.first_before_others():
+            if workers.first:
+                _extend(session, start, source)
+        session.resume()
+        if session.last is not None or start.exact:
+            return
 
 
 def _extend(session: Session, start: Start, source: Path) -> None:

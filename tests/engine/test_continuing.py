@@ -82,6 +82,22 @@ def test_a_longer_duration_goes_on_in_a_run_of_its_own_that_names_its_parent(spe
     assert again.runs[0].run_id == child.run_id
 
 
+def test_an_extension_whose_own_checkpoints_are_all_damaged_goes_on_from_its_parent_again(spec_file, store):
+    parent = only_run(store)
+    (child,) = apply(spec_file, store=store, sets=[LONGER], resume=parent).runs
+    before = {name: tensor.clone() for name, tensor in state(child.folder, 20).items()}  # the files are about to be written
+    for saved in (child.folder / "checkpoints").glob("step-*/optimizer.safetensors"):
+        saved.write_bytes(saved.read_bytes()[:-8] + bytes(8))
+    for result in (store / "results").glob("train-*"):
+        if json.loads(result.read_bytes())["result"]["run_id"] == child.run_id:
+            result.unlink()
+    (again,) = apply(spec_file, store=store, sets=[LONGER], resume=parent).runs
+    assert (again.run_id, again.error) == (child.run_id, None)
+    assert min(curve(store, child.run_id)) > 12
+    after = state(child.folder, 20)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
 def test_the_plan_says_where_it_goes_on_and_that_the_outcome_is_not_that_of_the_start(spec_file, store):
     parent = only_run(store)
     plan = compile_plan(spec_file, store=store, sets=[LONGER], resume=parent)
