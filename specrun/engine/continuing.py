@@ -200,7 +200,9 @@ def _differences(spec: Spec, shorter: ResolvedSchedule, longer: ResolvedSchedule
     if not _same_course(spec, shorter, longer, steps):
         yield f"the learning rate's course of the first {steps:,} was another"
     before, every = shorter.evaluate_every_steps, longer.evaluate_every_steps
-    if before != every and steps >= min(before, every):
+    if before is None or every is None:
+        yield "evaluations come by the clock"
+    elif before != every and steps >= min(before, every):
         yield f"evaluations came every {before:,} steps and not every {every:,}"
     elif steps == shorter.total_steps and steps % every:
         yield f"there was an evaluation at step {steps:,}, where there would be none"

@@ -21,7 +21,7 @@ from specrun.engine.session import RunSession, utc_now
 from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import Alert, Emit, Message, RunStatus
 from specrun.plan.past import Past
-from specrun.plan.predict import step_signature, training_work
+from specrun.plan.predict import as_timed, step_signature, training_work
 from specrun.plan.start import start_of
 from specrun.plan.step import Decision, StepResult
 from specrun.records.course import course_until
@@ -185,7 +185,8 @@ def _remember(prepared: Plan, result: StepResult) -> None:
     signature = step_signature(result.kind, prepared.loaded.spec, training=prepared.signature)
     if result.kind == "train" and forecast.cost is not None and forecast.schedule is not None:
         steps = int(result.values["steps"])
-        work = training_work(forecast.cost, forecast.schedule, forecast.facts, steps=steps)
+        schedule = as_timed(forecast.schedule, prepared.loaded.spec, tokens_per_second=result.values["tokens_per_second"])
+        work = training_work(forecast.cost, schedule, forecast.facts, steps=steps)
         seconds = float(result.values["seconds"]) - compile_seconds
         rate = float(forecast.cost.flops_per_token * result.values["tokens_per_second"])
         step_work = float(forecast.cost.flops_per_token) * forecast.schedule.tokens_per_step

@@ -47,7 +47,7 @@ def sole_use(smoke: Path) -> Iterator[None]:
 
 def smoke_layers(spec: Spec) -> tuple[Layer, ...]:
     """Overrides that shrink a spec: nothing in it becomes longer, wider or more, but that evaluations and checkpoints come at each
-    step. A duration in epochs becomes two steps. Values that the spec's kinds do not have are left out."""
+    step. A duration in epochs, or in time, becomes two steps. Values that the spec's kinds do not have are left out."""
     schedule, data = spec.schedule, spec.data
     steps = min(_STEPS, _steps(spec))
     together = spec.hardware.engine == "torchrun"
@@ -81,7 +81,7 @@ SMOKE_SETTINGS: Mapping[str, Mapping[str, Any]] = {LEARNING_RATE: {"steps": 12}}
 def _steps(spec: Spec) -> int:
     """Optimizer steps that the spec asks for, as far as that can be told without its data."""
     duration = spec.schedule.duration
-    if duration.unit == "epochs":
+    if duration.unit in ("epochs", "seconds"):
         return _STEPS
     return count_steps(duration, spec.schedule.batch_size, 1, spec.data.sequence_length, None)
 

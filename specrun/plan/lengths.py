@@ -26,7 +26,8 @@ def length_problems(spec: Spec, forecast: Forecast) -> Iterator[Problem]:
     schedule = forecast.schedule
     if schedule is None:
         return
-    total, every = schedule.total_steps, schedule.evaluate_every_steps
+    total, by_time = schedule.total_steps, spec.schedule.evaluate.every.unit == "seconds"
+    every = None if by_time and schedule.duration_seconds is None else schedule.evaluate_every_steps
     exact = forecast.facts.exact and schedule.duration_seconds is None
 
     def about(*quantities: Quantity | None, of: Quantity) -> str:
@@ -37,5 +38,7 @@ def length_problems(spec: Spec, forecast: Forecast) -> Iterator[Problem]:
     yield from warmup_problems(spec, warmup_steps=schedule.warmup_steps, total_steps=total, exact=exact)
     yield from cadence_problems(spec, evaluate_steps=every, checkpoint_steps=schedule.checkpoint_every_steps, total_steps=total,
                                 about="" if exact else "about ")  # fmt: skip
-    yield from patience_problems(spec, total_steps=total, evaluate_steps=every, about=about(spec.schedule.evaluate.every, of=duration))
+    if every is not None:  # else it is the speed that says how many evaluations there are
+        estimated = "about " if by_time else about(spec.schedule.evaluate.every, of=duration)
+        yield from patience_problems(spec, total_steps=total, evaluate_steps=every, about=estimated)
     yield from cycle_problems(spec, steps=max(1, total - schedule.warmup_steps), about=about(duration, warmup, of=_STEP))

@@ -5,9 +5,10 @@ Pure: everything known about data and history comes in as values. Figures carry 
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -84,9 +85,8 @@ def forecast(
     devices = spread.workers if kind == "cuda" else spread.nodes
     cost = _cost(spec, facts)
     schedule = _schedule(spec, facts, workers=spread.workers)
-    if schedule is not None and schedule.duration_seconds is not None and cost is not None:
-        ahead = _steps_in(schedule.duration_seconds, cost, schedule, facts, partial(speed_of, devices=devices))
-        schedule = _schedule(spec, facts, workers=spread.workers, expected_steps=ahead)
+    if schedule is not None and cost is not None:
+        schedule = _timed(spec, schedule, cost, facts, workers=spread.workers, speed_of=partial(speed_of, devices=devices))
     predicted = {
         name: _from_history(name, history, device, signature=step_signature(name, spec, training=signature), text_bytes=facts.text_bytes)
         for name in ("data", "tokenizer", "tokens", "evaluate", "report")
@@ -154,20 +154,44 @@ def _cost(spec: Spec, facts: Facts) -> ModelCost | None:
     return as_trained(result, spec, vocab_size=vocab_size)
 
 
-def _steps_in(seconds: float, cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, speed_of: Callable[..., Speed]) -> int:
-    """Optimizer steps to expect in a time, with their evaluations. speed_of: `expected_speed` of the training."""
+def _timed(
+    spec: Spec, schedule: ResolvedSchedule, cost: ModelCost, facts: Facts, *, workers: int, speed_of: Callable[..., Speed]
+) -> ResolvedSchedule:
+    """The schedule with what of it goes by time counted at the speed to expect. speed_of: `expected_speed` of the training."""
+    lasts, by_time = schedule.duration_seconds, spec.schedule.evaluate.every.unit == "seconds"
+    if lasts is None and not by_time:
+        return schedule
+    steps = schedule.total_steps if lasts is None else _steps_in(lasts, cost, schedule, facts, speed_of, by_time=by_time)
+    work = _step_work(cost, schedule)
+    pace = work / speed_of(Load(steps * work, steps, work)).rate
+    timed = _schedule(spec, facts, workers=workers, expected_steps=steps, step_seconds=pace)
+    assert timed is not None, "it was counted before"
+    return timed
+
+
+def _steps_in(
+    seconds: float, cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, speed_of: Callable[..., Speed], *, by_time: bool
+) -> int:
+    """Optimizer steps to expect in a time, with their evaluations. by_time: these come by the time of steps, their own left out."""
     step, every, steps = _step_work(cost, schedule), schedule.evaluate_every_seconds, 1
     evaluation = float(cost.flops_per_token) * facts.evaluation_tokens / 3
     for _ in range(2):  # what history tells may depend on how much there is to do
-        work = seconds * speed_of(Load(steps * step, steps, step)).rate
-        if every is not None:
-            steps = max(1, int((work - evaluation * seconds / every) / step))
+        rate = speed_of(Load(steps * step, steps, step)).rate
+        work = seconds * rate
+        if every is None:
+            assert schedule.evaluate_every_steps is not None
+            found = work / (step + evaluation / schedule.evaluate_every_steps)
+        elif by_time:
+            found = work / (step + evaluation * step / (every * rate))
         else:
-            steps = max(1, int(work / (step + evaluation / schedule.evaluate_every_steps)))
+            found = (work - evaluation * seconds / every) / step
+        steps = max(1, int(found))
     return steps
 
 
-def _schedule(spec: Spec, facts: Facts, *, workers: int, expected_steps: int = EXPECTED_STEPS) -> ResolvedSchedule | None:
+def _schedule(
+    spec: Spec, facts: Facts, *, workers: int, expected_steps: int = EXPECTED_STEPS, step_seconds: float | None = None
+) -> ResolvedSchedule | None:
     length, each = spec.data.sequence_length, None
     if facts.train_tokens is None:
         if spec.schedule.duration.unit == "epochs":
@@ -177,7 +201,7 @@ def _schedule(spec: Spec, facts: Facts, *, workers: int, expected_steps: int = E
         samples = max(1, facts.samples(length))
         each = None if facts.predicted_tokens is None else facts.predicted_tokens / samples
     return resolve_schedule(spec.schedule, samples_per_epoch=samples, sequence_length=length, sample_tokens=each, workers=workers,
-                            expected_steps=expected_steps)  # fmt: skip
+                            expected_steps=expected_steps, step_seconds=step_seconds)  # fmt: skip
 
 
 def _training(
@@ -193,7 +217,7 @@ def _checkpoint_bytes(spec: Spec, cost: ModelCost, schedule: ResolvedSchedule) -
     """Of the checkpoints that are there at the end: no more than are saved. How many those are is not known where they come by time."""
     kept, every = spec.schedule.checkpoint, schedule.checkpoint_every_steps
     saved = -(-schedule.total_steps // every) if every is not None else kept.keep_last
-    evaluated = -(-schedule.total_steps // schedule.evaluate_every_steps)
+    evaluated = _evaluations(schedule, schedule.total_steps)
     newest = min(kept.keep_last, saved)
     best = min(max(kept.keep_best, newest), evaluated)  # each of the newest keeps the best that it knows of
     return int(NUMBER_BYTES * (cost.parameters * (newest + best) + cost.moments * cost.trainable_parameters * newest))
@@ -209,8 +233,22 @@ def training_work(cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, *, 
 
     An evaluation is a forward pass: a third of the work of training on the same tokens.
     """
-    evaluations = -(-steps // schedule.evaluate_every_steps)
+    evaluations = _evaluations(schedule, steps)
     return float(cost.flops_per_token) * (steps * schedule.tokens_per_step + facts.evaluation_tokens * evaluations / 3)
+
+
+def as_timed(schedule: ResolvedSchedule, spec: Spec, *, tokens_per_second: float) -> ResolvedSchedule:
+    """The schedule with evaluations that come by time counted at a speed that was measured."""
+    every = spec.schedule.evaluate.every
+    if every.unit != "seconds":
+        return schedule
+    return replace(schedule, evaluate_every_steps=max(1, math.ceil(every.amount * tokens_per_second / schedule.tokens_per_step)))
+
+
+def _evaluations(schedule: ResolvedSchedule, steps: int) -> int:
+    """How many fall into so many steps; the last one alone where they come by time and nothing is known of the speed."""
+    every = schedule.evaluate_every_steps
+    return 1 if every is None else -(-steps // every)
 
 
 def _from_history(kind: str, history: Sequence[Past], device: str, *, signature: str, text_bytes: int | None) -> Predicted:

@@ -26,8 +26,8 @@ def result_steps(total_steps: int) -> int:
 class ResolvedSchedule:
     """A schedule in optimizer steps. samples_per_epoch: training sequences in one pass. sample_tokens: predicted in one of them, in the
     mean over a pass; None: each is of sequence_length. checkpoint_every_seconds stands in for checkpoint_every_steps where the spec gives
-    a time. duration_seconds: of a duration in time, of which total_steps is an estimate;
-    evaluate_every_seconds is exact then, where evaluations come by a share of the duration, and evaluate_every_steps an estimate."""
+    a time. duration_seconds: of a duration in time, of which total_steps is an estimate. evaluate_every_seconds: where evaluations come by
+    time, or by a share of a duration in time; evaluate_every_steps is an estimate then, or None where nothing is known of the speed."""
 
     samples_per_epoch: int
     batch_size: int
@@ -35,7 +35,7 @@ class ResolvedSchedule:
     sequence_length: int
     total_steps: int
     warmup_steps: int
-    evaluate_every_steps: int
+    evaluate_every_steps: int | None
     checkpoint_every_steps: int | None
     checkpoint_every_seconds: float | None
     log_every_steps: int
@@ -73,9 +73,11 @@ def resolve_schedule(
     sample_tokens: float | None = None,
     workers: int = 1,
     expected_steps: int = EXPECTED_STEPS,
+    step_seconds: float | None = None,
 ) -> ResolvedSchedule:
     """Count everything in optimizer steps. samples_per_epoch: at least 1; sample_tokens: predicted in a sample, where these are not all
-    sequences of full length; workers: processes that share a batch; expected_steps: of a duration in time."""
+    sequences of full length; workers: processes that share a batch; expected_steps: of a duration in time; step_seconds: expected, where
+    evaluations come by time."""
     assert samples_per_epoch >= 1
     each = sequence_length if sample_tokens is None else sample_tokens
 
@@ -85,7 +87,12 @@ def resolve_schedule(
     duration, every, judged = schedule.duration, schedule.checkpoint.every, schedule.evaluate.every
     lasts = duration.amount if duration.unit == "seconds" else None
     total_steps = steps(duration) if lasts is None else expected_steps
-    save_seconds = every.amount if every.unit == "seconds" else _share_of(every, lasts)
+    save_seconds, judge_seconds = _seconds(every, lasts), _seconds(judged, lasts)
+    judge_steps = None
+    if judged.unit != "seconds":
+        judge_steps = steps(judged, total_steps)
+    elif step_seconds is not None:
+        judge_steps = steps(Quantity(judged.amount / step_seconds, "steps"))
     return ResolvedSchedule(
         samples_per_epoch=samples_per_epoch,
         batch_size=schedule.batch_size,
@@ -93,19 +100,21 @@ def resolve_schedule(
         sequence_length=sequence_length,
         total_steps=total_steps,
         warmup_steps=warmup_steps(schedule, steps, total_steps),
-        evaluate_every_steps=steps(judged, total_steps),
+        evaluate_every_steps=judge_steps,
         checkpoint_every_steps=None if save_seconds is not None else steps(every, total_steps),
         checkpoint_every_seconds=save_seconds,
         log_every_steps=steps(schedule.log_every),
         sample_tokens=sample_tokens,
         duration_seconds=lasts,
-        evaluate_every_seconds=_share_of(judged, lasts),
+        evaluate_every_seconds=judge_seconds,
     )
 
 
-def _share_of(quantity: Quantity, seconds: float | None) -> float | None:
-    """The time that a share of a duration in time is; None for what is no share, or of another duration."""
-    return seconds * quantity.fraction if seconds is not None and quantity.unit == "percent" else None
+def _seconds(every: Quantity, lasts: float | None) -> float | None:
+    """A distance that is a time, or a share of a duration of so many seconds; None for any other."""
+    if every.unit == "seconds":
+        return every.amount
+    return lasts * every.fraction if lasts is not None and every.unit == "percent" else None
 
 
 def planned_workers(hardware: Hardware) -> int | None:
@@ -126,7 +135,15 @@ def warmup_steps(schedule: Schedule, steps: Callable[[Quantity, int], int], tota
     warmup = getattr(schedule.learning_rate, "warmup", None)
     if warmup is None or warmup.amount == 0:
         return 0
-    return steps(warmup, total_steps)
+    share = share_of_time(warmup, schedule.duration)
+    return steps(warmup if share is None else Quantity(100 * share, "percent"), total_steps)
+
+
+def share_of_time(length: Quantity, duration: Quantity) -> float | None:
+    """The share, from 0, of a duration in time that a length in time or per cent is; None for any other."""
+    if duration.unit != "seconds" or length.unit not in ("seconds", "percent"):
+        return None
+    return length.fraction if length.unit == "percent" else length.amount / duration.amount
 
 
 def count_steps(quantity: Quantity, batch_size: int, samples_per_epoch: int, sequence_length: float, total_steps: int | None) -> int:

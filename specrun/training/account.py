@@ -58,6 +58,11 @@ class Account:
         """To be entered while the training thread waits for a batch."""
         return self._watch.waiting()
 
+    @property
+    def step_seconds(self) -> float:
+        """Seconds that steps took, over all attempts, up to the newest. Not to be asked for in a pause."""
+        return self._watch.so_far
+
     def lap(self) -> float:
         """Seconds that steps took since the last call; none at an attempt's first, whose step sets up what it needs."""
         return self._watch.lap()

@@ -166,9 +166,14 @@ class Stopwatch:
         """Count from now on."""
         self._since = self.clock()
 
+    @property
+    def so_far(self) -> float:
+        """The total up to now. Not to be asked for in a pause."""
+        return self.total + self.clock() - self._since
+
     def lap(self) -> float:
         """Seconds counted since the last call; none at the first, before which things were set up. Not to be called in a pause."""
-        now = self.total + self.clock() - self._since
+        now = self.so_far
         before, self._lapped = self._lapped, now
         return 0.0 if before is None else now - before
 

@@ -40,7 +40,8 @@ class Session:
     """One run, over any number of attempts. folder: of its checkpoints; key: of the train step; producer: its id.
 
     metrics: of the last evaluation; patience: the tracker of early stopping, where there is one; stop_requested: gives the number of
-    the signal that asks for an end, or None.
+    the signal that asks for an end, or None. Where evaluations come by time, that is what steps take, as the first of several processes
+    has it: an evaluation that takes longer than the time between two is not followed by the next at once.
     """
 
     state: TrainState
@@ -60,6 +61,7 @@ class Session:
     loader: Loader = field(init=False)
     _evaluated_step: int = 0
     _evaluated_at: float = 0.0
+    _trained: float = 0.0
     _clock: Callable[[], float] = time.perf_counter
     _began: float = field(init=False)
     _saved_at: float = field(init=False)
@@ -105,10 +107,22 @@ class Session:
 
     @property
     def _evaluation_due(self) -> bool:
-        step, seconds, limit = self.state.step, self.schedule.evaluate_every_seconds, self.state.time_limit
-        if limit is None or seconds is None:
-            return self._at_end or step % self.schedule.evaluate_every_steps == 0
-        return self._at_end or limit.spent - self._evaluated_at >= seconds
+        seconds, every = self.schedule.evaluate_every_seconds, self.schedule.evaluate_every_steps
+        if seconds is not None:
+            return self._at_end or self._evaluation_clock - self._evaluated_at >= seconds
+        assert every is not None
+        return self._at_end or self.state.step % every == 0
+
+    @property
+    def _evaluation_clock(self) -> float:
+        """What evaluations come by: seconds of steps where they come by time, of the whole duration where by a share of one in time."""
+        if self._evaluates_by_time:
+            return self._trained
+        return 0.0 if self.state.time_limit is None else self.state.time_limit.spent
+
+    @property
+    def _evaluates_by_time(self) -> bool:
+        return self.options.evaluate.every.unit == "seconds"
 
     @property
     def _evaluation_pending(self) -> bool:
@@ -180,6 +194,7 @@ class Session:
         self.metrics = dict(facts["metrics"])
         self.account.restore(facts)
         self._evaluated_step, self._evaluated_at = facts["evaluated_step"], facts["evaluated_at"]
+        self._trained = facts["trained"] if self._evaluates_by_time else 0.0
         self.saver.last, self._saved_step = info, info.step if info is not None else None
         self.best.restore(facts["best"])
         if self.patience is not None:
@@ -218,10 +233,13 @@ class Session:
             self.save()
 
     def _look_at_clock(self) -> None:
-        """Where the duration is a time: how much of it is used, and how much of that by steps, as the first of several processes has it."""
+        """Where the duration is a time: how much of it is used, and how much of that by steps, as the first of several processes has it.
+        Where evaluations come by time, what steps took."""
         if (limit := self.state.time_limit) is not None:
             spent, trained = self.state.parallel.workers.told([self.seconds, limit.trained + self.account.lap()])
             limit.look(spent, trained=trained)
+        if self._evaluates_by_time:
+            self._trained = self.state.parallel.workers.told(self.account.step_seconds)
 
     def evaluate(self) -> None:
         """Judge the weights, or their average, on the validation split, once a step, and keep them if they are the best so far.
@@ -248,7 +266,7 @@ class Session:
         self._evaluated_step = step
         if (limit := self.state.time_limit) is not None:
             limit.reserve = self.state.parallel.workers.told(took + self.account.write_seconds)
-            self._evaluated_at = limit.spent
+        self._evaluated_at = self._evaluation_clock
         if self.patience is not None:
             self.patience.update(step, self.metrics)
         if (plateau := self.state.plateau) is not None and plateau.update(step, self.metrics):
@@ -344,8 +362,10 @@ class Session:
         return way is not None
 
     def _facts(self) -> dict[str, Any]:
+        by_time = {"trained": self._trained} if self._evaluates_by_time else {}
         return {
             **self.account.to_json(),
+            **by_time,
             "metrics": self.metrics,
             "evaluated_step": self._evaluated_step,
             "evaluated_at": self._evaluated_at,

@@ -120,6 +120,7 @@ def test_the_plan_says_where_it_goes_on_and_that_the_outcome_is_not_that_of_the_
     [
         (["schedule.evaluate.every=50%"], "30 steps", "evaluations came every 6 steps and not every 15"),
         (["schedule.evaluate.every=5 steps"], "20 steps", "there was an evaluation at step 12, where there would be none"),
+        (["schedule.evaluate.every=1h"], "20 steps", "evaluations come by the clock"),
         ([], "20 steps", None),
     ],
 )
@@ -360,7 +361,8 @@ def test_a_shorter_schedule_in_tokens_is_counted_by_the_documents_that_there_are
 
 
 @pytest.mark.parametrize("more", [["schedule.learning_rate={kind: warmup_cosine}"], ["schedule.evaluate.every=5 steps"],
-                                  ["schedule.evaluate.every=50%"], ["schedule.learning_rate={kind: constant, warmup: 25%}"]])  # fmt: skip
+                                  ["schedule.evaluate.every=50%"], ["schedule.learning_rate={kind: constant, warmup: 25%}"],
+                                  ["schedule.evaluate.every=1h"]])  # fmt: skip
 def test_it_begins_anew_by_itself_where_anything_would_differ(spec_file, tmp_path, more):
     apply(spec_file, store=tmp_path / "store", sets=[*EXACT, *more])
     assert compile_plan(spec_file, store=tmp_path / "store", sets=[*EXACT, *more, LONGER]).decision("train").action == "run"

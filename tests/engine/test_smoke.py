@@ -15,8 +15,8 @@ from specrun.engine.smoke import smoke_layers, sole_use
 from specrun.plan.resolve import resolve_schedule
 from specrun.spec.assembly import check_bytes
 
-durations = st.tuples(st.integers(1, 50), st.sampled_from(["steps", "samples", "tokens"])).map(lambda given: f"{given[0]} {given[1]}")
-warmups = st.sampled_from(["0 steps", "1 steps", "5%", "7%"])
+durations = st.tuples(st.integers(1, 50), st.sampled_from(["steps", "samples", "tokens", "s"])).map(lambda given: f"{given[0]} {given[1]}")
+warmups = st.sampled_from(["0 steps", "1 steps", "5%", "7%", "2s"])
 courses = st.sampled_from(["constant", "warmup_cosine", "warmup_linear", "wsd"])
 
 

@@ -109,6 +109,15 @@ def test_what_is_told_of_a_patience_reads_as_a_sentence() -> None:
                              "there is 1 evaluation, which counts as an improvement")  # fmt: skip
 
 
+def test_of_evaluations_by_time_nothing_is_told_but_beside_a_duration_in_time() -> None:
+    patience = {"early_stopping": {"patience": "5 evaluations"}}
+    assert told(evaluate={"every": "10h"}, **patience) == {}
+    found = told(duration="1h", evaluate={"every": "20min"}, **patience)["schedule.early_stopping.patience"]
+    assert ": of about 3 evaluations the first counts as an improvement" in found.message
+    assert "use 1 evaluation, or use schedule.evaluate.every: 14%" in (found.hint or "")
+    assert told(duration="1h", evaluate={"every": "5min"}, **patience) == {}
+
+
 def restarts(steps: int, cycles: int, growth: float = 1.0) -> dict[str, Problem]:
     return told(duration=f"{steps} steps", learning_rate={"kind": "cosine_restarts", "cycles": cycles, "cycle_growth": growth})
 

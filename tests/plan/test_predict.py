@@ -170,3 +170,22 @@ def test_the_signature_tells_trainings_of_other_cost_apart(spec):
         training_signature({"width": 1}, spec_of({**DOCUMENT, "data": {**DOCUMENT["data"], "sequence_length": 8}}), 27),
     }
     assert len(others | {base}) == 6
+
+
+@given(every=st.floats(0.001, 10.0), steps=st.integers(100, 10_000))
+def test_evaluations_by_time_are_counted_at_the_speed_to_expect(every, steps):
+    found = predict(with_schedule(duration=f"{steps} steps", evaluate={"every": f"{every:f}s"}))
+    flops = found.cost.flops_per_token * found.schedule.tokens_per_step
+    pace = flops / RULE + OVERHEAD_SECONDS
+    assert found.schedule.evaluate_every_steps == pytest.approx(every / pace, abs=1.01)
+    assert computing(found) == pytest.approx(work_of(found) / RULE + steps * OVERHEAD_SECONDS)
+
+
+def test_within_a_duration_in_time_evaluations_by_time_leave_their_time_to_no_step():
+    facts = replace(KNOWN, evaluation_tokens=10**6)
+    found = predict(with_schedule(duration="1h", evaluate={"every": "60s"}), facts)
+    alone = predict(with_schedule(duration="1h", evaluate={"every": "60min"}), replace(KNOWN, evaluation_tokens=0))
+    pace = 3600 / alone.schedule.total_steps
+    evaluation = pace * facts.evaluation_tokens / 3 / found.schedule.tokens_per_step
+    assert found.schedule.total_steps == pytest.approx(alone.schedule.total_steps * 60 / (60 + evaluation), rel=0.02)
+    assert found.steps["train"].seconds == START_SECONDS + 3600

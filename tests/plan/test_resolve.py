@@ -56,6 +56,26 @@ def test_a_checkpoint_every_so_long_is_kept_as_a_time():
     assert (resolved.checkpoint_every_steps, resolved.checkpoint_every_seconds) == (None, 600)
 
 
+def test_evaluations_every_so_long_are_kept_as_a_time_and_counted_where_the_speed_is_known():
+    schedule = schedule_of(duration="2000 steps", evaluate={"every": "10min"})
+    resolved = resolve_schedule(schedule, samples_per_epoch=40, sequence_length=16)
+    assert (resolved.evaluate_every_steps, resolved.evaluate_every_seconds) == (None, 600)
+    resolved = resolve_schedule(schedule, samples_per_epoch=40, sequence_length=16, step_seconds=1.7)
+    assert (resolved.evaluate_every_steps, resolved.evaluate_every_seconds) == (353, 600)
+
+
+@given(st.integers(1, 99), st.integers(1, 10_000), st.integers(1, 10_000))
+def test_a_warm_up_in_time_is_the_same_as_its_share_of_the_duration(percent, seconds, total):
+    found = {
+        resolve_schedule(
+            schedule_of(duration=f"{100 * seconds}s", learning_rate={"kind": "constant", "warmup": warmup}),
+            samples_per_epoch=40, sequence_length=16, expected_steps=total,
+        ).warmup_steps
+        for warmup in (f"{percent}%", f"{percent * seconds}s")
+    }  # fmt: skip
+    assert len(found) == 1
+
+
 def test_a_course_without_warm_up_has_none():
     schedule = schedule_of(learning_rate={"kind": "constant"})
     assert resolve_schedule(schedule, samples_per_epoch=40, sequence_length=16).warmup_steps == 0

@@ -71,6 +71,7 @@ BROKEN: dict[str, str] = {
     "unknown-value": MINIMAL + "hardware: {profile: gpu}\n",
     "unreadable-gate": MINIMAL + 'expect: ["validation/loss below 3"]\n',
     "vocabulary-exceeds-model": _model("{kind: gpt, vocab_size: 4096}"),
+    "warmup-without-clock": _schedule("{duration: 400 steps, learning_rate: {kind: warmup_cosine, warmup: 10min}}"),
     "warmup-not-shorter": _schedule("{duration: 400 steps, learning_rate: {kind: warmup_cosine, warmup: 500 steps}}"),
     "wrong-indent": _schedule("\n  batch_size: 8\n   duration: 3 epochs"),
     "wrong-length": MINIMAL + "report: {formats: []}\n",

@@ -65,7 +65,8 @@ def _mended(junk: object, path: str, text: str) -> object:
         ("schedule: {duration: 50M}", "use 50000000 tokens"),
         ("schedule: {duration: 5k example}", "use 5000 samples"),
         ("schedule: {duration: 1.5 steps}", "use 2 steps"),
-        ("schedule: {evaluate: {every: 6 hours}}", "use 10%"),
+        ("schedule: {evaluate: {every: 6 evaluations}}", "use 6 steps"),
+        ("schedule: {log_every: 6 hours}", "use 10 steps"),
         ("schedule: {duration: 20%}", "use 1 epoch"),
         ("schedule: {early_stopping: {patience: 3}}", "use 3 evaluations"),
         ("schedule: {early_stopping: {patience: 3 evals}}", "use 3 evaluations"),
@@ -128,8 +129,8 @@ def test_words_for_true_and_false_are_understood_in_hints(written: str, found: s
         ("schedule: {gradient_clip: .nan}", "schedule.gradient_clip is .nan; it must be a number above 0 and at most 1,000,000"),
         ("schedule: {log_every: 3 epochs}", 'schedule.log_every is "3 epochs"; it cannot be a number of epochs; '
          "it must be an amount with its unit, such as 2000 steps"),
-        ("schedule: {evaluate: {every: 9h}}", 'schedule.evaluate.every is "9h"; it cannot be a time; '
-         "it must be an amount with its unit, such as 2000 steps, 3 epochs, 50M tokens, 100k samples or 20%"),
+        ("schedule: {duration: 20%}", 'schedule.duration is "20%"; it cannot be a share; '
+         "it must be an amount with its unit, such as 3 epochs, 2000 steps, 50M tokens, 100k samples or 9h"),
     ],
 )  # fmt: skip
 def test_a_value_is_told_as_it_was_written(line: str, message: str) -> None:

@@ -91,6 +91,19 @@ def test_what_fits_together_passes(schedule: str) -> None:
             "schedule.learning_rate.warmup",
             "use 5%",
         ),
+        (
+            "schedule: {learning_rate: {kind: one_cycle, warmup: 9s}}",
+            "warmup-without-clock",
+            "schedule.learning_rate.warmup",
+            "use 5%, or set schedule.duration to a time, such as 9h",
+        ),
+        (
+            "schedule: {duration: 1min, learning_rate: {kind: constant, warmup: 1min}}",
+            "warmup-not-shorter",
+            "schedule.learning_rate.warmup",
+            "use 5%",
+        ),
+        ("schedule: {duration: 1min, evaluate: {every: 2min}}", "cadence-exceeds-duration", "schedule.evaluate.every", "use 10%"),
         ("schedule: {evaluate: {every: 150%}}", "cadence-exceeds-duration", "schedule.evaluate.every", "use 10%"),
         (
             "schedule: {duration: 10 steps, checkpoint: {every: 20 steps}}",

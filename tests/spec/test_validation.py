@@ -24,7 +24,7 @@ def with_line(line: str) -> str:
         ("schedule: {micro_batch_size: 0}", "out-of-range", "schedule.micro_batch_size", 30, "from 1 to 1,048,576 or auto|use 1"),
         ("schedule: {duration: 3}", "quantity-without-unit", "schedule.duration", 22, "an amount with its unit|use 3 epochs"),
         ("schedule: {duration: 3 cows}", "not-a-quantity", "schedule.duration", 22, "cows is not a unit|use 3 epochs"),
-        ("schedule: {evaluate: {every: 9h}}", "unit-not-allowed", "schedule.evaluate.every", 30, "it cannot be a time|use 10%"),
+        ("schedule: {log_every: 9h}", "unit-not-allowed", "schedule.log_every", 23, "it cannot be a time|use 10 steps"),
         ("schedule: {duration: 0 steps}", "quantity-not-positive", "schedule.duration", 22, "more than 0|use 1 epoch"),
         ("hardware: {profile: cda}", "unknown-value", "hardware.profile", 21, "auto, cpu or cuda|did you mean cuda?"),
         ("hardware: {memory: 16}", "size-without-unit", "hardware.memory", 20, "a size with its unit|use 16 GiB"),

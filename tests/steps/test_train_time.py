@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
@@ -209,3 +210,97 @@ def test_back_at_the_start_training_warms_up_again(clocked: Pace, tmp_path: Path
     top = again.index(max(again))
     assert restart < top
     assert top - restart >= 5
+
+
+def by_time(duration: str, every: str, **more: Any) -> Any:
+    return spec(
+        duration=q(duration), evaluate=Evaluate(every=q(every)), checkpoint=Checkpoint(every=q("50%")), log_every=q("1 steps"), **more
+    )
+
+
+def judged(listener: Listener) -> list[int]:
+    return list(listener.metric("validation/loss"))
+
+
+@pytest.mark.parametrize(("every", "steps"), [("7s", [7, 14, 20]), ("10s", [10, 20]), ("2.5s", [3, 6, 9, 12, 15, 18, 20]), ("1h", [20])])
+def test_evaluations_come_by_the_time_of_steps_and_at_the_end(clocked: Pace, tmp_path: Path, every: str, steps: list[int]) -> None:
+    listener = Listener()
+    output = module.run(context(tmp_path / "run", listener), by_time("20 steps", every), parents(tmp_path))
+    assert judged(listener) == steps
+    assert output.values["steps"] == 20
+
+
+def test_an_evaluation_longer_than_the_time_between_two_is_not_followed_by_the_next_at_once(clocked: Pace, tmp_path: Path) -> None:
+    clocked.evaluation = 100.0
+    listener = Listener()
+    module.run(context(tmp_path / "run", listener), by_time("20 steps", "5s"), parents(tmp_path))
+    assert judged(listener) == [5, 10, 15, 20]
+
+
+@pytest.mark.usefixtures("clocked")
+def test_evaluations_by_time_come_within_a_duration_in_time_and_at_its_end(tmp_path: Path) -> None:
+    listener = Listener()
+    output = module.run(context(tmp_path / "run", listener), by_time("40s", "10s"), parents(tmp_path))
+    assert judged(listener) == [10, 20, 30, output.values["steps"]]
+    assert 38 <= output.values["seconds"] <= 41
+
+
+@pytest.mark.usefixtures("clocked")
+@pytest.mark.parametrize("duration", ["40 steps", "60s"])
+def test_a_resume_goes_on_with_the_time_since_the_last_evaluation(tmp_path: Path, duration: str) -> None:
+    data, straight, halting, given = parents(tmp_path), Listener(), Listener(), by_time(duration, "7s")
+    module.run(context(tmp_path / "straight", straight), given, data)
+    for _ in range(3):
+        with pytest.raises(InterruptedRun):
+            module.run(context(tmp_path / "halting", halting, stop=stop_after(10)), given, data)
+    module.run(context(tmp_path / "halting", halting), given, data)
+    assert judged(halting) == judged(straight)
+    if duration == "40 steps":
+        assert halting.metric("train/loss") == straight.metric("train/loss")
+
+
+def test_an_evaluation_by_time_that_a_signal_ends_is_made_by_the_next_attempt(clocked: Pace, tmp_path: Path) -> None:
+    data, given, straight, halting, asked = parents(tmp_path), by_time("20 steps", "7s"), Listener(), Listener(), False
+
+    def in_evaluation() -> int | None:
+        nonlocal asked
+        asked = asked or sys._getframe(1).f_code.co_name == "_look_up"
+        return 15 if asked else None
+
+    module.run(context(tmp_path / "straight", straight), given, data)
+    with pytest.raises(InterruptedRun, match="after step 7 of 20"):
+        module.run(context(tmp_path / "halting", halting, stop=in_evaluation), given, data)
+    module.run(context(tmp_path / "halting", halting), given, data)
+    assert judged(halting) == judged(straight) == [7, 14, 20]
+
+
+@pytest.mark.usefixtures("clocked")
+def test_evaluations_by_time_change_no_step(tmp_path: Path) -> None:
+    data, often, seldom = parents(tmp_path), Listener(), Listener()
+    module.run(context(tmp_path / "often", often), by_time("12 steps", "2s"), data)
+    module.run(context(tmp_path / "seldom", seldom), by_time("12 steps", "50 steps"), data)
+    assert often.metric("train/loss") == seldom.metric("train/loss")
+
+
+def test_all_workers_evaluate_by_the_clock_of_the_first(clocked: Pace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said, first, other = list[Any](), Listener(), Listener()
+    data, given = parents(tmp_path), by_time("20 steps", "7s")
+    monkeypatch.setattr(Workers, "told", lambda _, document: (said.append(document), document)[1])
+    module.run(context(tmp_path / "first", first), given, data)
+    heard = iter(said)
+    monkeypatch.setattr(Workers, "told", lambda _, document: next(heard))
+    clocked.step = 3.0
+    module.run(context(tmp_path / "other", other), given, data)
+    assert judged(other) == judged(first) == [7, 14, 20]
+
+
+@pytest.mark.usefixtures("clocked")
+def test_a_warm_up_in_time_is_its_share_of_the_duration(tmp_path: Path) -> None:
+    data, found = parents(tmp_path), []
+    for warmup in ("10%", "4s"):
+        listener, course = Listener(), WarmUpCosine(kind="warmup_cosine", warmup=q(warmup))
+        given = settings()
+        schedule = given.schedule.model_copy(update={"learning_rate": course})
+        module.run(context(tmp_path / warmup.strip("%"), listener), given.model_copy(update={"schedule": schedule}), data)
+        found.append(rates(listener))
+    assert found[0] == found[1]

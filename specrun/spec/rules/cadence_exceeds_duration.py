@@ -24,9 +24,10 @@ def check(spec: Spec) -> Iterator[Problem]:
     yield from apart(_check("evaluate", spec), _check("checkpoint", spec))
 
 
-def cadence_problems(spec: Spec, *, evaluate_steps: int, checkpoint_steps: int | None, total_steps: int, about: str) -> Iterator[Problem]:
-    """Compare what the spec alone could not, in optimizer steps. checkpoint_steps: None where checkpoints come by time; about: put before
-    figures that are estimated."""
+def cadence_problems(
+    spec: Spec, *, evaluate_steps: int | None, checkpoint_steps: int | None, total_steps: int, about: str
+) -> Iterator[Problem]:
+    """Compare what the spec alone could not, in optimizer steps; None: by time. about: put before figures that are estimated."""
     for name, steps in (("evaluate", evaluate_steps), ("checkpoint", checkpoint_steps)):
         every, duration = getattr(spec.schedule, name).every, spec.schedule.duration
         if steps is None or steps <= total_steps or every.unit == "percent" or comparable(every, duration, spec):

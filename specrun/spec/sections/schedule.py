@@ -11,14 +11,18 @@ from specrun.spec.sections.parameters import Parameters
 from specrun.spec.sections.recovery import Recovery
 from specrun.spec.units import Quantity, Units
 
-Cadence = Annotated[Quantity, Units("steps", "epochs", "tokens", "samples", "percent")]
+Cadence = Annotated[Quantity, Units("steps", "epochs", "tokens", "samples", "percent", "seconds")]
 
 
 class Evaluate(Section):
     """When the model is evaluated during training, and on how much."""
 
     every: Cadence = option(
-        Quantity(10, "percent"), impact="weights", description="Distance between evaluations, such as 500 steps or 10%."
+        Quantity(10, "percent"),
+        impact="weights",
+        description="Distance between evaluations, such as 500 steps, 10% or 10min. After a time of steps, evaluations and saves left out, "
+        "the next step that ends is evaluated: which steps those are, and with them the best weights, early stopping and reductions on a "
+        "plateau, then depends on the machine, as with a duration in time.",
     )
     max_batches: int | None = option(
         None, impact="weights", description="Batches of the validation split per evaluation; absent means the whole split.", ge=1, le=10**12
@@ -29,7 +33,7 @@ class Evaluate(Section):
 class Checkpoint(Section):
     """When state is saved, and which states are kept. The newest two always are."""
 
-    every: Annotated[Quantity, Units("steps", "epochs", "tokens", "samples", "percent", "seconds")] = option(
+    every: Cadence = option(
         Quantity(10, "percent"), impact="runtime", description="Distance between checkpoints, such as 1000 steps or 10min."
     )
     keep_last: int = option(2, impact="runtime", description="Newest checkpoints kept.", ge=2, le=1000)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from specrun.errors import InterruptedRun, SpecrunError, StoreError
-from specrun.plan.resolve import ResolvedSchedule, resolve_schedule
+from specrun.plan.resolve import ResolvedSchedule, resolve_schedule, share_of_time
 from specrun.plan.start import start_of
 from specrun.runtime.compilation import compile_blocks
 from specrun.runtime.compilers import EAGER
@@ -176,7 +176,7 @@ def new_time_limit(spec: Spec) -> TimeLimit | None:
     duration, warmup = spec.schedule.duration, getattr(spec.schedule.learning_rate, "warmup", None)
     if duration.unit != "seconds":
         return None
-    return TimeLimit(duration.amount, warmup.fraction if warmup is not None and warmup.unit == "percent" else None)
+    return TimeLimit(duration.amount, None if warmup is None else share_of_time(warmup, duration))
 
 
 def new_plateau(spec: Spec) -> Plateau | None:

@@ -16,8 +16,11 @@ class WarmUp(Part):
     """
 
     factory: ClassVar[str] = ""
-    warmup: Annotated[Quantity, Units("steps", "epochs", "tokens", "samples", "percent", positive=False)] = option(
-        Quantity(0, "steps"), impact="weights", description="Length of the linear rise, such as 500 steps or 2%."
+    warmup: Annotated[Quantity, Units("steps", "epochs", "tokens", "samples", "percent", "seconds", positive=False)] = option(
+        Quantity(0, "steps"),
+        impact="weights",
+        description="Length of the linear rise, such as 500 steps or 2%. A time, such as 10min, where schedule.duration is one: its share "
+        "of the duration, by the time of steps.",
     )
 
     def factor(self, step: int, *, warmup_steps: int, total_steps: int) -> float:

@@ -18,8 +18,11 @@ class Options(WarmUp):
     """From a fraction of the base rate up to it during the warm-up, then down, arriving as the last step ends. Momentum stays."""
 
     kind: Literal["one_cycle"] = option(impact="weights", description="One rise to the base rate, one fall.")
-    warmup: Annotated[Quantity, Units("steps", "epochs", "tokens", "samples", "percent", positive=False)] = option(
-        Quantity(30, "percent"), impact="weights", description="Length of the rise, such as 500 steps or 30%."
+    warmup: Annotated[Quantity, Units("steps", "epochs", "tokens", "samples", "percent", "seconds", positive=False)] = option(
+        Quantity(30, "percent"),
+        impact="weights",
+        description="Length of the rise, such as 500 steps or 30%. A time, such as 10min, where schedule.duration is one: its share of the "
+        "duration, by the time of steps.",
     )
     initial_fraction: float = option(
         0.04, impact="weights", description="Rate of the first step as a fraction of the base rate, 0 to 1.", gt=0, le=1
