@@ -53,7 +53,9 @@ def test_doctor_creates_nothing_in_the_store(tmp_path, capsys):
 
 
 def test_only_a_folder_with_a_run_document_counts_as_a_run(store, capsys):  # noqa: F811
+    (store / "runs" / "begun-and-left").mkdir()
     (store / "runs" / "leftover").mkdir()
+    (store / "runs" / "leftover" / "tokens.bin").write_text("x")
     (store / "runs" / "note.txt").write_text("x")
     before = sorted(store.rglob("*"))
     found = checks(capsys, store, code=1)
