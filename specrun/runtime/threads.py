@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 
-SPIN_COUNT = 1_000
-"""Turns of GNU OpenMP's waiting loop, microseconds in all. By default it waits some milliseconds and so burns the very core that the
-thread it waits for needs: with this, two threads beside a busy process train up to twice as fast (docs/benchmarks.md)."""
+SPIN_COUNT = 3_000
+"""Turns of GNU OpenMP's waiting loop, some microseconds in all. By default it waits milliseconds and so burns the very core that the thread
+it waits for needs. Fewer turns are better beside a busy process still, but cost a tenth on a quiet machine (docs/benchmarks.md)."""
 
 _USERS_OWN = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 
