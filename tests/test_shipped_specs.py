@@ -69,7 +69,9 @@ def test_a_shipped_spec_is_valid_without_a_warning(spec):
     assert load_spec(spec).warnings == ()
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "spec", [pytest.param(it, id=it.stem, marks=pytest.mark.slow if "103" in it.stem else ()) for it in SPECS]
+)  # the largest vocabulary takes its time
 def test_a_shipped_spec_runs_whole_on_two_tiny_batches(spec, mirror, text_file, tmp_path):
     outcome = apply(spec, store=tmp_path / "store", sets=sets_for(spec, text_file), data_root=mirror, smoke=True)
     assert outcome.exit_code == 0, outcome.runs

@@ -38,6 +38,7 @@ CLOSINGS = {
 }
 
 
+@pytest.mark.slow
 def test_apply_trains_to_its_end_though_nobody_reads(spec, tmp_path):
     done = shell(PIPED.format(command=f"apply {spec} --store {tmp_path / 's'}"))
     assert done.returncode == 0

@@ -82,6 +82,7 @@ def test_a_longer_duration_goes_on_in_a_run_of_its_own_that_names_its_parent(spe
     assert again.runs[0].run_id == child.run_id
 
 
+@pytest.mark.slow
 def test_an_extension_whose_own_checkpoints_are_all_damaged_goes_on_from_its_parent_again(spec_file, store):
     parent = only_run(store)
     (child,) = apply(spec_file, store=store, sets=[LONGER], resume=parent).runs
@@ -330,6 +331,7 @@ def test_a_longer_duration_goes_on_by_itself_where_that_gives_the_same_bits(spec
     assert set(actions(apply(spec_file, store=gone_on, sets=[*EXACT, LONGER])).values()) == {"cached"}
 
 
+@pytest.mark.slow
 def test_where_a_longer_duration_cannot_go_on_by_itself_it_is_trained_from_the_start(spec_file, tmp_path, capsys):
     damaged, straight = tmp_path / "one", tmp_path / "other"
     (first,) = apply(spec_file, store=damaged, sets=EXACT).runs

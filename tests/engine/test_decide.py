@@ -99,6 +99,7 @@ def test_a_run_without_its_end_is_described_again_from_whatever_that_needs(spec_
     assert set(planned(spec_file, store).values()) <= {"cached", "skip"}
 
 
+@pytest.mark.slow
 def test_weights_that_were_damaged_at_equal_size_are_not_judged_and_made_again(spec_file, tmp_path):
     """Over 4 MiB, where a plan looks at sizes alone."""
     store = tmp_path / "store"
