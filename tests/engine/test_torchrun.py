@@ -164,7 +164,9 @@ def test_killed_workers_cost_no_step_and_no_digit(tmp_path, alone, in_workers):
     alerts = list(listener.of(Alert))
     assert [alert.code for alert in alerts] == ["worker-restarted"] * 3
     assert output.warnings == tuple(alert.message for alert in alerts)
-    assert "a worker was lost (rank 1 was killed (SIGKILL), as the system does when memory runs out)" in alerts[-1].message
+    # Where the other process has ended too by the time that torchrun looks, it may name that one.
+    causes = ("rank 1 was killed (SIGKILL), as the system does when memory runs out", "rank 0 no longer heard the others")
+    assert any(f"a worker was lost ({cause})" in alerts[-1].message for cause in causes)
     assert "3 of at most 3 times" in alerts[-1].message
     assert [status.resumed_from for status in listener.of(Status)] == [0, 8, 16]
     assert_same_training(listener, tmp_path / "run", alone)
