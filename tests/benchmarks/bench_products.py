@@ -51,6 +51,7 @@ def test_linear_layers() -> None:
         def once(multiply: Callable[[Tensor, Tensor], Tensor], x: Tensor = x, weight: Tensor = weight, grad: Tensor = grad) -> None:
             torch.autograd.grad(multiply(x, weight), (x, weight), grad)
 
+        torch.testing.assert_close(onednn_linear(x, weight), F.linear(x, weight), rtol=1e-3, atol=1e-3)
         found = _in_turns({"torch": lambda once=once: once(F.linear), "onednn": lambda once=once: once(onednn_linear)})
         gflop = 6 * rows * inputs * outputs / 1e9
         speeds = " and ".join(f"{gflop / found[name] * 1e3:.0f}" for name in ("torch", "onednn"))
