@@ -13,6 +13,7 @@ from specrun.engine.secrecy import process_mask
 from specrun.engine.workspace import file_digest
 from specrun.events import Alert, Artifact, Emit, Event
 from specrun.plan.step import Step, StepKind, StepResult
+from specrun.runtime.allocation import give_back_freed_memory
 from specrun.runtime.signals import StopSignals
 from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput
@@ -25,7 +26,10 @@ def run_step(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapping[s
         return run_in_child(kind, context, spec, inputs)
     if kind.parallel and spec.hardware.engine == "torchrun":
         return run_on_workers(kind, context, spec, inputs)
-    return load_runner(kind)(context, spec, inputs)
+    try:
+        return load_runner(kind)(context, spec, inputs)
+    finally:
+        give_back_freed_memory()
 
 
 def make_context(

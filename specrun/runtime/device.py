@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from specrun.errors import SpecrunError
+from specrun.runtime.allocation import give_back_freed_memory, keep_freed_memory
 from specrun.runtime.hardware import ResolvedHardware, number_by_bus
 from specrun.runtime.memory import peak_memory_bytes, restart_peak
 from specrun.runtime.torch_build import has_onednn
@@ -58,9 +59,11 @@ class Device:
         restart_peak(self.kind)
 
     def free_cached_memory(self) -> None:
-        """Give back what torch holds of the device's memory for tensors that are gone; the host's allocator holds nothing."""
+        """Give back what is held of the device's memory for tensors that are gone."""
         if self.kind == "cuda":
             torch.cuda.empty_cache()
+        else:
+            give_back_freed_memory()
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Matrix products in the compute precision; master weights stay float32."""
@@ -148,6 +151,8 @@ def open_device(hardware: ResolvedHardware, *, number: int = 0) -> Device:
     """Make the device ready. number: which of the visible ones. Raises: SpecrunError where torch cannot use the device that was found,
     or takes another one for the first."""
     torch.set_num_threads(hardware.threads)
+    if hardware.kind == "cpu":
+        keep_freed_memory(os.environ)
     if hardware.kind == "cuda":
         by_bus = number_by_bus(os.environ)
         if not torch.cuda.is_available():
