@@ -9,12 +9,12 @@ from specrun.engine.executors.nodes import this_node
 from specrun.errors import UsageError
 from specrun.runtime.compilers import compiler_reason
 from specrun.runtime.hardware import Machine, resolve, used_gpu
-from specrun.runtime.precision import precision_reason
+from specrun.runtime.precision import bfloat16_reason, precision_reason
 from specrun.spec.document import Spec
 from specrun.spec.rules.batch_not_divisible import sharing_problems
 from specrun.spec.rules.compiler import compiler_problems
 from specrun.spec.rules.devices_exceed_machine import device_problems
-from specrun.spec.rules.precision import precision_problems
+from specrun.spec.rules.precision import iteration_problems, precision_problems
 from specrun.spec.rules.profile import profile_problems
 from specrun.spec.rules.threads_exceed_cores import thread_problems
 from specrun.spec.section import Problem, apart
@@ -43,6 +43,8 @@ def _precision(spec: Spec, machine: Machine) -> Iterator[Problem]:
     gpu = used_gpu(spec.hardware, machine)
     able = precision_reason(spec.hardware.precision, machine, gpu)
     yield from precision_problems(spec, on="cuda" if gpu else "cpu", lacks=able.reason if able.value == "no" else None)
+    iterated = bfloat16_reason(machine, gpu)
+    yield from iteration_problems(spec, lacks=iterated.reason if iterated.value == "no" else None)
 
 
 def _compiler(spec: Spec, machine: Machine) -> Iterator[Problem]:

@@ -86,7 +86,7 @@ def test_cuda_graphs_that_a_divided_step_will_not_have_are_told(size: Any, engin
 
 def schedule(micro_batch_size: Any = "auto") -> Any:
     """As much of one as the rules look at."""
-    return type("Schedule", (), {"batch_size": 8, "micro_batch_size": micro_batch_size})
+    return type("Schedule", (), {"batch_size": 8, "micro_batch_size": micro_batch_size, "optimizer": None})
 
 
 def test_a_compiler_is_looked_for_by_the_name_that_torch_calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from specrun.runtime.choice import Choice
 from specrun.runtime.device import open_device
 from specrun.runtime.hardware import Gpu, Machine, ResolvedHardware, abilities, resolve
 from specrun.spec.sections.hardware import Hardware
+from specrun.training.optimizers.muon.options import Options as Muon
 
 CPU = Machine("some cpu", 4, 16 * 2**30, frozenset({"avx2"}), ())
 
@@ -23,8 +25,9 @@ def gpu(major: int, minor: int = 0) -> Machine:
 
 
 class _Spec:
-    def __init__(self, **hardware: Any) -> None:
+    def __init__(self, optimizer: Any = None, **hardware: Any) -> None:
         self.hardware = Hardware(**hardware)
+        self.schedule = SimpleNamespace(optimizer=optimizer)
 
 
 def problems(machine: Machine, **hardware: Any) -> list[tuple[str, str]]:
@@ -86,6 +89,15 @@ def test_what_the_device_lacks_is_told_and_nothing_else(machine: Machine, told: 
     codes = {"error": "precision-without-device", "warning": "precision-slower-here"}
     expected = {name: [(codes[told[name]], told[name])] if name in told else [] for name in PRECISIONS}
     assert {name: problems(machine, precision=name) for name in PRECISIONS} == expected
+
+
+@pytest.mark.parametrize(
+    ("machine", "slower"), [(CPU, True), (replace(CPU, instructions=frozenset({"avx512_bf16"})), False), (gpu(8), False)]
+)
+@pytest.mark.parametrize("asked", ["auto", "float32", "bfloat16"])
+def test_an_optimizer_that_iterates_in_bfloat16_wants_a_device_that_has_it(machine: Machine, slower: bool, asked: Any) -> None:
+    expected = [("precision-slower-here", "warning")] if slower and asked == "bfloat16" else []
+    assert problems(machine, optimizer=Muon(kind="muon", newton_schulz_precision=asked)) == expected
 
 
 def test_a_profile_of_the_processor_has_not_what_the_gpu_beside_it_has() -> None:

@@ -76,17 +76,29 @@ def test_every_projection_moves_as_torchs_muon_moves_it_and_the_rest_as_adamw(
         torch.testing.assert_close(named[name].detach(), torch.cat([p.detach() for p in parts]), atol=2e-5, rtol=0)
 
 
-def test_iterated_in_bfloat16_the_first_move_is_torchs_own_to_its_rounding() -> None:
+@pytest.mark.parametrize(("asked", "computed"), [("auto", torch.bfloat16), ("bfloat16", torch.float32)])
+def test_iterated_in_bfloat16_the_first_move_is_torchs_own_to_its_rounding(asked: Any, computed: torch.dtype) -> None:
     model = new_model()
     theirs = copy.deepcopy(model.blocks[0].mlp.up.weight)
     set_gradients(model, 0)
     theirs.grad = model.blocks[0].mlp.up.weight.grad.clone()
     before = theirs.detach().clone()
-    build_muon(Muon(kind="muon"), model=model, compute_dtype=torch.bfloat16).step()
+    build_muon(Muon(kind="muon", newton_schulz_precision=asked), model=model, compute_dtype=computed).step()
     torch.optim.Muon([theirs], lr=0.02).step()
     moved, expected = model.blocks[0].mlp.up.weight.detach() - before, theirs.detach() - before
     assert (moved - expected).norm() < 0.01 * expected.norm()
     assert model.blocks[0].mlp.up.weight.dtype is torch.float32
+
+
+@pytest.mark.parametrize(("asked", "computed"), [("auto", torch.float16), ("float32", torch.bfloat16)])
+def test_iterated_in_float32_a_move_is_the_same_whatever_the_model_is_computed_in(asked: Any, computed: torch.dtype) -> None:
+    def moved(**more: Any) -> list[Tensor]:
+        model = new_model()
+        set_gradients(model, 0)
+        build_muon(Muon(kind="muon", **more), model=model, compute_dtype=computed if more else torch.float32).step()
+        return [parameter.detach() for parameter in model.parameters()]
+
+    assert all(torch.equal(a, b) for a, b in zip(moved(), moved(newton_schulz_precision=asked), strict=True))
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(24, 24), (24, 36), (24, 40), (24, 96), (1, 9)])

@@ -4,7 +4,7 @@ Why: TF32 exists on CUDA devices from compute capability 8.0 on; elsewhere the r
 float16 are computed anywhere, but where the hardware has no instructions for them torch converts back and forth: 8 to 40 times slower
 than float32 on a processor. What the device can do is known only on the machine, so the planner asks.
 
-Example: `hardware: {precision: tf32}` on a CPU. Remedy: `precision: auto`.
+Example: `hardware: {precision: tf32}` on a CPU. Remedy: `precision: auto`. The same of Muon's own iterations.
 """
 
 from __future__ import annotations
@@ -31,3 +31,12 @@ def precision_problems(spec: Spec, *, on: str, lacks: str | None) -> Iterator[Pr
     slower = f"steps take {_TIMES_ON_A_CPU[asked]} times as long as in float32" if on == "cpu" else "float32 is no slower, and exact"
     yield Problem(path, SLOW, f"precision is {asked}, which this device only emulates ({lacks}); {slower}",
                   "use auto or float32", severity="warning")  # fmt: skip
+
+
+def iteration_problems(spec: Spec, *, lacks: str | None) -> Iterator[Problem]:
+    """Of iterations asked for in bfloat16, beside whatever the model is computed in. lacks: as above, of bfloat16."""
+    asked = getattr(spec.schedule.optimizer, "newton_schulz_precision", None)
+    if lacks is not None and asked == "bfloat16":
+        yield Problem(("schedule", "optimizer", "newton_schulz_precision"), SLOW,
+                      f"newton_schulz_precision is bfloat16, which this device only emulates ({lacks}): each update takes several times "
+                      "as long as in float32", "use auto or float32", severity="warning")  # fmt: skip

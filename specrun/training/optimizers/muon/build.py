@@ -21,14 +21,15 @@ from specrun.training.optimizers.skipping import found_inf, silence, unless
 
 
 def build(options: Options, *, model: nn.Module, compute_dtype: torch.dtype = torch.float32) -> torch.optim.Optimizer:
-    """The optimizer over all trainable parameters. compute_dtype: of the device's matrix products; bfloat16 iterates in bfloat16."""
+    """The optimizer over all trainable parameters. compute_dtype: of the device's matrix products; by itself bfloat16 iterates in
+    bfloat16, any other in float32."""
     matrices = hidden_matrices(model)
     rest = without(by_decay(model), matrices)
     ours = {"params": list(matrices), "weight_decay": options.weight_decay, "orthogonal": True}
     scale = options.rest_learning_rate / given(options.learning_rate)
     theirs = groups(rest, options.weight_decay, orthogonal=False, lr_scale=scale, lr=options.rest_learning_rate)
     return Muon([*([ours] if matrices else []), *theirs], options, rows=matrices,
-                iterate_in=torch.bfloat16 if compute_dtype is torch.bfloat16 else torch.float32)  # fmt: skip
+                iterate_in=_iteration_dtype(options, compute_dtype))  # fmt: skip
 
 
 class Muon(torch.optim.Optimizer):
@@ -125,6 +126,12 @@ _SCALES: dict[str, Callable[[int, int], float]] = {
     "original": lambda rows, columns: math.sqrt(max(1.0, rows / columns)),
     "match_rms_adamw": lambda rows, columns: 0.2 * math.sqrt(max(rows, columns)),
 }
+
+
+def _iteration_dtype(options: Options, compute_dtype: torch.dtype) -> torch.dtype:
+    automatic = "bfloat16" if compute_dtype is torch.bfloat16 else "float32"
+    asked = options.newton_schulz_precision
+    return torch.bfloat16 if (automatic if asked == "auto" else asked) == "bfloat16" else torch.float32
 
 
 def _together(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:

@@ -37,6 +37,11 @@ class Options(Part):
     nesterov: bool = option(True, impact="weights", description="Whether the newest gradient counts once more, as in Nesterov's momentum.")
     weight_decay: float = option(0.1, impact="weights", description="Decoupled decay of matrices, per unit of learning rate.", ge=0, le=10)
     newton_schulz_steps: int = option(5, impact="weights", description="Iterations that make a matrix nearly orthogonal.", ge=1, le=20)
+    newton_schulz_precision: Literal["auto", "float32", "bfloat16"] = option(
+        "auto", impact="weights",
+        description="Arithmetic of these iterations. auto: bfloat16 where the model's products are computed in it, else float32. bfloat16 "
+        "is what Muon was published with: faster where the device has it, slower on a processor without instructions for it.",
+    )  # fmt: skip
     adjust: Literal["original", "match_rms_adamw"] = option(
         "original", impact="weights",
         description="Scale of a matrix's update. original: sqrt(max(1, rows / columns)); match_rms_adamw: 0.2 sqrt(max(rows, columns)), "
