@@ -362,3 +362,11 @@ def test_a_processor_has_room_for_what_checkpoints_are_written_from_too(kind: st
 def test_on_a_processor_a_size_that_is_foreseen_not_to_fit_is_never_tried():
     tried = [one.size for one in measured((64, 32, 16, 8, 4, 2, 1), kind="cpu", room_bytes=100) if one.peak_bytes is not None]
     assert tried == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize("kind", ["cpu", "cuda"])
+def test_nothing_larger_is_tried_than_a_smallest_size_that_does_without_a_margin(kind: str):
+    told: list[tuple[str, int]] = []
+    (alone,) = measured((4, 2, 1), kind=kind, room_bytes=9, memory_bytes=10, told=told)
+    assert (alone.size, alone.peak_bytes) == (1, 10)
+    assert told == [("trying", 1), ("timing", 1)]

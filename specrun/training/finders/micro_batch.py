@@ -40,8 +40,8 @@ def measure_sizes(
     """Try sizes from the smallest on until one does not fit, then time the largest that do. The state is left as it was.
 
     room_bytes: for the training, with what its checkpoints are written from, of which a trial on a processor has only the weights.
-    memory_bytes: room for the smallest size, which has to do without a margin: nothing smaller is left. tell: called with what is about
-    to be done, "trying" or "timing", and the size.
+    memory_bytes: room for the smallest size, which has to do without a margin: nothing smaller is left. Where it needs that, nothing
+    larger is tried. tell: called with what is about to be done, "trying" or "timing", and the size.
     """
     found: list[Trial] = []
     beside = 0
@@ -55,7 +55,7 @@ def measure_sizes(
                 beside = _more_in_training(replace(tried, average=state.average)) if on_cpu else 0
             fits = peak is not None and peak + beside <= room
             found.append(Trial(size, peak) if fits else Trial(size, None, beyond_bytes=None if peak is None else peak + beside))
-            if not fits:
+            if peak is None or peak + beside > room_bytes:
                 break
         largest = [one for one in found if one.peak_bytes is not None][-TIMED_SIZES:]
         for one in largest:
