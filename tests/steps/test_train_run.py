@@ -321,6 +321,19 @@ def test_a_metric_that_no_evaluation_yields_is_named_with_those_there_are(tmp_pa
         run(context(tmp_path / "run", Listener()), settings, parents(tmp_path))
 
 
+def test_a_metric_that_a_text_almost_without_spaces_cannot_have_is_told_at_the_first_evaluation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, listener = CausalLM.evaluate, Listener()
+    monkeypatch.setattr(CausalLM, "evaluate", lambda *rest, **more: real(*rest, **more) | {"words": 0.1})
+    settings = spec(checkpoint=Checkpoint(every=q("8 steps"), metric="validation/word_perplexity"))
+    with pytest.raises(SpecrunError, match=r"metric-without-value.*step 8 yields no 'validation/word_perplexity'"):
+        run(context(tmp_path / "run", listener), settings, parents(tmp_path))
+    output = run(context(tmp_path / "other", listener), spec(), parents(tmp_path / "again"))
+    assert listener.metric("validation/word_perplexity") == {}
+    assert output.values["best_step"] is not None
+
+
 def test_the_loss_comes_close_to_the_known_entropy_of_its_source(tmp_path: Path) -> None:
     _, entropy = chain(2, seed=0)
     listener = Listener()

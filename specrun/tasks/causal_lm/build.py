@@ -105,12 +105,14 @@ class CausalLM:
         return {"nll": nll_sum, "tokens": predicted.tokens, "correct": correct_sum, **text}
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """Metrics of one set of sums. One that has no meaning (no words) is left out; a perplexity beyond 1e301 is infinite."""
+        """Metrics of one set of sums. A perplexity beyond 1e301 is infinite. One that has no meaning is left out, whatever the loss: that of
+        words where there are none, or so few, as in Chinese, that guessing among all tokens alike would have an infinite one."""
         nll, tokens = sums["nll"], sums["tokens"]
         found = {}
         if tokens:
             found = {"loss": nll / tokens, "accuracy": sums["correct"] / tokens}
-        for name, count in (("perplexity", tokens), ("word_perplexity", sums["words"])):
+        words = sums["words"] if tokens * math.log(self.vocab_size) < sums["words"] * _LARGEST_EXPONENT else 0
+        for name, count in (("perplexity", tokens), ("word_perplexity", words)):
             if count:
                 found[name] = math.inf if nll / count >= _LARGEST_EXPONENT else math.exp(nll / count)
         if sums["bytes"]:
