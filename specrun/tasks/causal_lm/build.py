@@ -105,7 +105,7 @@ class CausalLM:
         return {"nll": nll_sum, "tokens": predicted.tokens, "correct": correct_sum, **text}
 
     def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
-        """Metrics of one set of sums. A perplexity beyond 1e301 is infinite. One that has no meaning is left out, whatever the loss: that of
+        """Metrics of one set of sums; a perplexity beyond 1e301 is infinite. One without a meaning is left out, whatever the loss: that of
         words where there are none, or so few, as in Chinese, that guessing among all tokens alike would have an infinite one."""
         nll, tokens = sums["nll"], sums["tokens"]
         found = {}
