@@ -274,6 +274,26 @@ def test_an_evaluation_by_time_that_a_signal_ends_is_made_by_the_next_attempt(cl
     assert judged(halting) == judged(straight) == [7, 14, 20]
 
 
+@pytest.mark.parametrize("duration", ["10 steps", "60s"])
+def test_setting_up_is_no_time_of_steps(clocked: Pace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, duration: str) -> None:
+    """Neither in the figures nor in what evaluations come by: compiling blocks, drawn weights, a checkpoint of gigabytes, lost best ones."""
+    real, data, listener = module.begin, parents(tmp_path), Listener()
+
+    def begin(*args: Any, **kwargs: Any) -> None:
+        clocked.now += 8.0
+        real(*args, **kwargs)
+        clocked.now += 8.0
+
+    monkeypatch.setattr(module, "begin", begin)
+    given = by_time(duration, "3s")
+    with pytest.raises(InterruptedRun):
+        module.run(context(tmp_path / "run", listener, stop=stop_after(4)), given, data)
+    output = module.run(context(tmp_path / "run", listener), given, data)
+    assert set(listener.metric("throughput/step_seconds").values()) == {1.0}
+    assert output.values["metrics"]["throughput/step_seconds"] == 1.0
+    assert judged(listener)[:3] == [3, 6, 9]
+
+
 @pytest.mark.usefixtures("clocked")
 def test_evaluations_by_time_change_no_step(tmp_path: Path) -> None:
     data, often, seldom = parents(tmp_path), Listener(), Listener()

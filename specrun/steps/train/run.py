@@ -66,6 +66,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     with watch(context.emit, context.hardware) as monitor, feed, session.saver, remembering(session.folder):
         begin(session, start_of(context.step.label), runs=context.store / "runs", draw=draw, optimizer=spec.schedule.optimizer.kind)
         heed_lessons(session)
+        session.account.start()
         if session.catch_up():
             end_if_asked(context, session)
         while not session.finished:
