@@ -66,6 +66,7 @@ class Session:
     _began: float = field(init=False)
     _saved_at: float = field(init=False)
     _saved_step: int | None = None
+    _save_due: bool = False
     _earlier_seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -233,13 +234,19 @@ class Session:
             self.save()
 
     def _look_at_clock(self) -> None:
-        """Where the duration is a time: how much of it is used, and how much of that by steps, as the first of several processes has it.
-        Where evaluations come by time, what steps took."""
-        if (limit := self.state.time_limit) is not None:
-            spent, trained = self.state.parallel.workers.told([self.seconds, limit.trained + self.account.lap()])
-            limit.look(spent, trained=trained)
-        if self._evaluates_by_time:
-            self._trained = self.state.parallel.workers.told(self.account.step_seconds)
+        """Take in what goes by time, as the first of several processes has it: how much of the duration is used, and how much of that by
+        steps; what steps took that evaluations come by; whether a checkpoint is due. All workers hear of it at once."""
+        limit, by_time, every = self.state.time_limit, self._evaluates_by_time, self.schedule.checkpoint_every_seconds
+        if limit is None and not by_time and every is None:
+            return
+        spent, lap, stepped, unsaved = self.state.parallel.workers.told(
+            [self.seconds, self.account.lap(), self.account.step_seconds, self._clock() - self._saved_at]
+        )
+        if limit is not None:
+            limit.look(spent, trained=limit.trained + lap)
+        if by_time:
+            self._trained = stepped
+        self._save_due = every is not None and unsaved >= every
 
     def evaluate(self) -> None:
         """Judge the weights, or their average, on the validation split, once a step, and keep them if they are the best so far.
@@ -348,11 +355,8 @@ class Session:
         self.saver.check()
 
     def _checkpoint_due(self) -> bool:
-        every, seconds = self.schedule.checkpoint_every_steps, self.schedule.checkpoint_every_seconds
-        if every is not None:
-            return self.state.step % every == 0
-        assert seconds is not None
-        return bool(self.state.parallel.workers.told(self._clock() - self._saved_at >= seconds))
+        every = self.schedule.checkpoint_every_steps
+        return self._save_due if every is None else self.state.step % every == 0
 
     def _went_back(self) -> bool:
         """Look at the losses, before weights are judged or saved that may not be finite. Whether training went back because of them."""

@@ -20,6 +20,7 @@ from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.train import run as module
 from specrun.training import recovery
 from specrun.training.learning_rates.warmup_cosine import Options as WarmUpCosine
+from specrun.training.session import Session
 
 EVALUATION_SECONDS = 2.0
 
@@ -276,7 +277,7 @@ def test_an_evaluation_by_time_that_a_signal_ends_is_made_by_the_next_attempt(cl
 
 @pytest.mark.parametrize("duration", ["10 steps", "60s"])
 def test_setting_up_is_no_time_of_steps(clocked: Pace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, duration: str) -> None:
-    """Neither in the figures nor in what evaluations come by: compiling blocks, drawn weights, a checkpoint of gigabytes, lost best ones."""
+    """Neither in the figures nor in what evaluations come by: compiling blocks, drawing weights, reading a checkpoint of gigabytes."""
     real, data, listener = module.begin, parents(tmp_path), Listener()
 
     def begin(*args: Any, **kwargs: Any) -> None:
@@ -312,6 +313,26 @@ def test_all_workers_evaluate_by_the_clock_of_the_first(clocked: Pace, tmp_path:
     clocked.step = 3.0
     module.run(context(tmp_path / "other", other), given, data)
     assert judged(other) == judged(first) == [7, 14, 20]
+
+
+@pytest.mark.usefixtures("clocked")
+def test_whatever_goes_by_time_workers_hear_of_it_once_a_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A duration, evaluations and checkpoints; each exchange is a wait for all the others."""
+    said: list[Any] = []
+    given = spec(duration=q("12s"), evaluate=Evaluate(every=q("1h")), checkpoint=Checkpoint(every=q("4s")), log_every=q("1 steps"))
+    monkeypatch.setattr(Workers, "told", lambda _, document: (said.append(document), document)[1])
+    real, counts = Session.after_step, list[int]()
+
+    def after_step(self: Session, stats: Any) -> None:
+        before = len(said)
+        real(self, stats)
+        counts.append(len(said) - before)
+
+    monkeypatch.setattr(Session, "after_step", after_step)
+    listener = Listener()
+    output = module.run(context(tmp_path / "run", listener), given, parents(tmp_path))
+    assert counts[:-1] == [1] * (output.values["steps"] - 1)
+    assert [span.step for span in listener.of(Span) if span.name == "checkpoint"][:2] == [4, 8]
 
 
 @pytest.mark.usefixtures("clocked")
