@@ -17,7 +17,7 @@ from specrun.runtime.distributed import share_like, whole
 from specrun.spec.sections.parameters import Lora
 from specrun.training.checkpoint_files import CheckpointInfo, Chunk
 from specrun.training.loop import TrainState
-from specrun.training.lora import merged
+from specrun.training.lora import merged, scale
 
 _DTYPES = {
     torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.int32: "I32", torch.int64: "I64",
@@ -95,7 +95,7 @@ def load_weights(path: Path, model: nn.Module, *, lora: Lora | None = None) -> N
     """Put saved weights into a model, adapters merged where it was trained with them. Raises: SpecrunError where they are of another."""
     tensors = load_tensors(path)
     try:
-        put_weights(model, tensors if lora is None else merged(tensors, lora))
+        put_weights(model, tensors if lora is None else merged(tensors, scale=scale(lora)))
     except RuntimeError as error:
         raise SpecrunError(
             f"{path} holds the weights of another model: {str(error).splitlines()[-1].strip()}",
@@ -111,7 +111,8 @@ def put_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 
 def load_optimizer(tensors: Mapping[str, Tensor], state: TrainState) -> None:
-    """Have an optimizer that keeps nothing keep what `optimizer_tensors` gave, one tensor after the other."""
+    """Have an optimizer that keeps nothing keep what `optimizer_tensors` gave, one tensor after the other: copies, for on a processor
+    those of a file would be that file."""
     found: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         name, _, quantity = key.rpartition("/")
@@ -119,7 +120,7 @@ def load_optimizer(tensors: Mapping[str, Tensor], state: TrainState) -> None:
     for name, parameter in state.model.named_parameters():
         if name in found:
             place = state.device.place
-            state.optimizer.state[parameter] = {kind: share_like(it.to(place), parameter) for kind, it in found[name].items()}
+            state.optimizer.state[parameter] = {kind: share_like(it.to(place, copy=True), parameter) for kind, it in found[name].items()}
 
 
 def optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -62,13 +62,13 @@ def add_adapters(model: nn.Module, options: Lora) -> None:
         model.set_submodule(name, LoraLinear(layers[name], options))
 
 
-def merged(tensors: Mapping[str, Tensor], options: Lora) -> dict[str, Tensor]:
-    """Weights with each adapter added to the weight that it belongs to."""
+def merged(tensors: Mapping[str, Tensor], *, scale: float) -> dict[str, Tensor]:
+    """Weights with each adapter added to the weight that it belongs to. scale: as `scale` gives it, of the adapters that were trained."""
     found = {name: tensor for name, tensor in tensors.items() if not name.endswith((_A, _B))}
     for name in [name for name in tensors if name.endswith(_A)]:
         weight = f"{name.removesuffix(_A)}.weight"
         product_OI = tensors[f"{name.removesuffix(_A)}{_B}"].double() @ tensors[name].double()
-        found[weight] = (found[weight].double() + scale(options) * product_OI).to(found[weight].dtype)
+        found[weight] = (found[weight].double() + scale * product_OI).to(found[weight].dtype)
     return found
 
 

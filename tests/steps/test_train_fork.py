@@ -14,14 +14,16 @@ import torch
 from safetensors.torch import load_file
 from tiny_run import Listener, context, parents, q, spec
 
+from specrun.errors import StoreError
 from specrun.events import Alert, Status
 from specrun.plan.start import LABEL, Start
 from specrun.spec.sections.parameters import Average, Parameters
 from specrun.steps.train.run import run
 from specrun.tasks.causal_lm.build import CausalLM
-from specrun.training import recovery
+from specrun.training import checkpoint_files, recovery
 from specrun.training.optimizers.muon.options import Options as Muon
 from specrun.training.optimizers.sgd.options import Options as Sgd
+from specrun.training.starting import adopt
 
 LAST, BATCH, SKIPPED = 8, 4, 3
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -29,6 +31,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "average": {"parameters": Parameters(average=Average(decay=0.8))},
     "muon": {"optimizer": Muon(kind="muon")},
     "sgd": {"optimizer": Sgd(kind="sgd")},
+    "no momentum": {"optimizer": Sgd(kind="sgd", momentum=0.0)},
 }
 
 
@@ -53,8 +56,8 @@ class Forks:
         self.base = store / "runs" / "base"
         run(context(self.base, Listener()), spec(duration=q(f"{LAST} steps"), **SETTINGS[base]), self.data)
         manifest = self.base / "checkpoints" / f"step-{LAST:08d}" / "manifest.json"
-        self.start = Start("fork", "base", LAST, hashlib.sha256(manifest.read_bytes()).hexdigest(), optimizer="sgd" if base == "sgd" else
-                           getattr(self.options.get("optimizer"), "kind", "adamw"))  # fmt: skip
+        self.start = Start("fork", "base", LAST, hashlib.sha256(manifest.read_bytes()).hexdigest(),
+                           optimizer=getattr(SETTINGS[base].get("optimizer"), "kind", "adamw"))  # fmt: skip
 
     def train(self, name: str, listener: Listener, stop: Callable[[], int | None] = lambda: None) -> Path:
         plain = context(folder := self.store / "runs" / name, listener, key="forked", stop=stop)
@@ -113,3 +116,29 @@ def test_a_fork_that_is_killed_after_it_went_back_to_its_start_goes_on_from_what
     folder = forks.train("killed", second)
     assert [status.reason for status in second.of(Status)] == ["resumed"]
     assert same(tensors(folder, LAST), tensors(straight, LAST))
+
+
+@pytest.mark.parametrize(
+    ("base", "fork", "why"),
+    [("no momentum", "sgd", "it kept no moments"), ("sgd", "adamw", "that was sgd, this is adamw"), ("sgd", "sgd", None)],
+)
+def test_an_optimizer_that_begins_anew_says_what_it_could_not_go_on_with(tmp_path: Path, base: str, fork: str, why: str | None) -> None:
+    listener = Listener()
+    Forks(tmp_path, base=base, fork=fork).train("fork", listener)
+    told = [alert.message.rpartition(": ")[2] for alert in listener.of(Alert) if alert.code == "optimizer-begins-anew"]
+    assert told == ([] if why is None else [why])
+
+
+def test_another_runs_file_that_cannot_be_read_is_no_fault_of_the_disk_that_is_written_to(tmp_path: Path) -> None:
+    forks = Forks(tmp_path, base="adamw", fork="adamw")
+    weights = forks.base / "checkpoints" / f"step-{LAST:08d}" / "model.safetensors"
+
+    def lose(_: object) -> None:
+        weights.unlink()
+        weights.mkdir()  # as any other error of reading
+
+    with pytest.raises(StoreError) as caught:
+        adopt(replace(forks.start, how="extend"), forks.base / "checkpoints", tmp_path / "new", key="new", unusable=lose)
+    assert caught.value.code == "unreadable-weights"
+    assert caught.value.message.startswith(f"{weights} cannot be read: ")
+    assert not checkpoint_files.checkpoints(tmp_path / "new")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from specrun.errors import SpecrunError
@@ -19,10 +19,11 @@ from specrun.models.gpt.build import GPT, build
 from specrun.models.gpt.options import Options
 from specrun.plan.start import Start
 from specrun.runtime.compilation import compile_blocks
+from specrun.runtime.products import multiply_by
 from specrun.spec.sections.parameters import Lora, Parameters
 from specrun.training import checkpoint_files
 from specrun.training.checkpoints import put_weights, safetensors_head
-from specrun.training.lora import LoraLinear, add_adapters, merged
+from specrun.training.lora import LoraLinear, add_adapters, merged, scale
 from specrun.training.optimizers.adamw.build import build as build_adamw
 from specrun.training.optimizers.adamw.options import Options as AdamW
 from specrun.training.starting import forked_weights
@@ -119,7 +120,7 @@ def test_merged_weights_give_what_adapters_give(rank: int, alpha: float, llama: 
     add_adapters(model, options)
     train(model)
     plain = gpt(**form)
-    plain.load_state_dict(merged(model.state_dict(), options))
+    plain.load_state_dict(merged(model.state_dict(), scale=scale(options)))
     ids = torch.randint(VOCAB, (2, LENGTH))
     torch.testing.assert_close(plain.eval()(ids), model.eval()(ids), atol=1e-6, rtol=1e-5)
 
@@ -131,6 +132,21 @@ def test_an_adapter_is_its_formula() -> None:
     x = torch.randn(4, 5)
     wanted = x @ layer.weight.T + layer.bias + 3.0 * (x @ layer.lora_A.T) @ layer.lora_B.T
     torch.testing.assert_close(layer(x), wanted)
+
+
+def test_layers_below_adapters_are_multiplied_as_the_models_others_are() -> None:
+    model, seen = gpt(), set()
+    add_adapters(model, Lora(rank=2))
+
+    def multiply(x: Tensor, weight: Tensor, bias: Tensor | None = None, /) -> Tensor:
+        seen.add(id(weight))
+        return F.linear(x, weight, bias)
+
+    multiply_by(multiply, model)
+    model(torch.randint(VOCAB, (2, LENGTH)))
+    below = {id(module.weight) for module in model.modules() if isinstance(module, LoraLinear)}
+    assert below
+    assert below <= seen
 
 
 def test_dropout_acts_on_the_adapter_alone_and_in_training_only() -> None:
@@ -154,7 +170,7 @@ def test_base_weights_go_into_a_model_with_adapters_and_others_do_not(tmp_path: 
     model = gpt()
     add_adapters(model, Lora(rank=2))
     adapters = {name: tensor.clone() for name, tensor in model.state_dict().items() if "lora" in name}
-    put_weights(model, forked_weights(start, tmp_path, model))
+    put_weights(model, forked_weights(start, tmp_path, model).tensors)
     ids = torch.randint(VOCAB, (2, LENGTH))
     assert torch.equal(model(ids), trained(ids))
     assert all(torch.equal(model.state_dict()[name], tensor) for name, tensor in adapters.items())
