@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -24,6 +25,7 @@ from specrun.training.optimizers.adamw.options import Options as AdamW
 from specrun.training.saving import Saver
 
 DEVICE = Device("cpu", torch.device("cpu"), torch.float32)
+MAPS = Path("/proc/self/maps")
 
 
 def state(width: int = 16) -> TrainState:
@@ -104,6 +106,18 @@ def test_loading_never_holds_more_on_the_device_than_training_does(tmp_path: Pat
     assert held == sum(tensor.nbytes for kept in again.optimizer.state.values() for tensor in kept.values())
     assert device.peak == held
     assert {tensor.device for tensor in optimizer_tensors(again.model, again.optimizer).values()} == {place}
+
+
+@pytest.mark.skipif(not MAPS.exists(), reason="only Linux tells which files a process has in its memory")
+def test_what_is_loaded_holds_no_file_of_the_checkpoint(tmp_path: Path) -> None:
+    """It would keep the room of one that is rotated away, and a file that a server loses would end the process in the midst of a step."""
+    info, again = save_step(tmp_path, trained()), state()
+    with safe_open(info.path / "optimizer.safetensors", framework="pt") as file:
+        held = file.get_tensor(next(iter(file.keys())))
+        assert str(info.path) in MAPS.read_text(), "a guard that sees such a file"
+    del held, file
+    load_step(info, again)
+    assert str(info.path) not in MAPS.read_text()
 
 
 def test_the_next_step_after_loading_is_the_step_that_would_have_been(tmp_path: Path) -> None:
