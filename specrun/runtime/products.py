@@ -34,12 +34,18 @@ def multiplication(device: Device, *, few_shapes: bool) -> Multiply:
 
 def multiply_by(multiply: Multiply, model: nn.Module) -> None:
     """Have a model's linear layers multiplied so, in place; their weights and the names of these stay. Layers of other classes take
-    part where they say so, by an attribute `multiply`."""
+    part where they are `Multiplies` too."""
     for module in model.modules():
-        if hasattr(module, "multiply"):
-            setattr(module, "multiply", multiply)  # noqa: B010 - of a class that only says so by having it
+        if isinstance(module, Multiplies):
+            module.multiply = multiply
         elif type(module) is nn.Linear and multiply is onednn_linear:
             module.__class__ = OneDnnLinear
+
+
+class Multiplies:
+    """A layer of a class of its own that multiplies by `multiply`, which `multiply_by` sets."""
+
+    multiply: Multiply = staticmethod(F.linear)
 
 
 class OneDnnLinear(nn.Linear):

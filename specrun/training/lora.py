@@ -15,14 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from specrun.errors import SpecrunError
-from specrun.runtime.products import Multiply
+from specrun.runtime.products import Multiplies
 from specrun.spec.patterns import idle, matched, remedy
 from specrun.spec.sections.parameters import Lora
 
 _A, _B = ".lora_A", ".lora_B"
 
 
-class LoraLinear(nn.Linear):
+class LoraLinear(Multiplies, nn.Linear):
     """A linear layer with an adapter, which changes nothing before its first update: B starts at zero."""
 
     def __init__(self, base: nn.Linear, options: Lora) -> None:
@@ -33,7 +33,6 @@ class LoraLinear(nn.Linear):
         self.lora_B = nn.Parameter(base.weight.new_zeros(base.out_features, options.rank))
         self.lora_dropout = nn.Dropout(options.dropout) if options.dropout else nn.Identity()
         self.scale = scale(options)
-        self.multiply: Multiply = F.linear
         nn.init.kaiming_uniform_(self.lora_A, a=math.sqrt(5))  # as nn.Linear draws its own
 
     def forward(self, input: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from specrun.runtime import products
 from specrun.runtime.device import Device
-from specrun.runtime.products import OneDnnLinear, multiplication, multiply_by, onednn_linear
+from specrun.runtime.products import Multiplies, OneDnnLinear, multiplication, multiply_by, onednn_linear
 from specrun.runtime.torch_build import has_onednn
 
 pytestmark = pytest.mark.skipif(not has_onednn(), reason="this torch is built without oneDNN")
@@ -121,6 +121,27 @@ def test_a_device_without_it_or_batches_of_many_shapes_leave_a_model_as_it_is() 
         assert multiplication(device, few_shapes=few) is F.linear
         multiply_by(multiplication(device, few_shapes=few), model)
     assert type(model[0]) is nn.Linear
+
+
+def test_layers_take_part_by_their_class_and_not_by_a_name() -> None:
+    """A model of another's making may have a `multiply` of its own that means something else."""
+
+    class Gate(nn.Module):
+        def multiply(self, x: Tensor, y: Tensor) -> Tensor:
+            return x * y
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return self.multiply(x, y)
+
+    class Own(Multiplies, nn.Module):
+        pass
+
+    gate, own, x = Gate(), Own(), torch.randn(64, 8)
+    assert own.multiply is F.linear, "before anything is said"
+    for multiply in (onednn_linear, F.linear):
+        multiply_by(multiply, nn.ModuleList([gate, own]))
+        assert torch.equal(gate(x, x), x * x)
+        assert own.multiply is multiply
 
 
 @pytest.mark.slow
