@@ -110,11 +110,9 @@ def _time(cost: Mapping[str, float]) -> str:
 def _alerts(run: Mapping[str, Any]) -> Iterator[str]:
     if run["alerts"]:
         yield ""
-    lines = []
     for alert in run["alerts"]:
         at = f" at step {alert['step']}" if alert["step"] is not None else ""
-        lines.append(f"{alert['level']} {visible_line(alert['code'])}{at}: {visible_line(alert['message'])}")
-    yield from dict.fromkeys(lines)  # an attempt that made steps anew says of them what the one before said
+        yield f"{alert['level']} {visible_line(alert['code'])}{at}: {visible_line(alert['message'])}"
 
 
 def _artifacts(run: Mapping[str, Any]) -> Iterator[str]:

@@ -24,11 +24,12 @@ DELETE FROM {table} AS row WHERE {touched} AND EXISTS (
 _REPEATED = """
 DELETE FROM {table} WHERE rowid IN (
     SELECT row_id FROM (
-        SELECT t.rowid AS row_id, row_number() OVER (PARTITION BY run_id, {key} ORDER BY attempt DESC, n DESC, t.rowid DESC) AS place
+        SELECT t.rowid AS row_id, row_number() OVER (PARTITION BY run_id, {key} ORDER BY attempt {order}, n {order}, t.rowid {order}) AS place
         FROM {table} AS t JOIN touched USING (run_id) WHERE {since})
     WHERE place > 1)
 """
-"""Of several rows for one thing the last recorded counts. since: what can have gained a second row by the newest records."""
+"""Of several rows for one thing the last recorded counts (order DESC), or the first (ASC). since: what can have gained a second row by
+the newest records."""
 
 _SUMMARY = """
 INSERT INTO run_summary
@@ -83,14 +84,17 @@ SUPERSEDED = tuple(_SUPERSEDED.format(table=table, touched=_TOUCHED) for table i
 """Needed where a touched run was resumed."""
 
 REPEATED = {
-    table: _REPEATED.format(table=table, key=key, since=since)
-    for table, key, since in (
-        ("metrics", "metric, step", "step >= first_step"),
-        ("steps", "id", "true"),
-        ("artifacts", "role, path", "true"),
+    table: _REPEATED.format(table=table, key=key, since=since, order=order)
+    for table, key, since, order in (
+        ("metrics", "metric, step", "step >= first_step", "DESC"),
+        ("steps", "id", "true", "DESC"),
+        ("artifacts", "role, path", "true", "DESC"),
+        ("examples", "step, name", "true", "DESC"),
+        ("alerts", "level, code, message, step", "true", "ASC"),
     )
 }
-"""Needed where the table of that name gained rows."""
+"""Needed where the table of that name gained rows. An alert outlives the steps that it is of, as one of a skipped batch is followed by a
+going back at times; an attempt that makes them anew, or reads the same spec, tells it again."""
 
 SUMMARY = _SUMMARY.format(touched=_TOUCHED)
 RUNS = _RUNS.format(touched=_TOUCHED)

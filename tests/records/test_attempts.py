@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from specrun.events import Status
+from specrun.events import Alert, Example, Status
 from specrun.records.queries import open_records
+from specrun.records.rows import ExampleRow
+from specrun.records.store import merge, rebuild
 
 NewRun = Callable[..., Any]
 CRASHED = ("crashed", "its process ended without saying so")
@@ -52,3 +54,22 @@ def test_the_attempts_of_a_run_are_its_own(store: Path, new_run: NewRun) -> None
     new_run("q").attempt().end()
     new_run("r").end()
     assert len(told(store, "r")) == 1
+
+
+def test_what_several_attempts_tell_alike_is_there_once_examples_as_told_last_and_alerts_as_told_first(store: Path, new_run: NewRun) -> None:
+    skipped, of_spec = Alert("warning", "step-skipped", "loss was NaN", 5), Alert("warning", "option-without-effect", "seed")
+    run = new_run("r").emit(of_spec, Example(4, "sample", {"text": "a"}), Example(4, "sample-2", {"text": "b"}), skipped, skipped)
+    merge(store)
+    with open_records(store) as records:
+        first = records.alerts("r")
+    assert [(row.code, row.step) for row in first] == [("option-without-effect", None), ("step-skipped", 5)]
+    again = Alert("warning", "step-skipped", "loss was NaN", 6)
+    run.attempt().emit(of_spec, Example(4, "sample", {"text": "c"}), Example(4, "sample-2", {"text": "b"}), skipped)
+    run.attempt(resumed_from=4).emit(of_spec, skipped, again).end()
+    for bring_up_to_date in (lambda _: None, merge, rebuild):
+        bring_up_to_date(store)
+        with open_records(store) as records:
+            assert records.examples("r") == [ExampleRow(4, "sample", {"text": "c"}), ExampleRow(4, "sample-2", {"text": "b"})]
+            alerts = records.alerts("r")
+        assert alerts[:2] == first
+        assert [(row.code, row.step) for row in alerts[2:]] == [("step-skipped", 6)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from specrun.events import Example, Metrics, StepRecord
+from specrun.events import Alert, Example, Metrics, StepRecord
 from specrun.records.course import course_until
 from specrun.records.queries import open_records
 
@@ -24,6 +24,14 @@ def test_a_course_is_what_the_records_have_of_the_training_up_to_a_step(store, n
     assert of_it == {(p.step, name): p.value for name, points in curves.items() for p in points if p.step <= 6 and name != "test/loss"}
     assert sorted((e.step, e.name, e.data) for e in found if isinstance(e, Example)) == sorted(examples)
     assert {step for step, _ in of_it} == {2, 4, 6}
+
+
+def test_a_course_has_what_was_told_of_steps_of_the_training_once_whatever_was_made_anew(new_run):
+    skipped, reduced = Alert("warning", "step-skipped", "loss was NaN", 5), Alert("info", "learning-rate-reduced", "halved", 7)
+    run = new_run().emit(Alert("warning", "of-the-spec", "no step"), TRAIN, Alert("warning", "compile-failed", "no compiler"))
+    run.log(4, train_loss=3.0).emit(skipped, reduced, Alert("warning", "step-skipped", "loss was NaN", 9))
+    run.attempt(resumed_from=4).emit(TRAIN, skipped).log(6, train_loss=2.0).emit(DONE, Alert("warning", "of-evaluation", "slow", 5)).end()
+    assert [event for event in course_until(run.folder, 8) if isinstance(event, Alert)] == [skipped, reduced]
 
 
 def test_a_run_that_is_gone_has_no_course(store):

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specrun.events import Example, Label, Metrics, Span, Status, StepRecord
+from specrun.events import Alert, Example, Label, Metrics, Span, Status, StepRecord
 from specrun.records.changes import remove_run
 from specrun.records.queries import open_records
 from specrun.records.run_files import mark_pending, unmark_active
@@ -27,6 +27,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("resume"), STEPS | st.none()),
     st.tuples(st.just("roll_back"), STEPS),
     st.tuples(st.just("example"), STEPS),
+    st.tuples(st.just("alert"), STEPS | st.none()),
     st.tuples(st.just("span"), STEPS | st.none()),
     st.tuples(st.just("step"), st.sampled_from(["data", "train", "evaluate"])),
     st.tuples(st.just("tags"), st.sampled_from(["a", "b", "first"]), st.integers(1, 3)),
@@ -73,6 +74,8 @@ def act(store: Path, writer: RunWriter, told: list[tuple[Any, ...]], action: str
         told.append(("resume", details[0]))
     elif action == "example":
         writer.emit(Example(details[0], "sample", {"text": "x"}))
+    elif action == "alert":
+        writer.emit(Alert("warning", "step-skipped", "loss was NaN", details[0]))
     elif action == "span":
         writer.emit(Span("evaluation", "train", 0.5, details[0]))
     elif action == "step":
