@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import platform
+from contextlib import nullcontext
+from dataclasses import replace
 
+import psutil
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from specrun.engine import running
 from specrun.engine.environment import packages, python_version
 from specrun.engine.gates import judge
 from specrun.engine.history import append_history, read_history
 from specrun.engine.outcome import gather_metrics
+from specrun.errors import SpecrunError
 from specrun.plan.past import Past
+from specrun.runtime.allocation import keep_freed_memory
+from specrun.steps.contract import StepOutput
+from specrun.steps.registry import step_kinds
 
 
 def test_history_comes_back_in_order_and_passes_over_torn_lines(tmp_path):
@@ -61,3 +72,28 @@ def test_a_later_step_s_figure_stands():
 def test_the_environment_names_python_and_the_packages_that_decide_results():
     assert python_version().split()[1].count(".") == 2
     assert {"torch", "pydantic", "tokenizers"} <= packages().keys()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told to keep memory that is freed")
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_step_leaves_none_of_the_memory_that_it_used_to_the_process_it_ran_in(monkeypatch, fails):
+    """What comes next, in this process or in a child of it, wants its own."""
+    if not keep_freed_memory(os.environ):
+        pytest.skip("the user has said how memory is kept")
+
+    kept = []
+
+    def runner(*_):
+        used = [b"1" * 2**20 for _ in range(64)]
+        del used
+        kept.append(psutil.Process().memory_info().rss)
+        if fails:
+            raise SpecrunError("no", code="no")
+        return StepOutput()
+
+    monkeypatch.setattr(running, "load_runner", lambda _: runner)
+    train = next(kind for kind in step_kinds() if kind.kind == "train")
+    assert not train.isolated
+    with pytest.raises(SpecrunError) if fails else nullcontext():
+        running.run_step(replace(train, parallel=False), None, None, {})
+    assert kept[0] - psutil.Process().memory_info().rss > 40 * 2**20

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import platform
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
 from specrun.errors import SpecrunError
+from specrun.runtime.allocation import keep_freed_memory
 from specrun.runtime.device import Device, open_device
 from specrun.runtime.factory import load_factory
 from specrun.runtime.hardware import Choice, ResolvedHardware
@@ -126,3 +129,14 @@ def test_a_gpu_computes_what_the_cpu_computes() -> None:
     assert tensor.is_cuda
     assert device.read([(tensor @ tensor).sum()])[0] == pytest.approx(float((array @ array).sum()), rel=1e-3)
     assert device.peak_memory_bytes > 0
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told to keep memory that is freed")
+def test_on_a_cpu_memory_that_was_freed_and_kept_is_given_back_when_asked() -> None:
+    if not keep_freed_memory(os.environ):
+        pytest.skip("the user has said how memory is kept")
+    device, used = Device("cpu", torch.device("cpu"), torch.float32), torch.ones(16 * 2**20)
+    del used
+    kept = psutil.Process().memory_info().rss
+    device.free_cached_memory()
+    assert kept - psutil.Process().memory_info().rss > 40 * 2**20

@@ -7,7 +7,7 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +20,7 @@ from test_loop import Windows, batches, new_model, new_state
 
 from specrun.errors import SpecrunError
 from specrun.plan.resolve import ResolvedSchedule
+from specrun.runtime.device import Device
 from specrun.runtime.distributed import Workers
 from specrun.runtime.exhaustion import is_out_of_memory
 from specrun.spec.sections.recovery import Recovery
@@ -356,6 +357,41 @@ def test_a_batch_that_found_no_memory_beside_a_step_is_asked_for_once_more() -> 
     assert (caught.value.code, caught.value.hint) == ("out-of-memory", "halve schedule.batch_size, or make the model smaller")
     with pytest.raises(KeyError):
         batch_that_fits(lambda: {}["a"], device)
+
+
+def test_what_is_held_of_memory_that_is_free_is_given_back_before_anything_is_tried_again() -> None:
+    """On a device whose allocator keeps it, and on a processor whose C library does, the second try fails as the first otherwise."""
+
+    @dataclass(frozen=True, slots=True)
+    class Hoard(Device):
+        done: list[str] = field(default_factory=list)
+
+        def free_cached_memory(self) -> None:
+            self.done.append("free")
+
+    def once(device: Hoard, compute: Callable[[], Any]) -> Any:
+        device.done.append("try")
+        if len(device.done) == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return compute()
+
+    def tried(attempt: Callable[[Hoard], Any]) -> list[str]:
+        device = Hoard("cpu", torch.device("cpu"), torch.float32)
+        attempt(device)
+        return device.done
+
+    def step(device: Hoard) -> None:
+        state = replace(new_state(new_model()), device=device)
+        real, state.task = state.task.loss_sum, SimpleNamespace()  # type: ignore[assignment]
+        state.task.loss_sum = lambda model, batch: once(device, lambda: real(model, batch))
+        train_step_that_fits(replace(state, micro_batch_size=8), next(iter(batches(1))), new_ladder())
+
+    def evaluation(device: Hoard) -> None:
+        evaluate_what_fits(lambda divided: once(device, lambda: divided), device=device, warn=lambda *_: None)
+
+    assert tried(lambda device: batch_that_fits(lambda: once(device, list), device)) == ["try", "free", "try"]
+    assert tried(evaluation) == ["try", "free", "try"]
+    assert tried(step)[:3] == ["try", "free", "try"]
 
 
 def test_samples_that_do_not_fit_are_left_out_with_an_alert_unless_other_workers_are_at_them_too() -> None:
