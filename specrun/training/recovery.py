@@ -64,7 +64,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class WayBack:
-    """Where training is to go on from. newest_step: of the newest checkpoint that counts as good, none where it is negative;
+    """Where training is to go on from. newest_step: of the newest checkpoint that counts as good, if one is kept from so early;
     position: the first batch that is not passed over; fault: what brought it about."""
 
     newest_step: int
@@ -178,7 +178,7 @@ class Ladder:
             factor = self.options.learning_rate_factor**at.lowered
             lowered = f", at last with {factor:g} of the learning rate" if at.lowered else ""
             raise self._failure(fault, state, f", after training went back {times}{lowered}" if at.rollbacks else "")
-        # Where no step counted since it went back, what it went back to was not good.
+        # Where no step counted since it went back, what it went back to may not have been good.
         no_step_counted = at.rollbacks > 0 and at.row_start == at.target_step + 1
         return WayBack(at.target_step - 1 if no_step_counted else at.row_start - 1, state.position - (state.step - fault.step), fault)
 
@@ -232,10 +232,10 @@ def evaluate_what_fits(
     """
     while isinstance(outcome := _attempt(partial(evaluate, divided=divided)), _NoRoom):
         device.free_cached_memory()
-        if divided == _SMALLEST_PIECE:
+        if divided >= _SMALLEST_PIECE:
             raise SpecrunError(f"an evaluation does not fit in memory: {outcome.reason}", code="out-of-memory",
                                hint="halve data.sequence_length, or make the model smaller")  # fmt: skip
-        divided *= 2 if workers.size == 1 else _AT_A_START
+        divided = min(_SMALLEST_PIECE, divided * (2 if workers.size == 1 else _AT_A_START))
         alert = "out-of-memory", f"an evaluation does not fit in memory; from here on 1/{divided} as much as usual is computed at once"
         warn(*alert)
         if workers.size > 1:

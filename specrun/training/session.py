@@ -173,13 +173,14 @@ class Session:
         self.emit(Status("running", "resumed", resumed_from=self.state.step))
 
     def roll_back(self, way: WayBack) -> None:
-        """Take the weights and all that goes with them back to the newest good checkpoint, or to the start, and go on from there with
-        the data that comes after what training failed on. What was recorded and saved later no longer counts.
+        """Take the weights and all that goes with them back to the newest good checkpoint, to the oldest one where none before it is
+        kept, to the start where there never was one; and go on from there with the data that comes after what training failed on. What was
+        recorded and saved later no longer counts.
 
         The outcome is saved at once, so that no later attempt goes that way as if for the first time.
         """
         self.settle()
-        loaded = self.loader.newest_good(at_most_step=way.newest_step)
+        loaded = self.loader.newest_good(at_most_step=way.newest_step, or_else_step=self.ladder.climb.target_step)
         self._restore(loaded)
         if (limit := self.state.time_limit) is not None:
             kept = loaded.facts["time_limit"]

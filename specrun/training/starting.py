@@ -92,6 +92,7 @@ def _extend(session: Session, start: Start, source: Path) -> None:
     except StoreError as error:
         if not start.exact:
             raise
+        session.loader.adopt = None  # what begins at step 0 goes back there
         session.emit(Status("running", "trains from the start", resumed_from=0))
         session.warn(NOT_POSSIBLE, f"{error.message}; training begins at step 0 instead, which gives the same")
 

@@ -303,7 +303,7 @@ def test_a_parent_whose_facts_another_version_wrote_is_an_error_that_names_the_w
     (child,) = apply(spec_file, store=store, sets=[LONGER], resume=parent).runs
     assert isinstance(child.error, StoreError)
     assert (child.error.code, child.error.message) == (
-        "damaged-checkpoint",
+        "outdated-checkpoint",
         f"the checkpoint of step 12 of {parent} cannot be gone on from: state.json has no tokens; another version of specrun wrote it",
     )
     assert child.error.hint == f"begin a run of its own with its weights: --resume {parent} --fork"

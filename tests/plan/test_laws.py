@@ -134,7 +134,6 @@ def test_the_micro_batch_size_counts_as_what_it_comes_to_and_where_masks_are_dra
         ({"parameters": {"lora": {"rank": 4}}, "micro_batch_size": "auto", "optimizer": {"kind": "adamw", "learning_rate": "auto"}},
          {"parameters": {"frozen": ["blocks.0.*"]}}),
         ({"recovery": {"non_finite": "fail"}}, {"recovery": {"skips": 7, "max_rollbacks": 1, "learning_rate_factor": 0.1}}),
-        ({"recovery": {"max_rollbacks": 1}}, {"recovery": {"learning_rate_factor": 0.1}}),
     ],
 )  # fmt: skip
 def test_what_is_told_to_have_no_effect_changes_no_key(given, idle):
@@ -149,6 +148,17 @@ def test_what_is_told_to_have_no_effect_changes_no_key(given, idle):
     with_idle, told = of({**given, **{name: {**given[name], **options} for name, options in idle.items()}})
     assert sorted(told) == sorted(f"schedule.{section}.{name}" for section, options in idle.items() for name in options)
     assert with_idle == keys
+
+
+@pytest.mark.parametrize("written", [{}, {"learning_rate_factor": 0.3}])
+def test_how_often_a_training_may_go_back_can_change_while_it_trains(written):
+    """What the learning rate is lowered by has no effect until it may twice, and counts before."""
+
+    def keys(max_rollbacks):
+        recovery = {**written, "max_rollbacks": max_rollbacks}
+        return [step.key for step in plan_of(spec_of({**DOCUMENT, "schedule": {**DOCUMENT["schedule"], "recovery": recovery}})).steps]
+
+    assert keys(0) == keys(1) == keys(2) == keys(3)
 
 
 def test_of_what_a_read_resolves_only_what_does_not_matter_is_left_out(spec):

@@ -233,6 +233,34 @@ def test_tokens_are_counted_of_the_steps_that_count_wherever_training_goes_back_
     assert counted == {metrics.step: metrics.tokens for metrics in plain.of(Metrics)}
 
 
+def test_where_no_older_checkpoint_is_kept_training_stays_at_the_oldest_good_one(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    """Not at step 0, which would be all that was trained; the learning rate is lowered each time."""
+    listener = Listener()
+    poison(patch, batches(*range(18, 33)))
+    folder, output = train(
+        tmp_path, listener, duration=q("24 steps"), recovery=Recovery(max_rollbacks=5), checkpoint=Checkpoint(every=q("4 steps"))
+    )
+    assert [s.resumed_from for s in listener.of(Status)] == [16, 12, 12, 12, 12]
+    lowered = [a.message for a in listener.of(Alert) if a.code == "learning-rate-lowered"]
+    assert [message.split(" of the schedule's")[0].rpartition(" ")[2] for message in lowered] == ["0.5", "0.25", "0.125", "0.0625"]
+    assert output.values["steps"] == LAST
+    assert not list((folder / "checkpoints" / "quarantine").glob("step-00000012-*"))
+
+
+def test_a_damaged_older_checkpoint_is_no_reason_to_leave_the_good_one(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    listener = Listener()
+
+    def bad(state: TrainState) -> bool:
+        if state.position == 18:
+            weights = tmp_path / "run" / "checkpoints" / "step-00000012" / "model.safetensors"
+            weights.write_bytes(bytes(weights.stat().st_size))
+        return state.position in range(18, 24)
+
+    poison(patch, bad)
+    train(tmp_path, listener, checkpoint=Checkpoint(every=q("4 steps")))
+    assert [s.resumed_from for s in listener.of(Status)] == [16, 16]
+
+
 def test_the_learning_rate_is_lowered_only_where_going_back_did_not_help(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
     listener = Listener()
     poison(patch, lambda state: state.step in (12, 13, 14) and state.rate_factor > 0.6)

@@ -127,8 +127,8 @@ def test_a_checkpoint_whose_facts_cannot_be_taken_up_is_set_aside_and_training_e
     with_facts(tmp_path / "run" / "checkpoints", 10, change)
     output = run(context(tmp_path / "run", listener), settings, data)
     (alert,) = (it for it in listener.of(Alert) if it.level == "warning")
-    assert alert.code == "damaged-checkpoint"
-    assert alert.message.startswith(f"a checkpoint was damaged and is set aside in quarantine/step-00000010-0: {reason}")
+    assert alert.code == "outdated-checkpoint"
+    assert alert.message.startswith(f"a checkpoint cannot be taken up and is set aside in quarantine/step-00000010-0: {reason}")
     assert output.warnings == (alert.message,)
     assert [status.resumed_from for status in listener.of(Status)] == [6]
     expected, found = (
@@ -143,6 +143,6 @@ def test_with_no_checkpoint_whose_facts_can_be_taken_up_training_begins_anew(tmp
     run(context(tmp_path / "run", Listener()), settings, data)
     with_facts(tmp_path / "run" / "checkpoints", 6, without("tokens"))
     run(context(tmp_path / "run", listener), settings, data)
-    assert [alert.code for alert in listener.of(Alert)] == ["damaged-checkpoint"]
+    assert [alert.code for alert in listener.of(Alert)] == ["outdated-checkpoint"]
     assert not list(listener.of(Status))
     assert listener.metric("train/loss").keys() == {5, 6}

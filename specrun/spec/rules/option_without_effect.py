@@ -50,7 +50,7 @@ def _recovery(spec: Spec) -> Iterator[Problem]:
             yield _without(path, "non_finite is fail, so no step is skipped", f"remove {name}, or use non_finite: skip_then_roll_back")
     if not fails and recovery.max_rollbacks < 2 and _is_written(recovery, "learning_rate_factor"):
         yield _without(("schedule", "recovery", "learning_rate_factor"), "the learning rate is lowered when training goes back a second "
-                       f"time, and max_rollbacks is {recovery.max_rollbacks}", "remove it, or use max_rollbacks: 2 or more")  # fmt: skip
+                       f"time, and max_rollbacks is {recovery.max_rollbacks}", "use max_rollbacks: 2 or more; to remove it is to train anew")  # fmt: skip
 
 
 def _frozen(spec: Spec) -> Iterator[Problem]:

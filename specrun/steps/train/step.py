@@ -33,10 +33,10 @@ def what_is_trained(spec: Spec) -> Mapping[str, Any]:
 
 
 def what_is_recovered_from(spec: Spec) -> Mapping[str, Any]:
-    """`schedule.recovery`, as far as it counts: where the first bad step ends the run, none is skipped; and the learning rate is lowered
-    when training goes back a second time."""
+    """`schedule.recovery`, as far as it counts: where the first bad step ends the run, none is skipped. What the learning rate is lowered
+    by counts however seldom training may go back: how often it may is allowed to change while it trains."""
     options, usual = spec.schedule.recovery, Recovery()
-    idle = [*_OF_SKIPPED] if options.non_finite == "fail" else ["learning_rate_factor"] if options.max_rollbacks < 2 else []
+    idle = _OF_SKIPPED if options.non_finite == "fail" else ()
     written: dict[str, Any] = select(spec, "schedule.recovery", WEIGHTS)
     return {**written, **{name: getattr(usual, name) for name in idle}}
 
