@@ -24,7 +24,8 @@ DELETE FROM {table} AS row WHERE {touched} AND EXISTS (
 _REPEATED = """
 DELETE FROM {table} WHERE rowid IN (
     SELECT row_id FROM (
-        SELECT t.rowid AS row_id, row_number() OVER (PARTITION BY run_id, {key} ORDER BY attempt {order}, n {order}, t.rowid {order}) AS place
+        SELECT t.rowid AS row_id,
+            row_number() OVER (PARTITION BY run_id, {key} ORDER BY attempt {order}, n {order}, t.rowid {order}) AS place
         FROM {table} AS t JOIN touched USING (run_id) WHERE {since})
     WHERE place > 1)
 """

@@ -56,7 +56,7 @@ def test_the_attempts_of_a_run_are_its_own(store: Path, new_run: NewRun) -> None
     assert len(told(store, "r")) == 1
 
 
-def test_what_several_attempts_tell_alike_is_there_once_examples_as_told_last_and_alerts_as_told_first(store: Path, new_run: NewRun) -> None:
+def test_what_attempts_tell_alike_is_there_once_examples_as_told_last_and_alerts_as_told_first(store: Path, new_run: NewRun) -> None:
     skipped, of_spec = Alert("warning", "step-skipped", "loss was NaN", 5), Alert("warning", "option-without-effect", "seed")
     run = new_run("r").emit(of_spec, Example(4, "sample", {"text": "a"}), Example(4, "sample-2", {"text": "b"}), skipped, skipped)
     merge(store)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specrun.events import Alert, Example, Label, Metrics, Span, Status, StepRecord
+from specrun.events import Alert, Event, Example, Label, Metrics, Span, Status, StepRecord
 from specrun.records.changes import remove_run
 from specrun.records.queries import open_records
 from specrun.records.run_files import mark_pending, unmark_active
@@ -36,6 +37,12 @@ ACTIONS = st.one_of(
     st.tuples(st.just("remove")),
     st.tuples(st.just("merge")),
 )
+EVENTS: dict[str, Callable[[Any], Event]] = {
+    "example": lambda step: Example(step, "sample", {"text": "x"}),
+    "alert": lambda step: Alert("warning", "step-skipped", "loss was NaN", step),
+    "span": lambda step: Span("evaluation", "train", 0.5, step),
+    "step": lambda name: StepRecord(name, name, "k", "run", "new"),
+}
 LIVES = st.lists(st.tuples(st.integers(0, 1), ACTIONS), max_size=25)
 
 
@@ -72,14 +79,8 @@ def act(store: Path, writer: RunWriter, told: list[tuple[Any, ...]], action: str
     elif action == "roll_back":
         writer.emit(Status("running", "rolled back", resumed_from=details[0]))
         told.append(("resume", details[0]))
-    elif action == "example":
-        writer.emit(Example(details[0], "sample", {"text": "x"}))
-    elif action == "alert":
-        writer.emit(Alert("warning", "step-skipped", "loss was NaN", details[0]))
-    elif action == "span":
-        writer.emit(Span("evaluation", "train", 0.5, details[0]))
-    elif action == "step":
-        writer.emit(StepRecord(details[0], details[0], "k", "run", "new"))
+    elif action in EVENTS:
+        writer.emit(EVENTS[action](details[0]))
     elif action == "tags":
         writer.emit(Label(added=(details[0],), removed=("first",), number=details[1]))
         mark_pending(store, writer.run_id)
