@@ -170,3 +170,13 @@ def test_a_file_whose_head_cannot_be_read_has_no_shapes(tmp_path, content):
     (tmp_path / "x").write_bytes(content)
     assert weight_shapes(tmp_path / "x") is None
     assert weight_shapes(tmp_path / "none") is None
+
+
+@pytest.mark.slow
+def test_a_fork_of_adapters_is_applied_and_begins_where_they_ended(spec_file, store):
+    sets = ["schedule.duration=4 steps", "schedule.optimizer={kind: adamw, learning_rate: 1e-30, weight_decay: 0}"]
+    (adapted,) = apply(spec_file, store=store, sets=["schedule.duration=4 steps", LORA], resume=only_run(store), fork=True).runs
+    for more in ([], [LORA, "schedule.parameters.lora.rank=3"], [LORA, "schedule.parameters.lora.alpha=64"]):
+        (child,) = apply(spec_file, store=store, sets=[*sets, *more], resume=adapted.run_id, fork=True).runs
+        assert child.error is None, child.error
+        assert child.metrics["validation/loss"] == pytest.approx(adapted.metrics["validation/loss"], rel=1e-6)
