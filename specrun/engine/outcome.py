@@ -27,7 +27,8 @@ class StepOutcome:
 class Run:
     """A run. artifacts: role -> path; report: of the run, None where no report was made. error: what ended it, or None.
 
-    reason: why it ended where it did, where it did not make every step of its duration: early stopping, a limit of time.
+    reason: why it ended where it did, where it did not make every step of its duration: early stopping, a limit of time, or what is
+    recorded of its error.
     """
 
     run_id: str

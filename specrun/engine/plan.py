@@ -57,7 +57,8 @@ class Plan:
 
     inputs: digests of the local files of each part, by its dotted key, as they were when the plan was first made: an apply
     works by them to its end, whatever happens to the files meanwhile. first_keys: by step id, the key as it is known before
-    any step has run; what a step finds out may change those of the steps that read it. asked: the spec as it was asked for; loaded:
+    any step has run; what a step finds out may change those of the steps that read it. passed_keys: all that a step has had on the way
+    to its own, as more and more results told. asked: the spec as it was asked for; loaded:
     with what was found in the place of `auto`.
     """
 
@@ -74,6 +75,7 @@ class Plan:
     asked: LoadedSpec
     found: tuple[Found, ...] = ()
     goes_on: Continuation | None = None
+    passed_keys: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

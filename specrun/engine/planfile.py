@@ -100,12 +100,13 @@ def _plan_again(path: Path, asked: dict[str, Any], store: Path) -> str:
 
 
 def _refuse_if_stale(path: Path, saved: dict[str, Any], prepared: Plan, *, again: str) -> None:
+    """Results that came since, such as what a finder found, make the same plan more exact, not stale."""
     before = {step["id"]: step for step in saved["steps"]}
     for decision in prepared.decisions:
         step, old = decision.step, before.get(decision.step.id)
         if old is None:
             what = f"step {step.id} is new"
-        elif old["key"] != step.key:
+        elif old["key"] not in {step.key, *prepared.passed_keys.get(step.id, ())}:
             differing = changes(old["options"], step.options)
             what = f"step {step.id} has changed" + (f": {differing[0]}" if differing else ": its input is another")
         elif _COST[old["action"]] < _COST[decision.action]:

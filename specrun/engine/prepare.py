@@ -198,7 +198,7 @@ def _plan_for(
     decisions = decide(graph, kinds={kind.kind: kind for kind in kinds}, workspace=workspace, forecast=expected,
                        describe=_places(as_found), retry=_to_retry(graph, workspace))  # fmt: skip
     return Plan(request, as_found, hardware, workspace, graph, decisions, expected, signature, known, known_so_far.first_keys, loaded,
-                known_so_far.found, goes_on)  # fmt: skip
+                known_so_far.found, goes_on, known_so_far.passed_keys)  # fmt: skip
 
 
 def _places(loaded: LoadedSpec) -> Callable[[str], str | None]:
@@ -210,12 +210,14 @@ Compile = Callable[[Spec, Sequence[StepKind], Mapping[str, str]], StepGraph]
 
 
 class _Known(NamedTuple):
-    """A plan as far as finished results tell. spec: with what was found; first_keys: by step id, before any result was looked at."""
+    """A plan as far as finished results tell. spec: with what was found; first_keys: by step id, before any result was looked at;
+    passed_keys: all until the last was."""
 
     graph: StepGraph
     spec: Spec
     found: tuple[Found, ...]
     first_keys: Mapping[str, str]
+    passed_keys: Mapping[str, frozenset[str]]
 
 
 def _compile_known(
@@ -226,13 +228,16 @@ def _compile_known(
     found: tuple[Found, ...] = ()
     graph = compiled(spec, kinds, variants)
     first_keys = {step.id: step.key for step in graph.steps}
+    passed = {id: {key} for id, key in first_keys.items()}
     as_found = spec
     while not (more := _variants(graph, workspace)).items() <= variants.items() or found_in(graph, kinds, workspace) != found:
         variants |= more
         found = found_in(graph, kinds, workspace)
         as_found = spec_with(spec, found)
         graph = compiled(as_found, kinds, variants)
-    return _Known(graph, as_found, found, first_keys)
+        for step in graph.steps:
+            passed[step.id].add(step.key)
+    return _Known(graph, as_found, found, first_keys, {id: frozenset(keys) for id, keys in passed.items()})
 
 
 def refresh(prepared: Plan) -> Plan:

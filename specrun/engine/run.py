@@ -27,6 +27,7 @@ from specrun.plan.step import Decision, StepResult
 from specrun.records.course import course_until
 from specrun.records.documents import DamagedRecord
 from specrun.records.run_files import read_final, read_run
+from specrun.records.seeds import ENDED_WELL
 from specrun.runtime.signals import StopNow, StopSignals
 from specrun.steps.contract import StepInput
 from specrun.training.checkpoint_files import checkpoints
@@ -235,5 +236,5 @@ def _outcome(
         seconds=0.0 if cached else time.monotonic() - work.started,
         predicted_seconds=sum(predicted) if predicted else None,
         error=error,
-        reason=work.stop_reason,
+        reason=work.stop_reason if error is None or status in ENDED_WELL else ended_by(error)[1],
     )

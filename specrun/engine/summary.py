@@ -20,7 +20,7 @@ def summary_lines(outcome: Outcome) -> list[str]:
     lines: list[str] = []
     for run in outcome.runs:
         lines.append(_run_line(run))
-        if run.reason:
+        if run.reason and (run.error is None or run.ended_well):  # an error is told by whoever called
             lines.append(f"  {run.reason}")
         if run.error and run.failed_after_end:
             lines.append(f"  {_after_the_end(run.error)}")

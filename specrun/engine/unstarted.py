@@ -65,4 +65,5 @@ def _record(ended: SharedStepEnded, error: SpecrunError, *, seed: int, decisions
         seconds=time.monotonic() - began,
         predicted_seconds=None,
         error=error,
+        reason=reason,
     )

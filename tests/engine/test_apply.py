@@ -221,6 +221,7 @@ def test_a_training_that_fails_is_recorded_as_failed_and_apply_goes_on_with_the_
         assert {run.seed: run.status for run in records.runs()} == {0: "completed", 1: "failed", 2: "completed"}
         failed = next(run for run in records.runs() if run.seed == 1)
         assert failed.reason == "non-finite-loss: loss is nan at step 3"
+    assert [run["reason"] for run in outcome.as_document()["runs"]] == [failed.reason, ""]
 
 
 def test_the_outcome_is_a_document_with_the_promised_keys(spec_file, store):

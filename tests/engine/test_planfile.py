@@ -11,8 +11,11 @@ import pytest
 
 from specrun.engine.api import compile_plan
 from specrun.engine.execute import execute
+from specrun.engine.plan import Request
 from specrun.engine.planfile import is_plan, prepare_plan, write_plan
+from specrun.engine.rate_search import plan_search, search
 from specrun.errors import StalePlanError, UsageError
+from specrun.spec.assembly import load_spec
 
 
 @pytest.fixture
@@ -72,6 +75,28 @@ def test_a_plan_whose_finished_steps_were_lost_is_refused(saved, store):
 def test_a_plan_that_needs_less_by_now_still_holds(saved, store, spec_file):
     execute(compile_plan(spec_file, store=store), show=lambda event: None)
     assert not prepare_plan(saved, store=store).changes_anything
+
+
+@pytest.fixture
+def found(saved, store, spec_file):
+    """A saved plan whose rate was to be found, and has been since."""
+    path = saved.with_name("found.plan")
+    write_plan(compile_plan(spec_file, store=store, sets=["schedule.optimizer.learning_rate=auto"]), path)
+    search(plan_search(load_spec(spec_file), Request(str(spec_file), store), settings={}), show=lambda event: None)
+    return path
+
+
+def test_a_plan_whose_values_have_been_found_since_still_holds(found, store):
+    prepared = prepare_plan(found, store=store)
+    assert prepared.found
+    assert prepared.graph.step("train").key not in found.read_text()
+    assert prepared.decision("find_learning_rate").action == "cached"
+
+
+def test_a_plan_of_a_spec_that_was_edited_once_its_values_were_found_is_refused(found, store, spec_file):
+    spec_file.write_text(spec_file.read_text().replace("12 steps", "13 steps"))
+    with pytest.raises(StalePlanError, match=r"step train has changed: schedule\.duration 12 steps -> 13 steps"):
+        prepare_plan(found, store=store)
 
 
 def test_a_renamed_experiment_keeps_its_plan(saved, store, spec_file):

@@ -71,6 +71,14 @@ def test_a_run_that_ended_before_its_last_step_says_why_and_an_outcome_as_a_docu
     assert Outcome((stopped,), ()).as_document()["runs"][0]["reason"] == why
 
 
+def test_the_error_of_a_run_is_told_once_and_not_as_its_reason_too():
+    error = StoreError("disk full")
+    assert lines(run(status="interrupted", error=error, reason="disk full")) == ["tiny-0 interrupted in 2.0 s"]
+    assert lines(run(status="stopped_early", error=error, reason="no better"))[1:] == [
+        "  no better", "  its report failed; apply again writes it, and trains nothing again"
+    ]  # fmt: skip
+
+
 def test_a_failed_run_names_the_command_for_a_report_with_its_store_where_that_is_not_the_usual_one(monkeypatch):
     monkeypatch.delenv("SPECRUN_STORE", raising=False)
     failed = run(status="failed", error=StoreError("full"))

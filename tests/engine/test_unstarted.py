@@ -44,7 +44,7 @@ def test_a_failure_of_a_shared_step_is_recorded_for_every_seed(kind, spec_file, 
         assert [(step.id, step.action) for step in done] == [(one, "run") for one in SHARED[: SHARED.index(kind)]]
         assert read_final(run.folder)["hint"] == "give some"
     document = outcome.as_document()
-    assert [run["error"]["code"] for run in document["runs"]] == ["no-text", "no-text"]
+    assert [(run["error"]["code"], run["reason"]) for run in document["runs"]] == [("no-text", "no-text: no text")] * 2
     assert json.loads(json.dumps(document)) == document
     with open_records(store) as records:
         recorded = {step.id: step.actual for step in records.steps(outcome.runs[0].run_id)}
