@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import signal
@@ -23,6 +24,7 @@ from tiny_run import Listener, context, finished, hardware, parents, q, spec, st
 from specrun.engine.executors.torchrun import run_on_workers
 from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import Alert, Event, Example, Metrics, Status, System
+from specrun.plan.start import LABEL, Start
 from specrun.runtime.hardware import Choice
 from specrun.runtime.signals import StopNow, StopSignals
 from specrun.spec.document import Spec
@@ -309,6 +311,29 @@ def test_all_processes_go_back_to_the_same_checkpoint(tmp_path, in_workers, monk
     for events in (listener, reference):  # what was skipped has no finite loss
         events.events = [event for event in events.events if not isinstance(event, Metrics) or event.step not in range(17, 20)]
     assert_same_training(listener, tmp_path / "run", (output, reference, tmp_path / "alone"))
+
+
+def test_all_processes_of_a_training_that_is_carried_further_go_back_to_what_the_one_before_came_to(tmp_path, in_workers, monkeypatch):
+    """Twice: to the checkpoint that was taken over, and as no step counts to the same."""
+    in_workers(POISON.replace("range(16, 19)", "range(12, 18)"))
+    data, kept, runs = parents(tmp_path), settings(checkpoint=Checkpoint(every=q("4 steps"))), tmp_path / "runs"
+    run(context(runs / "parent", Listener()), settings(duration=q("12 steps")), data)
+    manifest = runs / "parent" / "checkpoints" / "step-00000012" / "manifest.json"
+    start = Start("extend", "parent", 12, hashlib.sha256(manifest.read_bytes()).hexdigest(), optimizer="adamw")
+
+    def extended(there: StepContext) -> StepContext:
+        return replace(there, store=tmp_path, step=replace(there.step, label={LABEL: start.to_json()}))
+
+    listener, reference = Listener(), Listener()
+    run_on_workers(TRAIN, extended(on_two(runs / "two", listener)), kept, data)
+    real, bad = recovery.accumulate, range(12, 18)
+    monkeypatch.setattr(recovery, "accumulate", lambda state, batch: real(state, batch) * (math.nan if state.position in bad else 1.0))
+    output = run(extended(context(runs / "alone", reference)), kept, data)
+    assert [status.resumed_from for status in listener.of(Status)] == [12, 12, 12]
+    assert list(listener.of(Alert)) == list(reference.of(Alert))
+    for events in (listener, reference):  # what was skipped has no finite loss
+        events.events = [event for event in events.events if not isinstance(event, Metrics) or event.step not in range(13, 19)]
+    assert_same_training(listener, runs / "two", (output, reference, runs / "alone"))
 
 
 ONE_MODEL = """

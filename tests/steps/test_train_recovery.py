@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tiny_run import Beside, Listener, context, parents, q, spec, stop_after
 
 from specrun.errors import InterruptedRun, SpecrunError
 from specrun.events import Alert, Example, Metrics, Status
+from specrun.runtime.hardware import Choice
 from specrun.spec.sections.parameters import Average, Lora, Parameters
 from specrun.spec.sections.recovery import Recovery
 from specrun.spec.sections.schedule import Checkpoint, EarlyStopping, Evaluate
@@ -25,6 +27,7 @@ from specrun.training.learning_rates.reduce_on_plateau import Options as ReduceO
 from specrun.training.learning_rates.warmup_cosine import Options as WarmUpCosine
 from specrun.training.loop import TrainState
 from specrun.training.optimizers.muon.options import Options as Muon
+from specrun.training.starting_again import StartAgain, remember
 
 LAST = 24
 Cond = Callable[[TrainState], bool]
@@ -194,6 +197,25 @@ def test_all_that_training_goes_on_from_goes_back(tmp_path: Path, patch: pytest.
     assert same(final(folder), final(around))
     names = [name for name in output.values["metrics"] if not name.startswith("throughput/")]
     assert {name: output.values["metrics"][name] for name in names} == {name: expected.values["metrics"][name] for name in names}
+
+
+@pytest.mark.parametrize("first", [2, pytest.param(11, marks=pytest.mark.slow)])
+def test_the_loss_scale_of_float16_goes_back_with_the_weights(tmp_path: Path, patch: pytest.MonkeyPatch, first: int) -> None:
+    """Which each bad step has halved: it was no overflow."""
+    data, passed, saved = parents(tmp_path), first % 8 + 3, first // 8 * 8
+
+    def trained(name: str) -> dict[str, torch.Tensor]:
+        plain = context(tmp_path / name, Listener())
+        run(replace(plain, hardware=replace(plain.hardware, precision=Choice("float16", "a test"))), spec(), data)
+        return final(tmp_path / name)
+
+    poison(patch, batches(first, first + 1, first + 2))
+    poisoned = trained("poisoned")
+    patch.undo()
+    real = CausalLM.train_batch
+    patch.setattr(CausalLM, "train_batch", lambda self, at, *, count: real(self, at + passed * 4 * (at >= saved * 4), count=count))
+    assert "loss_scale scale" in poisoned
+    assert same(poisoned, trained("around"))
 
 
 @pytest.mark.parametrize("log_every", [pytest.param(1, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow), 100])
@@ -480,6 +502,20 @@ def test_an_evaluation_that_is_not_finite_improves_nothing_whatever_the_metric(
                       early_stopping=EarlyStopping(patience=q("9 evaluations"), metric=name))  # fmt: skip
     assert output.values["steps"] == LAST
     assert output.values["best_step"] in (16, 24)
+
+
+def test_what_workers_could_not_do_is_not_tried_again_by_whoever_goes_on(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+    asked, real = [], CausalLM.evaluate
+
+    def evaluate(self: CausalLM, model: torch.nn.Module, **options: Any) -> Any:
+        asked.append(options["divided"])
+        return real(self, model, **options)
+
+    patch.setattr(CausalLM, "evaluate", evaluate)
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    remember(tmp_path / "run" / "checkpoints", StartAgain("no room", alert=("out-of-memory", ""), divided=4))
+    train(tmp_path, duration=q("8 steps"))
+    assert asked == [4]
 
 
 def test_an_evaluation_that_does_not_fit_is_cut_smaller_and_comes_to_the_same(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:

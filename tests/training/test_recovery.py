@@ -336,6 +336,22 @@ def test_an_evaluation_that_one_of_several_processes_cannot_make_is_begun_anew_b
     assert (caught.value.code, caught.value.hint) == ("out-of-memory", "halve data.sequence_length, or make the model smaller")
 
 
+@pytest.mark.parametrize("begun", [1, 2, 8, 512])
+def test_an_evaluation_that_fits_in_no_pieces_ends_the_run_whatever_another_number_of_processes_had_divided_it_by(begun: int) -> None:
+    device, two, divided = new_state(new_model()).device, Workers(rank=1, size=2), [begun]
+
+    def start() -> None:
+        evaluate_what_fits(Tight(fits=0).fail, device=device, workers=two, divided=divided[-1], warn=lambda *_: None)
+
+    while divided[-1] < 1024:
+        with pytest.raises(StartAgain) as again:
+            start()
+        divided.append(again.value.divided)
+    with pytest.raises(SpecrunError, match="an evaluation does not fit in memory"):
+        start()
+    assert divided[1:] == [min(1024, begun * 4**starts) for starts in range(1, len(divided))]
+
+
 def fails_until(calls: int) -> Callable[[], Any]:
     """Gives a thing at the call of that number, for which there was no memory before."""
     asked: list[None] = []
