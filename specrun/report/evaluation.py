@@ -76,6 +76,8 @@ def evaluation(facts: Facts) -> Evaluation | None:
         if entropy is not None:
             sums = sums_of(facts, split)
             beside = sums.figures(entropy) if sums else {"loss": entropy, "perplexity": _exp(entropy)}
+            if figures["word_perplexity"] is None:
+                beside.pop("word_perplexity", None)
             rows.append(_row(f"{split}, unigram baseline", beside, quiet=True))
     columns = (Column("split"), *(Column(label, numeric=True) for _, label in _COLUMNS))
     known = {split: sums for split in splits if (sums := sums_of(facts, split))}
@@ -83,7 +85,7 @@ def evaluation(facts: Facts) -> Evaluation | None:
         sentence=_sentence(facts, splits),
         metrics=Table("Figures of the evaluated checkpoint and of the unigram baseline", columns, tuple(rows)),
         sums=_sums_table(known) if known else None,
-        formulas=tuple(_formulas(*next(iter(known.items())))) if known else (),
+        formulas=tuple(_formulas(*next(iter(known.items())), recorded=facts.metrics)) if known else (),
     )
 
 
@@ -133,10 +135,10 @@ def _sums_table(known: Mapping[str, Sums]) -> Table:
     return Table("Sums over the predicted text of each split", columns, rows)
 
 
-def _formulas(split: str, sums: Sums) -> list[str]:
+def _formulas(split: str, sums: Sums, *, recorded: Mapping[str, float]) -> list[str]:
     nll, figures = number(sums.nll, digits=7), sums.figures()
     lines = [f"perplexity per token = exp({nll} / {count(sums.tokens)} tokens) = {number(figures['perplexity'])}"]
-    if "word_perplexity" in figures:
+    if f"{split}/word_perplexity" in recorded:  # not of a text that is almost without words
         lines.append(f"perplexity per word = exp({nll} / {count(sums.words)} words) = {number(figures['word_perplexity'])}")
     if "bits_per_byte" in figures:
         lines.append(f"bits per byte = {nll} / (ln 2 × {count(sums.bytes)} bytes) = {number(figures['bits_per_byte'])}")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specrun.report.evaluation import Sums, baseline, disagreements, evaluation, gain, sums_of
-from specrun.report.facts import read
+from specrun.report.facts import Facts, read
 from tests.report.report_fakes import RUN_ID, FakeRecords
 
 Good = tuple[FakeRecords, dict[str, dict[str, Any]]]
@@ -50,6 +50,16 @@ def test_the_formulas_use_the_sums_of_the_table(good: Good) -> None:
     assert found.sums.rows[0].cells == ("validation", "1,163,057", "288,000", "213,000", "1,120,000")
     assert found.formulas[0] == "validation: perplexity per token = exp(1,163,057 / 288,000 tokens) = 56.74"
     assert len(found.formulas) == 3
+
+
+def test_where_the_task_gave_no_perplexity_a_word_baselines_and_formulas_have_none(good: Good, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = read(good[0], RUN_ID, results=good[1])
+    given = {name: value for name, value in facts.metrics.items() if not name.endswith("/word_perplexity")}
+    monkeypatch.setattr(Facts, "metrics", given)
+    found = evaluation(facts)
+    assert found is not None
+    assert {row.cells[3] for row in found.metrics.rows} == {"–"}
+    assert [formula.split(" =")[0] for formula in found.formulas] == ["validation: perplexity per token", "validation: bits per byte"]
 
 
 def test_without_sums_there_are_figures_but_no_formulas(good: Good) -> None:
