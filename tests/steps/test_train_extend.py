@@ -130,6 +130,23 @@ def test_where_the_parent_is_lost_too_training_begins_anew_if_that_is_the_same_a
     assert ("extension-not-possible" in {alert.code for alert in listener.of(Alert)}) == exact
 
 
+def test_what_began_at_step_0_as_its_parent_was_damaged_goes_back_there_and_not_to_a_parent_that_has_been_mended(
+    trainings: Trainings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainings.train("parent", PARENT)
+    start, weights = trainings.start("parent", exact=True), trainings.folder("parent") / f"step-{PARENT:08d}" / "model.safetensors"
+    content = weights.read_bytes()
+    weights.write_bytes(bytes(len(content)))
+
+    def mend(_: TrainState) -> None:
+        weights.write_bytes(content)
+
+    poison(monkeypatch, range(2, 5), mend)
+    listener = trainings.train("longer", LONGER, start=start)
+    assert gone_back_to(listener) == [0]
+    assert [alert.code for alert in listener.of(Alert)].count("extension-not-possible") == 1
+
+
 def test_an_extension_of_a_fork_goes_back_to_the_fork(trainings: Trainings, monkeypatch: pytest.MonkeyPatch) -> None:
     trainings.train("base", 24)
     trainings.train("fork", PARENT, start=trainings.start("base", "fork"))

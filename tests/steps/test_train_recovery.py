@@ -21,10 +21,11 @@ from specrun.spec.sections.recovery import Recovery
 from specrun.spec.sections.schedule import Checkpoint, EarlyStopping, Evaluate
 from specrun.steps.train.run import run
 from specrun.tasks.causal_lm.build import CausalLM
-from specrun.training import recovery
+from specrun.training import checkpoint_files, recovery
 from specrun.training.cross_entropy import linear_scores
 from specrun.training.learning_rates.reduce_on_plateau import Options as ReduceOnPlateau
 from specrun.training.learning_rates.warmup_cosine import Options as WarmUpCosine
+from specrun.training.loading import Loaded, Loader
 from specrun.training.loop import TrainState
 from specrun.training.optimizers.muon.options import Options as Muon
 from specrun.training.starting_again import StartAgain, remember
@@ -269,16 +270,30 @@ def test_where_no_older_checkpoint_is_kept_training_stays_at_the_oldest_good_one
     assert not list((folder / "checkpoints" / "quarantine").glob("step-00000012-*"))
 
 
-def test_a_damaged_older_checkpoint_is_no_reason_to_leave_the_good_one(tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
-    listener = Listener()
+def damaged(folder: Path) -> None:
+    weights = folder / "step-00000012" / "model.safetensors"
+    weights.write_bytes(bytes(weights.stat().st_size))
 
-    def bad(state: TrainState) -> bool:
-        if state.position == 18:
-            weights = tmp_path / "run" / "checkpoints" / "step-00000012" / "model.safetensors"
-            weights.write_bytes(bytes(weights.stat().st_size))
-        return state.position in range(18, 24)
 
-    poison(patch, bad)
+def outdated(folder: Path) -> None:
+    info = next(it for it in checkpoint_files.checkpoints(folder) if it.step == 12)
+    files = {path.name: [path.read_bytes()] for path in info.path.iterdir() if path.name != "manifest.json"}
+    checkpoint_files.save(folder, step=12, key=info.key, files={**files, "state.json": [b"{}"]}, best_step=info.best_step)
+
+
+@pytest.mark.parametrize("spoil", [damaged, outdated])
+def test_an_older_checkpoint_that_cannot_be_gone_on_from_is_no_reason_to_leave_the_good_one(
+    tmp_path: Path, patch: pytest.MonkeyPatch, spoil: Callable[[Path], None]
+) -> None:
+    listener, real = Listener(), Loader.newest_good
+
+    def newest_good(loader: Loader, **steps: int) -> Loaded:
+        if steps["or_else_step"] == 16:
+            spoil(loader.folder)
+        return real(loader, **steps)
+
+    patch.setattr(Loader, "newest_good", newest_good)
+    poison(patch, batches(*range(18, 24)))
     train(tmp_path, listener, checkpoint=Checkpoint(every=q("4 steps")))
     assert [s.resumed_from for s in listener.of(Status)] == [16, 16]
 
