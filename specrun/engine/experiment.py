@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
+from specrun.plan.counted import as_it_counts
 from specrun.plan.keys import digest
 from specrun.spec.document import Spec
 from specrun.spec.dump import dump
@@ -19,6 +20,7 @@ _RESULTS: frozenset[Impact] = frozenset({"weights", "extend", "eval"})
 def experiment_digest(spec: Spec, data: Mapping[str, Any], *, device: Mapping[str, str]) -> str:
     """sha256 of what decides a run's figures apart from its seed. data: what the data step found, with a digest a split.
     device: what of the resolved hardware can change results, however it was asked for."""
+    spec = as_it_counts(spec)
     settings = {name: values for name, values in dump(spec, _RESULTS).items() if name not in ("seeds", "hardware")}
     # As the keys of steps have it: runs that would share a training are one experiment.
     for read in (read for kind in step_kinds() if kind.finds is None for read in kind.reads if read.resolved):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from specrun.plan.counted import as_it_counts
 from specrun.plan.graph import StepGraph
 from specrun.plan.keys import effective_key, step_key
 from specrun.plan.start import LABEL, Start
@@ -33,7 +34,7 @@ def compile_steps(
     variants: by key, what finished results said that their keys could not foresee; it enters the children's keys.
     machine: of what is measured, the device and how many train together. start: what trainings begin with, where not with drawn weights.
     """
-    known = variants or {}
+    spec, known = as_it_counts(spec), variants or {}
     steps: list[Step] = []
     for kind in kinds:
         for seed in spec.seeds if kind.per_seed else (None,):

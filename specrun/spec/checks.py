@@ -12,6 +12,7 @@ from functools import cache
 
 from specrun.spec import rules
 from specrun.spec.document import Spec
+from specrun.spec.rules import option_without_effect
 from specrun.spec.section import Part, Problem, Section, apart
 from specrun.spec.shape import fields
 
@@ -29,6 +30,14 @@ def all_rules() -> tuple[Check, ...]:
 def problems(spec: Spec) -> Iterator[Problem]:
     """Everything the rules find in a spec, or in what is valid of one."""
     yield from apart(*(check(spec) for check in all_rules()), *(part.problems(spec, path) for path, part in parts(spec)))
+
+
+def idle(spec: Spec) -> Iterator[tuple[str, ...]]:
+    """Places of the settings that have no effect, given the others, and that no key is made of. spec: a valid one."""
+    told = (problem for path, part in parts(spec) for problem in part.problems(spec, path))
+    warnings = (problem for problem in told if problem.code == option_without_effect.CODE and problem.severity == "warning")
+    for problem in (*option_without_effect.uncounted(spec), *warnings):
+        yield tuple(map(str, problem.path))
 
 
 def parts(section: Section, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Part]]:

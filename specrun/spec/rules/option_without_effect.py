@@ -21,6 +21,11 @@ _WITH_COLUMNS = frozenset({"huggingface"})
 
 def check(spec: Spec) -> Iterator[Problem]:
     """Look at the settings that count only beside others."""
+    yield from apart(uncounted(spec), _lowering(spec))
+
+
+def uncounted(spec: Spec) -> Iterator[Problem]:
+    """Those that also change no key, because none of what makes them count can change while a training goes on."""
     yield from apart(_split_seed(spec), _column(spec), _prompt(spec), _frozen(spec), _recovery(spec), _strategy(spec), _grouping(spec))
 
 
@@ -43,14 +48,19 @@ def _prompt(spec: Spec) -> Iterator[Problem]:
 
 def _recovery(spec: Spec) -> Iterator[Problem]:
     recovery = spec.schedule.recovery
-    fails = recovery.non_finite == "fail"
     for name in ("skips", "max_rollbacks", "learning_rate_factor"):
         path = ("schedule", "recovery", name)
-        if fails and _is_written(recovery, name):
+        if recovery.non_finite == "fail" and _is_written(recovery, name):
             yield _without(path, "non_finite is fail, so no step is skipped", f"remove {name}, or use non_finite: skip_then_roll_back")
-    if not fails and recovery.max_rollbacks < 2 and _is_written(recovery, "learning_rate_factor"):
-        yield _without(("schedule", "recovery", "learning_rate_factor"), "the learning rate is lowered when training goes back a second "
-                       f"time, and max_rollbacks is {recovery.max_rollbacks}", "use max_rollbacks: 2 or more; to remove it is to train anew")  # fmt: skip
+
+
+def _lowering(spec: Spec) -> Iterator[Problem]:
+    """It counts all the same: how often a training may go back is allowed to change while it trains."""
+    recovery = spec.schedule.recovery
+    if recovery.non_finite != "fail" and recovery.max_rollbacks < 2 and _is_written(recovery, "learning_rate_factor"):
+        why = f"the learning rate is lowered when training goes back a second time, and max_rollbacks is {recovery.max_rollbacks}"
+        hint = "use max_rollbacks: 2 or more; to remove it is to train anew"
+        yield _without(("schedule", "recovery", "learning_rate_factor"), why, hint)
 
 
 def _frozen(spec: Spec) -> Iterator[Problem]:

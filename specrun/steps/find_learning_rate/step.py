@@ -8,7 +8,7 @@ from typing import Any
 from specrun.plan.step import WEIGHTS, Read, StepKind
 from specrun.spec.document import Spec
 from specrun.spec.dump import select
-from specrun.steps.train.step import SAMPLES, what_is_trained, what_shapes_masks
+from specrun.steps.train.step import SAMPLES, what_shapes_masks
 
 AFTERWARDS = ("duration", "learning_rate", "evaluate", "checkpoint", "early_stopping", "log_every", "recovery")
 """Of the schedule, what does not touch a single optimizer step: how long, by which course and with what care is trained."""
@@ -22,7 +22,7 @@ def optimizer_without_rate(spec: Spec) -> Mapping[str, Any]:
 
 def _an_optimizer_step(spec: Spec) -> Mapping[str, Any]:
     """The average of the weights follows them and is not tested."""
-    parameters = {**what_is_trained(spec), "average": None}
+    parameters = {**select(spec, "schedule.parameters", WEIGHTS), "average": None}
     return {**dict.fromkeys(AFTERWARDS), "optimizer": optimizer_without_rate(spec), "parameters": parameters, **what_shapes_masks(spec)}
 
 

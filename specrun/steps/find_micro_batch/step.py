@@ -8,12 +8,10 @@ from typing import Any
 from specrun.plan.step import Read, StepKind
 from specrun.spec.document import Spec
 from specrun.steps.find_learning_rate.step import AFTERWARDS, optimizer_without_rate
-from specrun.steps.train.step import what_is_trained
 
 
 def _what_takes_memory(spec: Spec) -> Mapping[str, Any]:
-    return {**dict.fromkeys((*AFTERWARDS, "micro_batch_size")), "optimizer": optimizer_without_rate(spec),
-            "parameters": what_is_trained(spec)}  # fmt: skip
+    return {**dict.fromkeys((*AFTERWARDS, "micro_batch_size")), "optimizer": optimizer_without_rate(spec)}
 
 
 STEP = StepKind(

@@ -34,7 +34,7 @@ class Options(WarmUp):
     def _progress(self, share: float) -> float:
         """Progress within its cycle of a point of the whole, both 0 to 1. The first n cycles are (g^n - 1) / (g - 1) firsts long."""
         growth = self.cycle_growth
-        if growth == 1:
+        if growth == 1 or self.cycles == 1:
             return share * self.cycles % 1.0
         firsts = share * (growth**self.cycles - 1) / (growth - 1)
         done = math.floor(math.log(1 + firsts * (growth - 1), growth) + 1e-9)
