@@ -11,26 +11,28 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from specrun.engine.finding import FOUND_BY
+from specrun.engine.finding import FOUND_BY, Found, spec_with, with_kept
 from specrun.engine.fork_problems import fork_problems
+from specrun.engine.otherwise import otherwise
 from specrun.engine.workspace import Workspace, file_digest
 from specrun.errors import LockedError, StoreError, UsageError
 from specrun.plan import figures
 from specrun.plan.compare import Change, changes
-from specrun.plan.finders import value_at, with_value
+from specrun.plan.finders import MICRO_BATCH, value_at, with_value
 from specrun.plan.graph import StepGraph
-from specrun.plan.resolve import ResolvedSchedule, resolve_schedule, result_steps
+from specrun.plan.resolve import ResolvedSchedule, resolve_schedule
 from specrun.plan.start import LABEL, How, Start, start_of
 from specrun.plan.step import WEIGHTS, Decision, Step
 from specrun.records.run_files import ending, is_alive, read_run
 from specrun.runtime.choice import Choice
 from specrun.runtime.compilers import EAGER, UNDECIDED
 from specrun.runtime.hardware import ResolvedHardware
-from specrun.spec.assembly import check_value
+from specrun.spec.assembly import LoadedSpec, check_value
 from specrun.spec.document import Spec
 from specrun.spec.dump import dump
 from specrun.spec.impact import IMPACTS
 from specrun.spec.units import parse_quantity
+from specrun.steps.train.step import what_shapes_masks
 from specrun.training.checkpoint_files import resumable
 
 
@@ -54,10 +56,21 @@ class Continuation:
     changes: tuple[str, ...]
     grows: bool = False
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether it gives what training from the start gives, so that nothing of it is in the key."""
+        return self.start is not None and self.start.exact
+
+    @property
+    def begins_trained(self) -> bool:
+        """Whether the training begins with weights that its own spec does not give."""
+        return self.start is not None and not self.start.exact
+
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """A run as it is recorded. own: what it began with itself; key: of its train step; variants: of its data, by that step's key."""
+    """A run as it is recorded. own: what it began with itself, where that is in its key; key: of its train step; variants: of its data,
+    by that step's key."""
 
     run_id: str
     folder: Path
@@ -82,10 +95,9 @@ def continuation(spec: Spec, graph_of: GraphOf, workspace: Workspace, *, run: st
     """What `--resume RUN [--fork]` means for a spec. found: paths of what finders find. Raises: UsageError where it is refused,
     LockedError where the run is at work."""
     recorded = _recorded(workspace, run)
-    spec = _as_found_then(recorded, spec, found)
-    told = _grouped(recorded, spec)
     if fork:
-        return Continuation(recorded.run_id, _start(recorded, how="fork"), told)
+        return Continuation(recorded.run_id, _start(recorded, how="fork"), _grouped(recorded, spec))
+    told = _grouped(recorded, spec_with(spec, _found_then(recorded, spec, found)))  # to be found again is no change
     if spec.seeds != (recorded.seed,):
         raise UsageError(f"{recorded.run_id} is of seed {recorded.seed}, the spec is of {', '.join(map(str, spec.seeds))}",
                          code="resume-of-another-seed", hint=f"add --set 'seeds=[{recorded.seed}]'")  # fmt: skip
@@ -107,21 +119,40 @@ def as_it_began(hardware: ResolvedHardware, workspace: Workspace, *, run: str) -
     return replace(hardware, compilation=Choice(mode, "as it began"))
 
 
+def as_found_then(loaded: LoadedSpec, workspace: Workspace, *, run: str, found: Collection[str]) -> LoadedSpec:
+    """The spec with what was found for a run in the place of `auto`, where that decides its weights: what goes on keeps it, whatever
+    would be found by now. found: paths of what finders find. Raises: as `continuation`."""
+    recorded = _recorded(workspace, run)
+    decisive = what_shapes_masks(loaded.spec)["micro_batch_size"] is not None
+    kept = [one for one in _found_then(recorded, loaded.spec, found) if decisive or not one.step.startswith(MICRO_BATCH)]
+    return with_kept(loaded, kept)
+
+
+def settled(asked: Continuation | None, spec: Spec, schedule: ResolvedSchedule | None, workspace: Workspace) -> Continuation | None:
+    """What was asked for, once it is known what there is to train. An extension that gives what training from the start gives is exact:
+    the same key, and the same records. schedule: None where the data is not known yet.
+
+    Raises: UsageError where nothing is left to train.
+    """
+    if asked is None or not asked.grows or asked.start is None:
+        return asked
+    return replace(asked, start=_checked(asked.start, spec, schedule, workspace))
+
+
 def with_beginnings(
     graph: StepGraph, spec: Spec, schedule: ResolvedSchedule | None, graph_of: GraphOf, workspace: Workspace, *, asked: Continuation | None
 ) -> StepGraph:
-    """The plan, with what is to be said of where each training begins. asked: as the command line has it; where it has not, a training
-    that only carries a finished one further begins there, if that gives the bits and the records of training from the start.
-
-    schedule: None where the data is not known yet. Raises: UsageError where nothing is left to train.
+    """The plan, with what is to be said of where each training begins. asked: as the command line has it, settled; where it names no
+    beginning, a training that only carries a finished one further begins there, if that gives the bits and the records of training from
+    the start. schedule: None where the data is not known yet.
     """
     steps = list(graph.steps)
     for place, step in enumerate(steps):
         start = start_of(step.label)
-        if step.kind == "train" and start is None and asked is None and schedule is not None:
+        if step.kind == "train" and start is None and schedule is not None:
             start = _exact_extension(step, spec, schedule, graph_of, workspace)
-        elif start is not None and start.how == "extend" and asked is not None and asked.grows:
-            start = _checked(start, spec, schedule, workspace)
+        elif step.kind == "train" and asked is not None and asked.grows:
+            start = asked.start
         if start is not None:
             steps[place] = replace(step, label={**step.label, LABEL: start.to_json()})
     return replace(graph, steps=tuple(steps))
@@ -146,8 +177,12 @@ def _checked(start: Start, spec: Spec, schedule: ResolvedSchedule | None, worksp
     shorter = _resolved(with_value(spec, _DURATION, duration), schedule)
     by_clock = "it was trained by the clock until then" if duration.unit == "seconds" else ""
     if differences := by_clock or ", ".join(_differences(spec, shorter, schedule, start.step)):
-        note += f"; not what {schedule.total_steps:,} steps from the start give: {differences}"
-    return replace(start, note=note)
+        return replace(start, note=f"{note}; not what {schedule.total_steps:,} steps from the start give: {differences}")
+    began = document.get("start")
+    if began is not None and not began.get("exact"):
+        return replace(start, note=note)
+    exact = _finished_start(workspace, _train_key(document), note=note)
+    return exact if exact is not None and exact.step == start.step == shorter.total_steps else replace(start, note=note)
 
 
 def _checked_time(start: Start, schedule: ResolvedSchedule, workspace: Workspace, *, note: str) -> Start:
@@ -195,8 +230,8 @@ def _exact_extension(step: Step, spec: Spec, schedule: ResolvedSchedule, graph_o
 
 
 def _differences(spec: Spec, shorter: ResolvedSchedule, longer: ResolvedSchedule, steps: int) -> Iterator[str]:
-    """What is not as it would be from the start, in words, of a training that goes on from so many steps of a shorter one: of its
-    weights, its evaluations and its figures."""
+    """What is not as it would be from the start, in words, of a training that goes on from so many steps of a shorter one: of its weights
+    and its evaluations."""
     if not _same_course(spec, shorter, longer, steps):
         yield f"the learning rate's course of the first {steps:,} was another"
     before, every = shorter.evaluate_every_steps, longer.evaluate_every_steps
@@ -206,9 +241,6 @@ def _differences(spec: Spec, shorter: ResolvedSchedule, longer: ResolvedSchedule
         yield f"evaluations came every {before:,} steps and not every {every:,}"
     elif steps == shorter.total_steps and steps % every:
         yield f"there was an evaluation at step {steps:,}, where there would be none"
-    kept, mean_of = min(steps, result_steps(shorter.total_steps)), result_steps(longer.total_steps)
-    if kept + longer.total_steps - steps < mean_of:
-        yield f"of the last {mean_of:,} steps, whose mean is the result, the first are not known any more"
 
 
 def _same_course(spec: Spec, shorter: ResolvedSchedule, longer: ResolvedSchedule, steps: int) -> bool:
@@ -232,17 +264,23 @@ def _recorded(workspace: Workspace, run_id: str) -> _Recorded:
     """A run by its id."""
     folder = workspace.runs / run_id
     document = read_run(folder)
-    train = next((step for step in (document or {}).get("plan", ()) if step["kind"] == "train"), None)
-    if document is None or train is None or not document.get("data_ready", True):
+    key = _train_key(document or {})
+    if document is None or not key or not document.get("data_ready", True):
         raise UsageError(f"{run_id} never began to train", code="nothing-to-resume", hint="apply the spec without --resume")
     if is_alive(workspace.store, run_id):
         raise LockedError(f"{run_id} is at work in another apply", code="run-at-work", hint="wait for its end, or stop it")
-    own = document.get("start")
+    own = Start(**document["start"]) if document.get("start") else None
+    if own is not None and own.exact:
+        own = None  # its key is that of training from the start
     loaded = check_value(document["spec"], run_id).loaded
     variant = document["data"].get("variant")
     variants = {step["key"]: variant for step in document["plan"] if step["kind"] == "data" and variant}
-    return _Recorded(run_id, folder, None if loaded is None else loaded.spec, document, train["key"], int(document["seed"]),
-                     None if own is None else Start(**own), variants)  # fmt: skip
+    return _Recorded(run_id, folder, None if loaded is None else loaded.spec, document, key, int(document["seed"]), own, variants)
+
+
+def _train_key(document: Mapping[str, Any]) -> str:
+    """The key of a run's training, by its description; empty where it has none."""
+    return next((step["key"] for step in document.get("plan", ()) if step["kind"] == "train"), "")
 
 
 def _start(recorded: _Recorded, *, how: How) -> Start:
@@ -279,13 +317,15 @@ def _as_long_as(recorded: _Recorded, spec: Spec) -> Spec:
     return with_value(spec, _DURATION, parse_quantity(recorded.document["spec"]["schedule"]["duration"]))
 
 
-def _as_found_then(recorded: _Recorded, spec: Spec, paths: Collection[str]) -> Spec:
-    """The spec with what a finder found for the run in the place of `auto`: to be found again, it is no change."""
+def _found_then(recorded: _Recorded, spec: Spec, paths: Collection[str]) -> list[Found]:
+    """What finders found for the run, of what the spec leaves to them."""
+    found = []
     for path in paths:
-        found_then = recorded.document["provenance"].get(path, "").startswith(FOUND_BY)
-        if found_then and recorded.spec is not None and value_at(spec, path) == "auto":
-            spec = with_value(spec, path, value_at(recorded.spec, path))
-    return spec
+        origin = recorded.document["provenance"].get(path, "")
+        if origin.startswith(FOUND_BY) and recorded.spec is not None and value_at(spec, path) == "auto":
+            step = origin.removeprefix(FOUND_BY).partition(" ")[0]
+            found.append(Found(path, value_at(recorded.spec, path), f"{step} for {recorded.run_id}"))
+    return found
 
 
 def _grouped(recorded: _Recorded, spec: Spec) -> tuple[str, ...]:
@@ -307,11 +347,12 @@ def _listed(differing: Sequence[Change]) -> str:
 
 def _refused(recorded: _Recorded, spec: Spec, graph_of: GraphOf, workspace: Workspace) -> Exception:
     differing = [] if recorded.spec is None else [it for it in _differing(recorded.spec, spec, WEIGHTS) if it.path != _DURATION]
-    what = _listed(differing) if differing else "its data, the device or specrun's own training is another than then"
+    graph = graph_of(_as_long_as(recorded, spec), recorded.own, recorded.variants)
+    what = _listed(differing) if differing else otherwise(graph, recorded.document, workspace)
     fork = "add --fork to begin a run of its own with those weights"
-    otherwise = fork if _can_fork(recorded, spec, graph_of, workspace) else "train anew without --resume: the weights do not fit this model"
+    or_else = fork if _can_fork(recorded, spec, graph_of, workspace) else "train anew without --resume: the weights do not fit this model"
     return UsageError(f"{recorded.run_id} cannot go on under this spec: {what}", code="resume-changes-weights",
-                      hint=f"undo this, or {otherwise}")  # fmt: skip
+                      hint=f"undo this, or {or_else}")  # fmt: skip
 
 
 def _can_fork(recorded: _Recorded, spec: Spec, graph_of: GraphOf, workspace: Workspace) -> bool:

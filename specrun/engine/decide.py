@@ -112,22 +112,23 @@ def _resume(step: Step, kind: StepKind, workspace: Workspace, forecast: Forecast
     without any."""
     run_id = workspace.run_of_key(step.key) if kind.resumable else None
     if run_id is None:
-        return _begin(step, forecast, predicted)
+        return _begin(step, kind, forecast, predicted)
     found = resumable(workspace.runs / run_id / "checkpoints", key=step.key)
     checkpoint = found.checkpoint
     gone = f"the best weights, those of step {found.lost_best_step:,}, are gone" if found.lost_best_step is not None else ""
     if checkpoint is None:
-        return _begin(step, forecast, predicted) or (Decision(step, "run", gone, predicted) if gone else None)
+        return _begin(step, kind, forecast, predicted) or (Decision(step, "run", gone, predicted) if gone else None)
     return _continued(step, run_id, checkpoint.step, forecast, predicted, why=f": {gone}" if gone else "")
 
 
-def _begin(step: Step, forecast: Forecast, predicted: Predicted) -> Decision | None:
+def _begin(step: Step, kind: StepKind, forecast: Forecast, predicted: Predicted) -> Decision | None:
     """How a step begins with the state of another run; None where it begins with drawn weights."""
     start = start_of(step.label)
     if start is None:
         return None
     if start.how == "fork":
-        begins = f"begins with the weights of {start.run_id} at its step {start.step:,}; the schedule is its own"
+        begins = f"begins with the weights of {start.run_id} at its step {start.step:,}"
+        begins += "; the schedule is its own" if kind.resumable else ""
         return Decision(step, "run", begins, predicted)
     return _continued(step, start.run_id, start.step, forecast, predicted, why=f" ({start.note})" if start.note else "")
 

@@ -54,6 +54,13 @@ def with_found(loaded: LoadedSpec, found: Sequence[Found]) -> LoadedSpec:
     return replace(checked.loaded, warnings=(*loaded.warnings, *more))
 
 
+def with_kept(loaded: LoadedSpec, found: Sequence[Found]) -> LoadedSpec:
+    """The spec with what was found for the run that it goes on from; as it is where that does not fit what else it says, so that something
+    else is other than then."""
+    fits = relaid(loaded, [Layer(f"{FOUND_BY}{one.step}", {one.path: one.value}) for one in found]).loaded is not None
+    return with_found(loaded, found) if fits else loaded
+
+
 def with_expected(spec: Spec, forecast: Forecast, hardware: ResolvedHardware) -> Spec:
     """The spec with the micro-batch that is expected to be found, where none has been found yet. forecast: of the whole batch."""
     if spec.schedule.micro_batch_size != "auto" or forecast.cost is None or forecast.schedule is None:

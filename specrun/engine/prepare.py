@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from specrun.engine.compilation import compiled_cost, settle_compilation
-from specrun.engine.continuing import as_it_began, continuation, with_beginnings
+from specrun.engine.continuing import Continuation, as_found_then, as_it_began, continuation, settled, with_beginnings
 from specrun.engine.decide import decide
 from specrun.engine.executors.strategy import settle_strategy
 from specrun.engine.facts import gather_facts
@@ -133,6 +133,7 @@ def plan_on(
 
     if request.resume is not None and not request.fork:
         hardware = as_it_began(hardware, workspace, run=request.resume)
+        loaded = as_found_then(loaded, workspace, run=request.resume, found=_found_paths(step_kinds()))
     return settle_compilation(settle_strategy(planned(hardware), planned), planned)
 
 
@@ -173,11 +174,11 @@ def _plan_for(
 
     all_kinds = with_settings(step_kinds(), SMOKE_SETTINGS if request.smoke else request.settings)
     kinds = planned_kinds(all_kinds, loaded.spec, idle={MICRO_BATCH})
-    goes_on = None
+    goes_on: Continuation | None = None
+    start: Start | None = None
     if request.resume is not None:
-        found = [kind.finds for kind in all_kinds if kind.finds is not None]
-        goes_on = continuation(loaded.spec, graph_of, workspace, run=request.resume, fork=request.fork, found=found)
-    start = None if goes_on is None else goes_on.start
+        goes_on = continuation(loaded.spec, graph_of, workspace, run=request.resume, fork=request.fork, found=_found_paths(all_kinds))
+        start = goes_on.start
     known_so_far = _compile_known(loaded.spec, kinds, beginning_with(start), workspace)
     facts = gather_facts(loaded.spec, known_so_far.graph, workspace, base_folder=loaded.provenance.base_folder,
                          data_root=request.data_root)  # fmt: skip
@@ -191,14 +192,22 @@ def _plan_for(
         known_so_far = _compile_known(loaded.spec, kinds, beginning_with(start), workspace)
         spec = with_expected(known_so_far.spec, expected, hardware)
         expected, signature = predicted(spec, facts)
+    goes_on = settled(goes_on, spec, expected.schedule, workspace)
+    if goes_on is not None and goes_on.is_exact:
+        known_so_far = _compile_known(loaded.spec, kinds, beginning_with(goes_on.start), workspace)
     as_found = with_found(loaded, known_so_far.found)
-    if start is not None:
+    if goes_on is not None and goes_on.begins_trained:
         as_found = replace(as_found, warnings=tuple(it for it in as_found.warnings if it.code != lora_on_random_weights.CODE))
     graph = with_beginnings(known_so_far.graph, spec, expected.schedule, graph_of, workspace, asked=goes_on)
     decisions = decide(graph, kinds={kind.kind: kind for kind in kinds}, workspace=workspace, forecast=expected,
                        describe=_places(as_found), retry=_to_retry(graph, workspace))  # fmt: skip
     return Plan(request, as_found, hardware, workspace, graph, decisions, expected, signature, known, known_so_far.first_keys, loaded,
                 known_so_far.found, goes_on, known_so_far.passed_keys)  # fmt: skip
+
+
+def _found_paths(kinds: Sequence[StepKind]) -> list[str]:
+    """Where in a spec there is what finders find."""
+    return [kind.finds for kind in kinds if kind.finds is not None]
 
 
 def _places(loaded: LoadedSpec) -> Callable[[str], str | None]:

@@ -86,14 +86,14 @@ def reason_to_run(
     before = nearest(step, earlier, own_only=own_only)
     if before is None:
         return f"no earlier result of {step.label['name']}" if earlier else "no earlier result", ()
-    reason, differing = _compared(step, before, version=version, changed_parents=changed_parents, input_bytes=input_bytes or {})
+    reason, differing = compared(step, before, version=version, changed_parents=changed_parents, input_bytes=input_bytes or {})
     return (f"compared with {_called(before)}: {reason}" if _foreign(step, before) else reason), differing
 
 
-def _compared(
+def compared(
     step: Step, before: Earlier, *, version: int, changed_parents: Sequence[str], input_bytes: Mapping[str, int]
 ) -> tuple[str, tuple[Change, ...]]:
-    """Why a step has to run where an earlier one did not do."""
+    """Why a step has to run where an earlier one does not do, in words, and the changes behind it."""
     if before.version != version:
         # First: another version may name its options otherwise, which nobody has changed.
         return f"this specrun's {step.kind} step is version {version}, the earlier result's {before.version}", ()

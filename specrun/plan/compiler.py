@@ -44,8 +44,10 @@ def compile_steps(
             if kind.uses_machine:
                 options["machine"] = dict(machine or {})
             label: dict[str, Any] = {"name": spec.name}
-            if start is not None and kind.resumable:
-                options[LABEL], label[LABEL] = start.identity, start.to_json()
+            if start is not None and (kind.resumable or (kind.begins_as_training and start.how == "fork")):
+                label[LABEL] = start.to_json()
+                if not start.exact:
+                    options[LABEL] = start.identity
             inputs = _inputs(spec, kind, digest_inputs)
             parents = [effective_key(step.key, known.get(step.key)) for need in needs for step in steps if step.id == need]
             key = step_key(kind=kind.kind, version=kind.version, options=options, inputs=inputs, parents=parents)

@@ -51,7 +51,8 @@ class StepKind:
     finds: dotted path of a value that this kind finds where the spec says `auto`; else the plan has no such step. What it found, its
     result's `found`, stands in the spec for every step after it. follows: kinds that find what this one reads: it waits for them,
     and their keys do not enter its own, for what they found does. settings: what decides the result beside the spec.
-    uses_machine: name and memory of the device, and how many train together, enter the key.
+    uses_machine: name and memory of the device, and how many train together, enter the key. begins_as_training: where the training begins
+    with the weights of another run, so does this.
     """
 
     kind: str
@@ -70,6 +71,7 @@ class StepKind:
     follows: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     uses_machine: bool = False
+    begins_as_training: bool = False
 
 
 @dataclass(frozen=True, slots=True)

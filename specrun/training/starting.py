@@ -74,7 +74,7 @@ def begin(session: Session, start: Start | None, *, runs: Path, draw: Callable[[
         session.loader.adopt = partial(_extend, session, start, source) if start is not None else None
         session.resume()
         return
-    session.loader.put_start = partial(_put_forked, start, source, state, draw=draw, kind=optimizer)
+    session.loader.put_start = partial(put_forked, start, source, state, draw=draw, kind=optimizer)
     session.resume()
     if session.last is None:
         why = session.loader.begin()
@@ -97,8 +97,11 @@ def _extend(session: Session, start: Start, source: Path) -> None:
         session.warn(NOT_POSSIBLE, f"{error.message}; training begins at step 0 instead, which gives the same")
 
 
-def _put_forked(start: Start, source: Path, state: TrainState, *, draw: Callable[[], nn.Module], kind: str) -> str | None:
-    """Put another run's weights and what fits of its optimizer into the state. Returns: why the optimizer begins anew, where it does."""
+def put_forked(start: Start, source: Path, state: TrainState, *, draw: Callable[[], nn.Module], kind: str) -> str | None:
+    """Put another run's weights and what fits of its optimizer into the state. Returns: why the optimizer begins anew, where it does.
+
+    source, draw, kind: as `begin` has them. Raises: as `begin`.
+    """
     forked = forked_weights(start, source, draw())
     put_weights(state.model, forked.tensors)
     return _begin_with_optimizer(start, forked, state, kind=kind)

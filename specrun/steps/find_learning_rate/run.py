@@ -1,4 +1,7 @@
-"""Runs the `find_learning_rate` step: a range test on the training's own model, data and optimizer, from its first step."""
+"""Runs the `find_learning_rate` step: a range test on the training's own model, data and optimizer, from its first step.
+
+A fork is tested with the weights that it begins with: a rate for drawn ones would undo what they have learned.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from dataclasses import asdict
 from specrun.errors import SpecrunError
 from specrun.events import Message, Progress
 from specrun.plan import figures
+from specrun.plan.start import start_of
 from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 from specrun.steps.train.trial import open_trial, usual_rate
@@ -39,8 +43,11 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
         suggestion = Suggestion(usual_rate(spec), usual_rate(spec))
     if suggestion is None:
         low, high = figures.learning_rate(span.low), figures.learning_rate(span.high)
+        start = start_of(context.step.label)
+        such_as = "3e-4" if start is None else f"a tenth of what {start.run_id} has"
+        hint = f"give schedule.optimizer.learning_rate a number, such as {such_as}"
         raise SpecrunError(f"the range test found no learning rate from {low} to {high} that lowers the loss",
-                           code="no-learning-rate-found", hint="give schedule.optimizer.learning_rate a number, such as 3e-4")  # fmt: skip
+                           code="no-learning-rate-found", hint=hint)  # fmt: skip
     context.emit(Message(f"{context.step.id}: {figures.learning_rate(suggestion.rate)}, where the loss falls steepest"))
     (context.folder / CURVE).write_text(json.dumps(asdict(curve)) + "\n")
     values = {

@@ -35,5 +35,6 @@ STEP = StepKind(
     follows=("find_micro_batch",),
     finds="schedule.optimizer.learning_rate",
     uses_device=True,
+    begins_as_training=True,
     settings={"low": 1e-7, "high": 10.0, "steps": 100},
 )
