@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "steps"))
 from tiny_run import Listener, context, hardware, parents, spec
 
+from specrun.engine.executors.deaths import Deaths
 from specrun.engine.executors.hearing import Hearing
 from specrun.engine.executors.nodes import Node, this_node
 from specrun.engine.executors.request import as_error, as_output, error_document, output_document, requested_call, step_request
 from specrun.engine.executors.strategy import settle_strategy
-from specrun.engine.executors.torchrun import command, environment
+from specrun.engine.executors.torchrun import Workers, _follow, command, environment
 from specrun.engine.executors.wire import ORPHANED, Lines, Wire, as_event
 from specrun.engine.plan import Request
 from specrun.engine.prepare import prepare
@@ -152,12 +155,70 @@ def test_workers_that_end_before_they_can_say_anything_are_counted_too(tmp_path)
     for _ in range(3):
         with (tmp_path / "torchrun.log").open("a") as file:
             file.write(FAILED.format(code=1, rank=0))
-        heard.nothing_yet()
-        heard.nothing_yet()
+        heard.look_for_deaths()
+        heard.look_for_deaths()
     with (tmp_path / "torchrun.log").open("a") as file:
         file.write(FAILED.format(code=1, rank=0))
     with pytest.raises(SpecrunError, match="were lost, and again after each of 3 new starts: rank 0 ended with exit code 1"):
-        heard.nothing_yet()
+        heard.look_for_deaths()
+
+
+class Told(Workers):
+    """What workers would tell, without any."""
+
+    def __init__(self, documents: Iterator[dict[str, Any]]) -> None:
+        self.starts, self.code, self._told = 0, 1, documents
+
+    def documents(self) -> Iterator[dict[str, Any]]:
+        return self._told
+
+
+def follow(documents: Iterator[dict[str, Any]], heard: Hearing) -> None:
+    _follow(Told(documents), heard, stop_pending=lambda: None, stop_requested=lambda: None)
+
+
+def test_what_a_worker_tells_before_the_first_has_said_hello_is_heard(tmp_path):
+    heard = Hearing(Listener().emit, tmp_path, tmp_path / "checkpoints")
+    error = {"error": error_document(StorageFailure("rank-1.log: no space", code="disk-full"))}
+    with pytest.raises(StorageFailure, match="no space"):
+        follow(iter([{}, error, {"hello": {"restarts": 0}}]), heard)
+
+
+def test_workers_that_end_before_they_say_anything_are_counted_after_each_start(tmp_path):
+    """One that has said hello begins the count anew; why it was lost is no reason why others are."""
+    listener, deaths = Listener(), []
+
+    def told() -> Iterator[dict[str, Any]]:
+        for start in (0, 3, 5):
+            yield {"hello": {"restarts": start}}
+            yield {"lost": "rank 1: no room", "cause": True}
+            for _ in range({0: 3, 3: 2, 5: 9}[start]):
+                with (tmp_path / "torchrun.log").open("a") as file:
+                    file.write(FAILED.format(code=-9, rank=0))
+                deaths.append(start)
+                yield {}
+                yield {}
+
+    with pytest.raises(SpecrunError) as lost:
+        follow(told(), Hearing(listener.emit, tmp_path, tmp_path / "checkpoints"))
+    assert (lost.value.code, deaths) == ("workers-lost", [0, 0, 0, 3, 3, 5, 5, 5, 5, 5])
+    assert "were lost, and again after each of 9 new starts: rank 0 was killed (SIGKILL)" in lost.value.message
+    assert [it.code for it in listener.of(Alert)] == ["worker-restarted"] * 2
+
+
+def test_a_death_is_told_of_though_its_line_was_half_written_when_the_log_was_read(tmp_path):
+    log, line = tmp_path / "torchrun.log", FAILED.format(code=-9, rank=1)
+    for cut in (1, line.index("exitcode") + 3, len(line) - 1):
+        deaths = Deaths(log)
+        with log.open("a") as file:
+            file.write(line[:cut])
+        assert deaths.newest() is None
+        with log.open("a") as file:
+            file.write(line[cut:] + "half of an")
+        assert deaths.newest() == ("rank 1 was killed (SIGKILL), as the system does when memory runs out", -9)
+        assert deaths.newest() is None
+        with log.open("a") as file:
+            file.write("other line\n")
 
 
 def test_a_port_that_is_taken_is_told_as_such(tmp_path):

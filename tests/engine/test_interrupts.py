@@ -33,8 +33,8 @@ def command(spec: Path, store: Path, sets: list[str] = LONG) -> list[str]:
     return [sys.executable, "-m", "specrun", "apply", str(spec), "--store", str(store), "--json", *sets]
 
 
-def start(spec: Path, store: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(command(spec, store), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(spec: Path, store: Path, sets: list[str] = LONG) -> subprocess.Popen[str]:
+    return subprocess.Popen(command(spec, store, sets), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(spec: Path, store: Path, sets: list[str] = LONG) -> dict:

@@ -193,7 +193,7 @@ def asked_at_the_third_token(*args, between, **kwargs):
         looks.append(None)
         if rank == 0 and len(looks) == 3:
             [asked] = [it for it in gc.get_objects() if type(it).__name__ == "_Asked"]
-            asked.note(15)  # what the parent would say
+            asked.by_parent.note(15)  # what the parent would say
         between()
     return generate(*args, between=look, **kwargs)
 build.generate = asked_at_the_third_token

@@ -27,6 +27,7 @@ class Deaths:
                 text = file.read()
         except OSError:
             return None
+        text = text[: text.rfind(b"\n") + 1]  # the rest of a line is still to be written
         self._read += len(text)
         self.port_in_use |= b"EADDRINUSE" in text
         found = _FAILED.findall(text)

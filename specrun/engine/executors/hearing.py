@@ -29,7 +29,8 @@ class Hearing:
         self.warnings: list[str] = []
         self._emit, self._folder, self._checkpoints, self.step = emit, folder, checkpoints, step
         self._deaths = Deaths(folder / TORCHRUN_LOG, first_rank=first_rank)
-        self._restarts, self._losses, self._silent_losses = 0, 0, 0
+        self._restarts, self._losses = 0, 0
+        self._deaths_since_start = 0
         self._started = False
         self._why: str | None = None  # the newest start came about, as far as a worker could say
         self._symptom = False  # and that it only missed another
@@ -53,28 +54,31 @@ class Hearing:
     def started(self, restarts: int) -> None:
         """All workers have been started, so many times again. Raises: SpecrunError where they were lost too often."""
         if restarts > self._restarts:
-            self._learn_why()
+            self._learn_why(self._deaths.newest())
             self._tell(f" ({self._why})" if self._why else "")
         self._started, self._restarts, self._why = True, restarts, None
+        self._deaths_since_start = 0
 
-    def nothing_yet(self) -> None:
-        """No worker has said so far that it was started. Raises: SpecrunError where too many have ended before they could."""
+    def look_for_deaths(self) -> None:
+        """No worker tells anything just now. Raises: SpecrunError where too many have ended before they could say hello."""
         if (death := self._deaths.newest()) is not None:
-            self._why = death[0]
-            self._silent_losses += 1
-            if self._silent_losses > MAX_LOSSES:
+            self._deaths_since_start += 1
+            if self._deaths_since_start > 1:
+                self._why = None  # that was of those before
+            self._learn_why(death)
+            if self._deaths_since_start - int(self._started) > MAX_LOSSES:  # one of those is counted as all are there again
                 raise self.lost_all()
 
     def lost_all(self, torchrun_code: int = 0) -> SpecrunError:
         """The failure of workers that came to no end. torchrun_code: what torchrun itself returned, negative where a signal ended it."""
-        self._learn_why()
+        self._learn_why(self._deaths.newest())
         if self._deaths.port_in_use and not self._started:
             return SpecrunError("the port where the machines meet is in use on this one", code="port-in-use",
                                 hint="end what uses it, or name another one in SPECRUN_RDZV_ENDPOINT, on each machine")  # fmt: skip
         if torchrun_code < 0:
             self._last_why = f"torchrun, which watches them, {how_it_ended(torchrun_code)}"
         said = f": {self._last_why}" if self._last_why else ""
-        again = max(self._restarts, self._silent_losses - 1)
+        again = self._restarts + max(0, self._deaths_since_start - 1)
         tried = "" if again == 0 else f", and again after {'a new start' if again == 1 else f'each of {again} new starts'}"
         more = "free some memory, or use fewer hardware.devices; " if "when memory runs out" in said else ""
         return SpecrunError(f"the workers of the {self.step} step were lost{tried}{said}", code="workers-lost",
@@ -88,9 +92,9 @@ class Hearing:
         saved = any(self._checkpoints.glob("step-*/"))
         return f"apply again {'goes on from the last checkpoint' if saved else 'begins anew: no checkpoint was saved'}"
 
-    def _learn_why(self) -> None:
+    def _learn_why(self, death: tuple[str, int] | None) -> None:
         """What ended a worker, as torchrun saw it, where none could say: that another has gone is no reason."""
-        if (death := self._deaths.newest()) is not None:
+        if death is not None:
             how, code = death
             if self._why is None or (self._symptom and code < 0):
                 self._why = how

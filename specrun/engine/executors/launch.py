@@ -10,10 +10,12 @@ import contextlib
 import os
 import runpy
 import select
+import signal
 import threading
 
 import psutil
 
+from specrun.engine.executors.outside import leave_to_parent
 from specrun.engine.executors.wire import ORPHANED
 
 _STDIN = 0
@@ -23,6 +25,7 @@ _END_SECONDS = 12.0
 
 def main() -> None:
     """Be torchrun, with the arguments given."""
+    leave_to_parent()
     threading.Thread(target=_end_with_parent, name="specrun-parent", daemon=True).start()
     runpy.run_module("torch.distributed.run", run_name="__main__", alter_sys=True)
 
@@ -32,6 +35,7 @@ def _end_with_parent() -> None:
     closed = select.poll()
     closed.register(_STDIN, 0)
     closed.poll()
+    os.kill(os.getpid(), signal.SIGHUP)  # by which torchrun ends its workers, and starts none again
     _, left = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=_END_SECONDS)
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -20,6 +20,7 @@ from typing import Any
 
 from specrun.engine.executors.hearing import MAX_LOSSES, TORCHRUN_LOG, Hearing
 from specrun.engine.executors.nodes import Node, this_node
+from specrun.engine.executors.outside import LEFT_TO_TORCHRUN
 from specrun.engine.executors.request import as_error, as_output, step_request
 from specrun.engine.executors.wire import Lines
 from specrun.errors import InterruptedRun
@@ -51,7 +52,7 @@ def run_on_workers(kind: StepKind, context: StepContext, spec: Spec, inputs: Map
         heard = Hearing(context.emit, folder, context.folder / "checkpoints", step=kind.kind)
         _follow(workers, heard, stop_pending=context.stop_pending, stop_requested=context.stop_requested)
     if heard.answer is None:
-        raise heard.lost_all(workers.code)
+        raise _ended_by_signal(heard, context.stop_pending()) or heard.lost_all(workers.code)
     return as_output(heard.answer, more_warnings=tuple(heard.warnings))
 
 
@@ -64,7 +65,7 @@ def lend_workers(hardware: ResolvedHardware, folder: Path, *, emit: Emit, signal
         heard = Hearing(emit, folder, first_rank=node.rank * hardware.devices)
         _follow(workers, heard, stop_pending=signals.pending, stop_requested=signals.requested)
     if workers.code:
-        raise heard.lost_all(workers.code)
+        raise _ended_by_signal(heard, signals.pending()) or heard.lost_all(workers.code)
 
 
 def _follow(workers: Workers, heard: Hearing, *, stop_pending: Callable[[], int | None], stop_requested: Callable[[], int | None]) -> None:
@@ -78,14 +79,22 @@ def _follow(workers: Workers, heard: Hearing, *, stop_pending: Callable[[], int 
         if "hello" in document:
             workers.starts += 1
             heard.started(int(document["hello"]["restarts"]))
-        elif workers.starts == 0:
-            heard.nothing_yet()
+        elif not document:
+            heard.look_for_deaths()
         elif "heeded" in document:
             stop_requested()
         elif "error" in document:
             raise as_error(document["error"])
         else:
             heard.take(document)
+
+
+def _ended_by_signal(heard: Hearing, number: int | None) -> InterruptedRun | None:
+    """What ended a step whose workers were lost after the run had been asked to end: whoever asked may have ended them too."""
+    if number is None:
+        return None
+    lost = heard.lost_all()
+    return InterruptedRun(f"signal {number} ended the run; {lost.message}", signal_number=number, hint=lost.hint)
 
 
 class Workers:
@@ -99,6 +108,7 @@ class Workers:
         self.starts = 0
         self.code = 1
         self._asked_start = 0
+        self._devices = hardware.devices
         with request.with_name(TORCHRUN_LOG).open("ab") as file:
             self._process = subprocess.Popen(  # noqa: S603 - torch's own module and ours
                 command(request, hardware, node), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file,
@@ -119,12 +129,12 @@ class Workers:
             yield {}
 
     def ask_to_stop(self, number: int) -> None:
-        """Pass a signal on, once to each start of the workers."""
+        """Pass a signal on to each worker, once to each start of them."""
         assert self._process.stdin is not None
         if self._asked_start != self.starts:
             self._asked_start = self.starts
             with contextlib.suppress(BrokenPipeError):
-                self._process.stdin.write(bytes([number]))
+                self._process.stdin.write(bytes([number] * self._devices))
                 self._process.stdin.flush()
 
     def __enter__(self) -> Workers:
@@ -136,7 +146,7 @@ class Workers:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()  # the workers end by it, and torchrun
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(signal.SIGTERM)  # which ends it while it is still to start any
             try:
                 self._process.wait(_END_SECONDS)
             except subprocess.TimeoutExpired:
@@ -155,7 +165,8 @@ def command(request: Path, hardware: ResolvedHardware, node: Node) -> list[str]:
     return [
         sys.executable, "-P", "-m", "specrun.engine.executors.launch", *meeting,
         "--nnodes", str(node.count), "--nproc-per-node", str(hardware.devices), "--max-restarts", str(MAX_LOSSES + 1 + MAX_STARTS_AGAIN),
-        "--monitor-interval", "0.2", "--shutdown-timeout", "10", "-m", "specrun.engine.executors.worker", hardware.kind, str(request),
+        "--monitor-interval", "0.2", "--shutdown-timeout", "10", "--signals-to-handle", LEFT_TO_TORCHRUN,
+        "-m", "specrun.engine.executors.worker", hardware.kind, str(request),
     ]  # fmt: skip
 
 

@@ -1,14 +1,14 @@
 """What the workers of a step tell the process that started them: one JSON document a line, through the pipe they all inherit.
 
-Through the pipe that they inherit as standard input they are told of signals, a byte each, which one of them reads for all; and it
-ends with the process at its other end.
+Through the pipe that they inherit as standard input they are told of signals, of which each reads one byte; and it ends with the
+process at its other end.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
+import select
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -65,15 +65,15 @@ def as_event(document: Mapping[str, Any]) -> Event:
 
 
 def listen_to_parent(on_signal: Callable[[int], None]) -> None:
-    """End this process at once when the one that started it and its like has ended, or says so by closing the pipe, and torchrun with it,
-    which would start them all again. on_signal: called in another thread with the number of a signal that was passed on."""
-    agent = os.getppid()
+    """End this process at once when the one that started it and its like has ended, or says so by closing the pipe, as torchrun does then.
+    on_signal: called once, in another thread, with the number of a signal that was passed on."""
 
     def watch() -> None:
-        while numbers := os.read(_STDIN, 64):
-            on_signal(numbers[0])
-        if agent > 1 and os.getppid() == agent:
-            os.kill(agent, signal.SIGTERM)
+        if number := os.read(_STDIN, 1):
+            on_signal(number[0])
+            closed = select.poll()
+            closed.register(_STDIN, 0)  # not read any more: the other bytes are for the others
+            closed.poll()
         os._exit(ORPHANED)
 
     threading.Thread(target=watch, name="specrun-parent", daemon=True).start()

@@ -3,7 +3,7 @@
 The request lies on the machine of the first worker, who tells the others; beside its place each worker has its log. The first on each
 machine tells of the start; the first of all passes events on and answers. What a worker cannot mend is told, and the parent ends all of
 them; what may be mended by starting again (another worker was lost) ends this one, and torchrun starts all anew. Signals that ask the
-run to end come from the parent: SIGTERM to a worker itself is torchrun's, which ends the others of one that was lost.
+run to end come from the parent.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from specrun.engine.ending import as_error
 from specrun.engine.executors.local import load_runner
+from specrun.engine.executors.outside import Asked, heed_parent_alone
 from specrun.engine.executors.request import error_document, output_document, requested_call
 from specrun.engine.executors.wire import Wire, listen_to_parent
 from specrun.engine.secrecy import process_mask
@@ -37,7 +38,8 @@ def main() -> int:
     device_kind, place = sys.argv[1], Path(sys.argv[2])
     wire = Wire()
     asked = _Asked(wire)
-    listen_to_parent(asked.note)
+    heed_parent_alone(asked.by_parent)
+    listen_to_parent(asked.by_parent.note)
     if local_rank == 0:
         wire.send(hello={"restarts": int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"))})
     try:
@@ -54,17 +56,14 @@ class _Asked:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._number: int | None = None
+        self.by_parent = Asked()
         self._told = False
 
-    def note(self, number: int) -> None:
-        self._number = self._number or number
-
     def requested(self) -> int | None:
-        if self._number is not None and not self._told:
+        if (number := self.by_parent.number) is not None and not self._told:
             self._told = True
-            self._wire.send(heeded=self._number)
-        return self._number
+            self._wire.send(heeded=number)
+        return number
 
 
 def _work(device_kind: str, place: Path, wire: Wire, asked: _Asked) -> None:
