@@ -19,8 +19,8 @@ class Recovery(Section):
         "skip_then_roll_back",
         impact="weights",
         description="What a loss or gradient of NaN or infinity does: skip_then_roll_back leaves that step's update out, after `skips` of "
-        "them in a row goes back to the last good checkpoint and passes over the data in between, then lowers the learning rate. Where that "
-        "does not help it goes back further, as far as to the oldest good checkpoint that is kept, and to the start only without one.",
+        "them in a row goes back to the last good checkpoint and passes over the data in between, then lowers the learning rate. Where "
+        "that does not help it goes back further, as far as to the oldest good checkpoint that is kept, and to the start only without one.",
     )
     skips: int = option(3, impact="weights", description="Updates left out in a row before training goes back.", ge=1, le=1000)
     max_rollbacks: int = option(3, impact="runtime", description="How often a run may go back before it fails.", ge=0, le=100)
