@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from specrun.engine.continuing import Continuation
-from specrun.engine.finding import Found
+from specrun.engine.finding import Found, with_settings
 from specrun.engine.labels import new_name
+from specrun.engine.smoke import SMOKE_SETTINGS
 from specrun.engine.workspace import Workspace
 from specrun.plan import figures
 from specrun.plan.compare import shown
@@ -42,6 +43,11 @@ class Request:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     resume: str | None = None
     fork: bool = False
+
+    @property
+    def kinds(self) -> tuple[StepKind, ...]:
+        """The kinds of step, with the settings that were asked for."""
+        return with_settings(step_kinds(), SMOKE_SETTINGS if self.smoke else self.settings)
 
 
 def spec_options(*, sets: Sequence[str], preset: str | None, data_root: Path | str | None) -> list[str]:
@@ -84,7 +90,7 @@ class Plan:
 
     @property
     def kinds(self) -> Mapping[str, StepKind]:
-        return {kind.kind: kind for kind in step_kinds()}
+        return {kind.kind: kind for kind in self.request.kinds}
 
     def decision(self, id: str) -> Decision:
         """The decision about a step. Raises KeyError for an id the plan does not have."""

@@ -12,14 +12,14 @@ from specrun.engine.continuing import Continuation, as_found_then, as_it_began, 
 from specrun.engine.decide import decide
 from specrun.engine.executors.strategy import settle_strategy
 from specrun.engine.facts import gather_facts
-from specrun.engine.finding import Found, found_in, spec_with, trial_steps, with_expected, with_found, with_predicted, with_settings
+from specrun.engine.finding import Found, found_in, spec_with, trial_steps, with_expected, with_found, with_predicted
 from specrun.engine.fingerprints import Fingerprints
 from specrun.engine.fork_problems import fork_problems
 from specrun.engine.history import read_history
 from specrun.engine.machine_problems import machine_problems
 from specrun.engine.meant_run import meant_run
 from specrun.engine.plan import Plan, Request
-from specrun.engine.smoke import SMOKE_SETTINGS, smoke_layers, smoke_store
+from specrun.engine.smoke import smoke_layers, smoke_store
 from specrun.engine.workspace import Workspace
 from specrun.errors import SpecError
 from specrun.plan.compiler import compile_steps
@@ -42,7 +42,6 @@ from specrun.spec.resolved import further
 from specrun.spec.rules import lora_on_random_weights
 from specrun.spec.section import Part, Problem
 from specrun.spec.shape import fields
-from specrun.steps.registry import step_kinds
 
 
 def prepare(request: Request) -> Plan:
@@ -133,7 +132,7 @@ def plan_on(
 
     if request.resume is not None and not request.fork:
         hardware = as_it_began(hardware, workspace, run=request.resume)
-        loaded = as_found_then(loaded, workspace, run=request.resume, found=_found_paths(step_kinds()))
+        loaded = as_found_then(loaded, workspace, run=request.resume, found=_found_paths(request.kinds))
     return settle_compilation(settle_strategy(planned(hardware), planned), planned)
 
 
@@ -172,7 +171,7 @@ def _plan_for(
                          trials=trial_steps(all_kinds), spread=hardware.spread)  # fmt: skip
         return found, signature
 
-    all_kinds = with_settings(step_kinds(), SMOKE_SETTINGS if request.smoke else request.settings)
+    all_kinds = request.kinds
     kinds = planned_kinds(all_kinds, loaded.spec, idle={MICRO_BATCH})
     goes_on: Continuation | None = None
     start: Start | None = None

@@ -34,10 +34,9 @@ def problems(spec: Spec) -> Iterator[Problem]:
 
 def idle(spec: Spec) -> Iterator[tuple[str, ...]]:
     """Places of the settings that have no effect, given the others, and that no key is made of. spec: a valid one."""
-    told = (problem for path, part in parts(spec) for problem in part.problems(spec, path))
-    warnings = (problem for problem in told if problem.code == option_without_effect.CODE and problem.severity == "warning")
-    for problem in (*option_without_effect.uncounted(spec), *warnings):
-        yield tuple(map(str, problem.path))
+    by_parts = (problem for path, part in parts(spec) for problem in part.problems(spec, path))
+    told = (problem for problem in by_parts if problem.code == option_without_effect.CODE and problem.severity == "warning")
+    yield from (tuple(map(str, problem.path)) for problem in (*option_without_effect.uncounted(spec), *told))
 
 
 def parts(section: Section, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Part]]:

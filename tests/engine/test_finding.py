@@ -166,6 +166,7 @@ def test_a_search_is_done_once_whatever_rate_the_spec_names_and_its_settings_mak
     assert same == first
     _, other = searched(store, spec_file, low=1e-5)
     assert other.decision(FINDER).step.key != first.key
+    assert other.kinds[FINDER].settings == other.decision(FINDER).step.options["settings"]
 
 
 def test_a_range_without_a_fall_ends_with_what_to_do(spec_file, store):

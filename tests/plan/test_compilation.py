@@ -45,9 +45,12 @@ def test_runs_of_both_kinds_tell_the_gain() -> None:
     assert (found.compiled, found.reason) == (False, "compiled steps are no shorter, from earlier runs")
 
 
-def test_a_run_of_a_few_steps_tells_nothing_of_the_gain() -> None:
-    short = Past("train", "s|default", "d", 1e9, 3.0, 4, 1.0, 2.7)
-    assert known_gain([past("s", 100.0), short], **PLACE) == (RULE["cpu"], "by rule")
+@pytest.mark.parametrize(("short", "long"), [("s|default", "s"), ("s", "s|default")])
+def test_a_run_of_a_few_steps_tells_nothing_of_the_gain(short: str, long: str) -> None:
+    few = Past("train", short, "d", 1e9, 3.0, 4, 1.0, 2.7)
+    assert known_gain([past(long, 100.0), few], **PLACE) == (RULE["cpu"], "by rule")
+    gain, basis = known_gain([past(long, 100.0), past(short, 100.0), few], **PLACE)
+    assert (gain.saved_share, basis) == (pytest.approx(0.0), "from earlier runs")
 
 
 def test_the_seconds_of_a_first_compiled_run_are_the_rules() -> None:

@@ -6,11 +6,8 @@ from typing import Any, get_args
 
 import pytest
 
-from specrun.plan.compiler import compile_steps
-from specrun.plan.finders import planned_kinds
 from specrun.plan.step import WEIGHTS, Step
 from specrun.runtime.hardware import resolve
-from specrun.spec.checks import problems
 from specrun.spec.document import Spec
 from specrun.spec.dump import select, walk_fields
 from specrun.spec.section import Part, Section
@@ -131,29 +128,6 @@ def test_the_micro_batch_size_counts_as_what_it_comes_to_and_where_masks_are_dra
     assert changed_kinds(whole, plan(micro_batch_size=2)) == touched
 
 
-@pytest.mark.parametrize(
-    ("given", "idle"),
-    [
-        ({"parameters": {"lora": {"rank": 4}}}, {"parameters": {"frozen": ["blocks.0.*"]}}),
-        ({"parameters": {"lora": {"rank": 4}}, "micro_batch_size": "auto", "optimizer": {"kind": "adamw", "learning_rate": "auto"}},
-         {"parameters": {"frozen": ["blocks.0.*"]}}),
-        ({"recovery": {"non_finite": "fail"}}, {"recovery": {"skips": 7, "max_rollbacks": 1, "learning_rate_factor": 0.1}}),
-    ],
-)  # fmt: skip
-def test_what_is_told_to_have_no_effect_changes_no_key(given, idle):
-    def of(schedule):
-        spec = spec_of({**DOCUMENT, "schedule": {**DOCUMENT["schedule"], **schedule}})
-        told = [".".join(map(str, problem.path)) for problem in problems(spec) if problem.code == "option-without-effect"]
-        graph = compile_steps(spec, kinds=planned_kinds(step_kinds(), spec), digest_inputs=lambda *_: {}, device={}, spec_digest="d")
-        return {step.id: step.key for step in graph.steps}, told
-
-    keys, told = of(given)
-    assert not told
-    with_idle, told = of({**given, **{name: {**given[name], **options} for name, options in idle.items()}})
-    assert sorted(told) == sorted(f"schedule.{section}.{name}" for section, options in idle.items() for name in options)
-    assert with_idle == keys
-
-
 @pytest.mark.parametrize("written", [{}, {"learning_rate_factor": 0.3}])
 def test_how_often_a_training_may_go_back_can_change_while_it_trains(written):
     """What the learning rate is lowered by has no effect until it may twice, and counts before."""
@@ -261,8 +235,6 @@ def test_what_a_result_could_not_foresee_changes_its_children_and_not_itself(spe
 
 def test_a_bumped_version_of_a_kind_changes_it_and_what_follows(spec, monkeypatch):
     import dataclasses
-
-    from specrun.steps.registry import step_kinds
 
     before = plan_of(spec)
     kinds = tuple(dataclasses.replace(k, version=k.version + (k.kind == "train")) for k in step_kinds())
