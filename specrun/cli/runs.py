@@ -19,7 +19,7 @@ from specrun.cli.run_text import show_text
 from specrun.engine.workspace import Workspace
 from specrun.errors import StoreError, UsageError
 from specrun.events import RunStatus
-from specrun.records.changes import change_tags, remove_run
+from specrun.records.changes import change_tags, not_begun, remove_run
 from specrun.records.lines import flag_non_finite
 from specrun.records.place import check_place, smoke_stores
 from specrun.records.queries import open_records
@@ -226,7 +226,8 @@ def remove(
 ) -> None:
     """Delete runs: their records, checkpoints and reports. Results that several runs share stay."""
     with open_records(store) as records:
-        found = sorted({choose_only(records, run).run_id for run in runs})
+        empty = not_begun(store)
+        found = sorted({run if run in empty else choose_only(records, run).run_id for run in runs})
     living = [run_id for run_id in found if is_alive(store, run_id)]
     if living:
         raise UsageError(f"{', '.join(living)}: still running", code="run-is-alive", hint="stop its process first; nothing was removed")

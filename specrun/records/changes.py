@@ -1,4 +1,4 @@
-"""Owns what changes a recorded run from outside: its tags, and its removal. No DuckDB here."""
+"""Owns what changes a run from outside: its tags, and its removal. No DuckDB here."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from specrun.errors import StoreError, UsageError
 from specrun.records.atomic import storage_failure
 from specrun.records.labels import give
 from specrun.records.paths import safe_join
-from specrun.records.run_files import is_alive
+from specrun.records.run_files import has_begun, is_alive, run_folder
+from specrun.records.snapshots import list_runs
 
-__all__ = ["change_tags", "remove_run"]
+__all__ = ["change_tags", "not_begun", "remove_run"]
 
 LONGEST_TAG = 100
 
@@ -28,6 +29,12 @@ def change_tags(store: Path, run_id: str, *, add: Iterable[str] = (), remove: It
                 f"{tag!r} is not a tag", code="bad-tag", hint=f"1 to {LONGEST_TAG} printable characters, for example: baseline"
             )
     give(store, run_id, add=added - removed, remove=removed)
+
+
+def not_begun(store: Path) -> list[str]:
+    """Ids of runs without any record, as their processes were killed before they began them, or are about to."""
+    listing = list_runs(store)
+    return sorted(run_id for run_id in listing.runs - listing.active if not has_begun(run_folder(store, run_id)))
 
 
 def remove_run(store: Path, run_id: str) -> None:

@@ -44,7 +44,7 @@ def check(store: Path) -> list[Finding]:
         sound = set()
         for run_id in sorted(listing.runs):
             if not _is_pending(run_id, listing) and not _is_known(store, run_id, positions):
-                findings.append(_not_begun(run_folder(store, run_id)))
+                findings.append(_not_begun(store, run_id))
                 continue
             found = list(_check_run(store, run_id, listing, positions))
             findings += found
@@ -112,9 +112,10 @@ def _is_known(store: Path, run_id: str, positions: Positions | None) -> bool:
     return has_begun(run_folder(store, run_id)) or any(known == run_id for known, _ in positions or ())
 
 
-def _not_begun(folder: Path) -> Finding:
+def _not_begun(store: Path, run_id: str) -> Finding:
     why = "it is empty: its process was killed before the run had begun, or is about to begin it"
-    return Finding("info", "not-begun", str(folder), why, "apply its spec, or delete it when no specrun is running")
+    remedy = f"apply its spec, or, when no specrun is running, remove it: `{command_on(store, 'runs', 'remove', run_id)}`"
+    return Finding("info", "not-begun", str(run_folder(store, run_id)), why, remedy)
 
 
 def _check_agreement(connection: duck.Connection, store: Path, run_ids: Set[str]) -> Iterator[Finding]:

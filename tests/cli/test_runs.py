@@ -15,6 +15,7 @@ from specrun.cli.tables import table, trimmed
 from specrun.engine.workspace import Workspace
 from specrun.events import Alert, Artifact, Status, StepRecord
 from specrun.plan.step import Step, StepResult
+from specrun.records.check import check
 from specrun.records.journal import Journal
 from specrun.records.run_files import mark_active, read_final, unmark_active, write_final, write_run
 from specrun.spec.visible import cells
@@ -387,6 +388,25 @@ def test_a_living_run_is_not_removed_nor_any_other_with_it(tmp_path: Path, call:
     assert code == 2
     assert "living: still running" in err
     assert (tmp_path / "runs" / "dead").is_dir()
+
+
+def test_a_run_that_never_began_is_removed_by_its_whole_id_as_the_doctor_says(tmp_path: Path, call: Call) -> None:
+    make_run(tmp_path, "gpt-00012", loss=1.5)
+    workspace = Workspace(tmp_path)
+    workspace.prepare()
+    run_id = workspace.new_run("gpt", "a-key")
+    empty = (workspace.runs / run_id).rename(tmp_path / "runs" / "gpt-0001")
+    (tmp_path / "run-keys" / "a-key").write_text("gpt-0001\n")
+    [remedy] = [it.remedy for it in check(tmp_path) if it.code == "not-begun"]
+    assert f"`specrun runs remove gpt-0001 --store {tmp_path}`" in remedy
+    assert call("runs", "remove", "gpt-0001")[0] == 2
+    assert call("runs", "remove", "gpt-0001", "--yes")[:2] == (0, "removed gpt-0001\n")
+    assert not empty.exists()
+    assert workspace.run_of_key("a-key") is None
+    for none in ("..", "."):
+        code, _, err = call("runs", "remove", none, "--yes")
+        assert (code, err.partition(":")[0]) == (2, "unknown-run")
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["gpt-00012"]
 
 
 def test_a_name_cannot_steer_the_terminal(tmp_path: Path, call: Call) -> None:
