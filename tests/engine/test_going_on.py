@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from specrun.engine.api import apply, compile_plan
+from specrun.engine.continuing import as_found_then
 from specrun.engine.otherwise import otherwise
 from specrun.errors import UsageError
 from specrun.plan.start import start_of
@@ -123,6 +124,25 @@ def test_what_goes_on_keeps_the_rate_that_was_found_for_it_and_searches_no_other
     assert origin == f"found by find_learning_rate for {first.run_id}"
     last = compile_plan(spec_file, store=store, sets=[*AUTO, LONGEST], resume=longer.run_id)
     assert last.loaded.provenance.describe("schedule.optimizer.learning_rate") == f"found by find_learning_rate for {longer.run_id}"
+
+
+@pytest.mark.parametrize(
+    ("sets", "kept"),
+    [
+        (["model.dropout=0.1"], 2),  # whose masks are drawn a micro-batch at a time
+        ([], "auto"),  # nothing depends on it: what fits the machine by now is found
+        (["model.dropout=0.1", "schedule.batch_size=3"], "auto"),  # of which it is no part
+    ],
+)
+def test_what_goes_on_keeps_a_micro_batch_that_was_found_where_its_weights_depend_on_it(spec_file, store, sets, kept):
+    (folder,) = (store / "runs").iterdir()
+    document = read_run(folder)
+    document["spec"]["schedule"]["micro_batch_size"] = 2
+    document["provenance"]["schedule.micro_batch_size"] = "found by find_micro_batch"
+    (folder / "run.json").write_text(json.dumps(document))
+    plan = compile_plan(spec_file, store=store, sets=["schedule.micro_batch_size=auto", *sets])
+    found = as_found_then(plan.loaded, plan.workspace, run=folder.name, found=["schedule.micro_batch_size"])
+    assert found.spec.schedule.micro_batch_size == kept
 
 
 @pytest.mark.slow
