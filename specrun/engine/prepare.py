@@ -23,6 +23,7 @@ from specrun.engine.smoke import smoke_layers, smoke_store
 from specrun.engine.workspace import Workspace
 from specrun.errors import SpecError
 from specrun.plan.compiler import compile_steps
+from specrun.plan.counted import as_it_counts
 from specrun.plan.finders import LEARNING_RATE, MICRO_BATCH, is_roomy, planned_kinds, range_test_problems
 from specrun.plan.graph import StepGraph
 from specrun.plan.lengths import length_problems
@@ -162,7 +163,8 @@ def _plan_for(
         return _compile_known(spec, kinds, beginning_with(start), workspace, variants).graph
 
     def predicted(spec: Spec, facts: Facts) -> tuple[Forecast, str]:
-        signature = training_signature(select(spec, "model", WEIGHTS), spec, facts.vocab_size, threads=hardware.threads,
+        counted = as_it_counts(spec)
+        signature = training_signature(select(counted, "model", WEIGHTS), counted, facts.vocab_size, threads=hardware.threads,
                                        precision=hardware.precision.value, spread=hardware.spread)  # fmt: skip
         history = read_history(workspace.history_file)
         signature, once = compiled_cost(signature, hardware, history)

@@ -63,6 +63,10 @@ def train_of(it: Plan) -> tuple[str, str]:
     return found.step.key, found.action
 
 
+def test_what_is_so_anyway_learns_from_the_same_runs_when_it_is_written(spec: Path) -> None:
+    assert plan(spec, "model.mlp_width=64").signature == plan(spec).signature != plan(spec, "model.mlp_width=32").signature
+
+
 def test_a_short_training_is_eager_and_the_plan_says_why(spec: Path) -> None:
     found = plan(spec)
     assert found.hardware.compilation.value == "eager"
