@@ -44,7 +44,7 @@ def losses(store: Path, run_id: str) -> dict[int, float]:
 def with_kind(monkeypatch: pytest.MonkeyPatch, kind) -> None:
     """Have another kind of step in the place of its namesake."""
     kinds = tuple(kind if one.kind == kind.kind else one for one in registry.step_kinds())
-    for module in ("plan", "prepare", "otherwise"):
+    for module in ("plan", "otherwise"):
         monkeypatch.setattr(f"specrun.engine.{module}.step_kinds", lambda: kinds)
 
 
