@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = ROOT.parent / "shared" / "data" / "text" / "tinyshakespeare.txt"
 SEEDS = tuple(range(int(os.environ.get("SPECRUN_BENCH_SEEDS", "3"))))
-SHORT = {"schedule.duration": "330 steps", "schedule.evaluate.every": "100%", "expect": "[]"}
+SHORT = {"schedule.duration": "280 steps", "schedule.evaluate.every": "100%", "expect": "[]"}
 RECIPE = {"schedule.optimizer.learning_rate": "1e-3", "expect": "[]", "hardware.compile": "off"}
 COURSES: dict[str, tuple[str, dict[str, str]]] = {
     "recipe": ("gpt_shakespeare.yaml", RECIPE),
