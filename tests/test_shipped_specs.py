@@ -69,9 +69,7 @@ def test_a_shipped_spec_is_valid_without_a_warning(spec):
     assert load_spec(spec).warnings == ()
 
 
-@pytest.mark.parametrize(
-    "spec", [pytest.param(it, id=it.stem, marks=pytest.mark.slow if "103" in it.stem else ()) for it in SPECS]
-)  # the largest vocabulary takes its time
+@pytest.mark.parametrize("spec", [pytest.param(it, id=it.stem, marks=() if it.stem == "quickstart" else pytest.mark.slow) for it in SPECS])
 def test_a_shipped_spec_runs_whole_on_two_tiny_batches(spec, mirror, text_file, tmp_path):
     outcome = apply(spec, store=tmp_path / "store", sets=sets_for(spec, text_file), data_root=mirror, smoke=True)
     assert outcome.exit_code == 0, outcome.runs

@@ -60,6 +60,7 @@ def test_other_mistakes_too(spec, command, code):
     assert shell(PIPED.format(command=command.format(spec=spec))).returncode == code
 
 
+@pytest.mark.slow
 def test_the_plan_is_not_printed_on_standard_output_in_place_of_a_closed_standard_error(spec, tmp_path):
     done = shell(f"specrun apply {spec} --store {tmp_path / 's'} --json 2>&-")
     assert done.returncode == 0

@@ -278,6 +278,7 @@ def test_adapters_are_trained_on_the_weights_of_a_run(spec_file, store):
     assert all(torch.equal(one[name], other[name]) for name in kept)
 
 
+@pytest.mark.slow
 def test_a_parent_that_was_damaged_or_changed_is_an_error_and_not_another_training(spec_file, store):
     parent = only_run(store)
     plan = compile_plan(spec_file, store=store, sets=[LONGER], resume=parent)

@@ -113,6 +113,7 @@ def test_a_vocabulary_that_is_not_known_yet_is_judged_once_it_is(spec_file, stor
     assert not (run.folder / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_ids_that_are_other_tokens_are_warned_of_once_the_tokenizer_is_there(spec_file, tmp_path):
     store, sized = tmp_path / "store", "model.vocab_size=400"
     (parent,) = apply(spec_file, store=store, sets=[sized]).runs

@@ -61,6 +61,7 @@ def test_a_run_that_went_on_by_itself_is_gone_on_from_by_its_name(spec_file, tmp
     assert first.run_id != longer.run_id
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_that_went_on_by_itself_begins_where_it_did_when_it_is_named(spec_file, tmp_path):
     store = tmp_path / "store"
     (first,) = apply(spec_file, store=store, sets=EXACT).runs
@@ -87,6 +88,7 @@ def test_a_named_run_that_goes_on_as_by_itself_is_the_same_training(spec_file, t
     assert set(actions(again).values()) == {"cached"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [["schedule.learning_rate={kind: warmup_cosine}"], ["schedule.evaluate.every=5 steps"]])
 def test_a_named_run_that_goes_on_otherwise_is_another_training(spec_file, tmp_path, more):
     (first,) = apply(spec_file, store=tmp_path / "store", sets=[*EXACT, *more]).runs

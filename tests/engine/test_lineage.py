@@ -121,6 +121,7 @@ def test_an_apply_that_knows_no_variant_yet_and_one_that_does_never_work_at_once
         apply(spec_file, store=store)
 
 
+@pytest.mark.slow
 def test_a_run_is_gone_on_from_though_its_data_has_to_be_found_again(spec_file, tmp_path, monkeypatch):
     store, real = tmp_path / "store", data_step.run
 

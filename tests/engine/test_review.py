@@ -141,6 +141,7 @@ def test_an_unexpected_error_of_one_seed_is_recorded_and_the_others_go_on(spec_f
     assert outcome.exit_code == 1
 
 
+@pytest.mark.slow
 def test_a_smoke_run_has_a_store_of_its_own_and_removes_what_an_ended_one_left(spec_file, store):
     first = compile_plan(spec_file, store=store, smoke=True)
     second = compile_plan(spec_file, store=store, smoke=True)

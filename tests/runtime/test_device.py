@@ -103,6 +103,7 @@ def test_arrays_go_to_the_device_unchanged() -> None:
     assert open_device(resolved()).transfer(array).tolist() == array.tolist()
 
 
+@pytest.mark.slow
 def test_the_peak_of_memory_grows_with_what_is_held() -> None:
     device = open_device(resolved())
     before = device.peak_memory_bytes
