@@ -46,6 +46,7 @@ def test_apply_trains_to_its_end_though_nobody_reads(spec, tmp_path):
     assert json.loads(final.read_text())["status"] == "completed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", CLOSINGS.values(), ids=CLOSINGS.keys())
 def test_a_gate_that_fails_is_in_the_exit_code_whoever_listens(spec, store, line):  # noqa: F811
     done = shell(line.format(command=f"apply {spec} --store {store} --set expect='[\"validation/loss < 0.001\"]'"))

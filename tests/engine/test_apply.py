@@ -149,6 +149,7 @@ def test_events_are_shown_as_they_happen(spec_file, tmp_path):
     assert any(isinstance(event, Metrics) and "validation/loss" in event.values for event in seen)
 
 
+@pytest.mark.slow
 def test_a_smoke_run_runs_every_step_and_leaves_real_history_alone(spec_file, store):
     before = (store / "history.jsonl").read_bytes()
     for _ in range(2):

@@ -116,6 +116,7 @@ def test_the_plan_says_where_it_goes_on_and_that_the_outcome_is_not_that_of_the_
     assert (plain.action, plain.step.key != train.step.key) == ("run", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "duration", "told"),
     [
@@ -294,6 +295,7 @@ def test_a_parent_that_was_damaged_or_changed_is_an_error_and_not_another_traini
     assert apply(spec_file, store=store, sets=[LONGER], resume=parent).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_parent_whose_facts_another_version_wrote_is_an_error_that_names_the_way_on(spec_file, store):
     parent = only_run(store)
     checkpoints = store / "runs" / parent / "checkpoints"
@@ -363,6 +365,7 @@ def test_a_shorter_schedule_in_tokens_is_counted_by_the_documents_that_there_are
     assert _resolved(spec, schedule) == schedule
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [["schedule.learning_rate={kind: warmup_cosine}"], ["schedule.evaluate.every=5 steps"],
                                   ["schedule.evaluate.every=50%"], ["schedule.learning_rate={kind: constant, warmup: 25%}"],
                                   ["schedule.evaluate.every=1h"]])  # fmt: skip

@@ -77,6 +77,7 @@ def test_removing_a_run_keeps_what_belongs_to_others(spec_file, store):
     assert [found[f"train[seed={seed}]"] for seed in (0, 1)] == ["run", "cached"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", [["data"], ["data", "tokenizer", "tokens"]])
 @pytest.mark.parametrize("how", ["missing", "failed", "damaged"])
 def test_a_run_without_its_end_is_described_again_from_whatever_that_needs(spec_file, store, gone, how):

@@ -84,6 +84,7 @@ def test_an_unreachable_source_without_a_fallback_names_the_ways_out(spec_file, 
     assert "fallback" in text
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_network")
 def test_a_fallback_that_is_used_is_warned_of_recorded_and_makes_the_run_not_comparable(spec_file, tmp_path):
     from specrun.records.queries import open_records
@@ -101,6 +102,7 @@ def test_a_fallback_that_is_used_is_warned_of_recorded_and_makes_the_run_not_com
     assert "tried again" in again["data"].reason
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_network")
 def test_a_run_on_the_fallback_shares_no_key_with_a_run_on_the_first_source(spec_file, tmp_path):
     store = tmp_path / "store"

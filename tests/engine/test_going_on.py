@@ -48,6 +48,7 @@ def with_kind(monkeypatch: pytest.MonkeyPatch, kind) -> None:
         monkeypatch.setattr(f"specrun.engine.{module}.step_kinds", lambda: kinds)
 
 
+@pytest.mark.slow
 def test_a_run_that_went_on_by_itself_is_gone_on_from_by_its_name(spec_file, tmp_path):
     store = tmp_path / "store"
     (first,) = apply(spec_file, store=store, sets=EXACT).runs
@@ -75,6 +76,7 @@ def test_an_unfinished_run_that_went_on_by_itself_begins_where_it_did_when_it_is
     assert start_of(named.graph.step("train").label).run_id == first.run_id
 
 
+@pytest.mark.slow
 def test_a_named_run_that_goes_on_as_by_itself_is_the_same_training(spec_file, tmp_path):
     store = tmp_path / "store"
     (first,) = apply(spec_file, store=store, sets=EXACT).runs

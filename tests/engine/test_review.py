@@ -86,6 +86,7 @@ def test_what_another_apply_finished_between_plan_and_lock_is_not_run_again(spec
     assert set(actions(execute(late, show=lambda event: None)).values()) == {"cached"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["failed", "interrupted"])
 def test_judging_a_finished_run_again_in_vain_keeps_its_outcome(spec_file, store, monkeypatch, status):
     from specrun.steps.evaluate import run as evaluate
@@ -253,6 +254,7 @@ def test_a_tag_that_was_taken_away_stays_away(spec_file, store):
         assert [run.tags for run in records.runs()] == [("early", "late")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changed", [[], ["task.sample_tokens=9"]], ids=["cached", "judged again"])
 def test_a_damaged_run_is_its_own_error_and_the_other_seeds_go_on(spec_file, store, changed):
     (document,) = store.glob("runs/*/run.json")

@@ -133,6 +133,7 @@ def test_a_model_beyond_the_memory_is_refused_once_the_data_has_told_its_size_an
     assert not (run.folder / "checkpoints").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sizes_unknown")
 def test_a_training_that_may_not_fit_is_warned_of_once_the_data_has_told_its_size(spec_file, tmp_path):
     shown = []

@@ -157,6 +157,7 @@ def test_less_memory_than_any_training_takes_is_refused_by_the_plan_whatever_the
     assert compile_plan(spec_file, store=tmp_path / "s", sets=[f"hardware.memory={enough}"]).loaded.warnings == ()
 
 
+@pytest.mark.slow
 def test_a_training_that_may_not_fit_is_warned_of_in_its_record(spec_file, tmp_path) -> None:
     store = tmp_path / "s"
     outcome = apply(spec_file, store=store, sets=SHORT)
