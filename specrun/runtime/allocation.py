@@ -1,8 +1,8 @@
 """What the C library does with memory that is freed. Torch-free.
 
 glibc gives it back to the system at once where a block is large or lies on top of the heap, and a training step frees and asks for the
-same tensors each time: thousands of pages a step are then mapped, zeroed and unmapped, which is a fifth of a small model's step on a CPU
-and a third of a larger one's (docs/benchmarks.md). Kept, they are there for the next step; the largest use grows by some percent.
+same tensors each time: thousands of pages a step are then mapped, zeroed and unmapped, which is a twentieth of a small model's step on a
+CPU and a third of a larger one's (docs/benchmarks.md). Kept, they are there for the next step; the largest use grows by some percent.
 """
 
 from __future__ import annotations
