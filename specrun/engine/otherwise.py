@@ -10,23 +10,19 @@ from specrun.plan.compare import changes, compared
 from specrun.plan.graph import StepGraph
 from specrun.plan.step import Step
 from specrun.runtime.compilers import EAGER
-from specrun.steps.registry import step_kinds
+from specrun.steps.registry import step_kind
 
 
 def otherwise(graph: StepGraph, document: Mapping[str, Any], workspace: Workspace) -> str:
     """The first step up to training that is not the run's, in words. document: the run's description."""
     keys = {step["kind"]: step["key"] for step in document["plan"]}
     for step in graph.steps:
-        if step.kind in keys and keys[step.kind] != step.key and not _finds(step):
+        finds = step_kind(step.kind).finds is not None  # what it comes to stands in the spec, not in the keys of others
+        if step.kind in keys and keys[step.kind] != step.key and not finds:
             return _other_data(graph, document, workspace) or _other_step(step, keys[step.kind], document, workspace)
         if step.kind == "train":
             break
     return "its training is another than then"
-
-
-def _finds(step: Step) -> bool:
-    """Whether what the step comes to stands in the spec, not in the keys of others."""
-    return any(kind.finds is not None for kind in step_kinds() if kind.kind == step.kind)
 
 
 def _other_data(graph: StepGraph, document: Mapping[str, Any], workspace: Workspace) -> str:
@@ -43,8 +39,7 @@ def _other_step(step: Step, key: str, document: Mapping[str, Any], workspace: Wo
     """Why a step has another key than then. Without a result of then the device and what is read are all that can be told."""
     then = next((one for one in workspace.earlier(step.kind) if one.key == key), None)
     if then is not None:
-        version = next(kind.version for kind in step_kinds() if kind.kind == step.kind)
-        return f"{step.kind}: {compared(step, then, version=version, changed_parents=(), input_bytes={})[0]}"
+        return f"{step.kind}: {compared(step, then, version=step_kind(step.kind).version, changed_parents=(), input_bytes={})[0]}"
     now = step.options.get("device", {})
     if now and (differing := changes({"device": _device(document["hardware"])}, {"device": now})):
         return f"{step.kind}: {differing[0]}"

@@ -24,3 +24,8 @@ def step_kinds() -> tuple[StepKind, ...]:
         assert ready, f"the needs of the step kinds form a cycle: {sorted(set(found) - set(ordered))}"
         ordered.update((k, found[k]) for k in ready)
     return tuple(ordered.values())
+
+
+def step_kind(name: str) -> StepKind:
+    """The kind of that name. Raises: StopIteration for one that there is not."""
+    return next(kind for kind in step_kinds() if kind.kind == name)

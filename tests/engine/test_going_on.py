@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from specrun.engine import plan as engine_plan
 from specrun.engine.api import apply, compile_plan
 from specrun.engine.continuing import as_found_then
 from specrun.engine.otherwise import otherwise
@@ -44,8 +45,8 @@ def losses(store: Path, run_id: str) -> dict[int, float]:
 def with_kind(monkeypatch: pytest.MonkeyPatch, kind) -> None:
     """Have another kind of step in the place of its namesake."""
     kinds = tuple(kind if one.kind == kind.kind else one for one in registry.step_kinds())
-    for module in ("plan", "otherwise"):
-        monkeypatch.setattr(f"specrun.engine.{module}.step_kinds", lambda: kinds)
+    for module in (registry, engine_plan):
+        monkeypatch.setattr(module, "step_kinds", lambda: kinds)
 
 
 @pytest.mark.slow

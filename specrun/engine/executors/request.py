@@ -17,7 +17,7 @@ from specrun.spec.document import Spec
 from specrun.spec.dump import dump
 from specrun.spec.resolved import load_resolved
 from specrun.steps.contract import StepContext, StepInput, StepOutput
-from specrun.steps.registry import step_kinds
+from specrun.steps.registry import step_kind
 
 if TYPE_CHECKING:
     from specrun.runtime.distributed import Workers
@@ -43,7 +43,7 @@ def requested_call(
     request: Mapping[str, Any], *, emit: Emit, stop_requested: Callable[[], int | None] = lambda: None, workers: Workers | None = None
 ) -> tuple[StepKind, StepContext, Spec, dict[str, StepInput]]:
     """What `step_request` was made of. workers: those that this process does the step with."""
-    kind = next(kind for kind in step_kinds() if kind.kind == request["kind"])
+    kind = step_kind(request["kind"])
     context = StepContext(
         step=Step(**{**request["step"], "needs": tuple(request["step"]["needs"])}),
         folder=Path(request["folder"]),

@@ -129,9 +129,9 @@ _SCALES: dict[str, Callable[[int, int], float]] = {
 
 
 def _iteration_dtype(options: Options, compute_dtype: torch.dtype) -> torch.dtype:
-    automatic = "bfloat16" if compute_dtype is torch.bfloat16 else "float32"
-    asked = options.newton_schulz_precision
-    return torch.bfloat16 if (automatic if asked == "auto" else asked) == "bfloat16" else torch.float32
+    if options.newton_schulz_precision == "auto":
+        return torch.bfloat16 if compute_dtype is torch.bfloat16 else torch.float32
+    return {"bfloat16": torch.bfloat16, "float32": torch.float32}[options.newton_schulz_precision]
 
 
 def _together(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:
