@@ -81,14 +81,14 @@ class Task(Protocol):
         workers: Workers = ALONE,
         divided: int = 1,
         between: Callable[[], None] = nothing,
-    ) -> Mapping[str, float]:
-        """Sums over a whole split, or over its first samples; one transfer from the device. workers: who share the work; each calls
+    ) -> Mapping[str, Any]:
+        """Sums over a whole split, or over its first samples: numbers, or lists of them, as JSON has them; one transfer from the device. workers: who share the work; each calls
         this, calls the model equally often, and is given the whole sums. divided: by how much less is computed at once than usual,
         as far as it can be. between: called between two batches; what it raises ends the evaluation. Whatever is raised, the
         model is in the mode it was in."""
         ...
 
-    def metrics(self, sums: Mapping[str, float]) -> dict[str, float]:
+    def metrics(self, sums: Mapping[str, Any]) -> dict[str, float]:
         """Metrics by their name without the split, from the sums of an evaluation. Which there are depends on the data alone: one whose
         value is not finite is among them."""
         ...
@@ -96,6 +96,27 @@ class Task(Protocol):
     def examples(self, model: nn.Module, *, count: int, between: Callable[[], None] = nothing) -> list[dict[str, Any]]:
         """Things to look at, the same for the same model. between: called as often as can be; what it raises ends the making of them,
         the model in the mode it was in."""
+        ...
+
+
+@runtime_checkable
+class Compared(Protocol):
+    """A task that shows baselines beside every model."""
+
+    def baselines(self, split: str) -> list[Any]:
+        """Baselines on a whole split (`tasks.contract.Baseline`), computed on the host from the train split and this one."""
+        ...
+
+
+@runtime_checkable
+class Illustrated(Protocol):
+    """A task that has figures to show of a model."""
+
+    def figures(
+        self, model: nn.Module, split: str, sums: Mapping[str, Any], *, between: Callable[[], None] = nothing
+    ) -> list[dict[str, Any]]:
+        """Figures for the report, plain JSON, each with id, kind (heatmap, bars, lines, table), title and caption: see
+        `report.task_figures`. sums: of the evaluation of that split."""
         ...
 
 

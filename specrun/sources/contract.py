@@ -1,21 +1,25 @@
 """What a source is asked for and what it returns.
 
-    def build(options: Options, request: SourceRequest) -> LoadedText
+    def build(options: Options, request: SourceRequest) -> LoadedText | LoadedTable
 
+A source of texts alone gives documents, one of rows a table. `load_text` and `load_table` turn the one into the other.
 A source of a user's own follows the same contract.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from specrun.errors import DataError
 from specrun.events import Emit
 from specrun.spec.section import Part
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 WHOLE = "whole"
 """Name of the only split of a source that has no splits of its own."""
@@ -41,6 +45,26 @@ class LoadedText:
     """
 
     splits: Mapping[str, Iterable[str]]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[tuple[str, str], ...] = ()
+    variant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of a split that can be read more than once, in bounded memory. schema: of all columns there are; read: batches of the named
+    columns in the source's order; rows: how many, None where only reading would tell."""
+
+    schema: pa.Schema
+    read: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedTable:
+    """Tables by split. facts, warnings, variant: as LoadedText's."""
+
+    splits: Mapping[str, Table]
     facts: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[tuple[str, str], ...] = ()
     variant: str | None = None

@@ -4,13 +4,38 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+from pydantic import Field
+
 from specrun.spec.section import Part, Section, Slot, option
 
 
-class Columns(Section):
-    """Which column of the source plays which role."""
+Column = Annotated[str, Field(min_length=1, max_length=200)]
+Several = Annotated[tuple[Column, ...], Field(max_length=10_000)]
 
-    text: str = option("text", impact="weights", description="Column that holds a document's text.", min_length=1)
+
+class Columns(Section):
+    """Which column of the source plays which role. The task says which roles there are; one that it does not read has no effect."""
+
+    text: Column = option("text", impact="weights", description="Column that holds a document's text.")
+    label: Column = option("label", impact="weights", description="Column of the class, a word or a number.")
+    source: Column | None = option(None, impact="weights", description="Column of the text that is translated.")
+    target: Column | Several | None = option(
+        None, impact="weights", description="Column, or columns, of what is predicted: a number, a class, or the translated text."
+    )
+    image: Column = option("image", impact="weights", description="Column of the image, encoded as PNG, JPEG and the like.")
+    time: Column | None = option(None, impact="weights", description="Column of the time stamp of a row.")
+    group: Column | Several | None = option(
+        None, impact="weights", description="Column, or columns, that say which series, person or thing a row is of."
+    )
+    known: Several = option((), impact="weights", description="Columns whose future is known when a forecast is made, such as a price.")
+    observed: Several = option((), impact="weights", description="Columns that are known up to the moment of the forecast only.")
+    static: Several = option((), impact="weights", description="Columns that are the same in all rows of a group.")
+    numbers: Several | None = option(
+        None, impact="weights", description="Columns that are read as numbers; absent means all numeric ones without another role."
+    )
+    categories: Several | None = option(
+        None, impact="weights", description="Columns that are read as categories; absent means all others of text or truth values."
+    )
 
 
 class Data(Section):

@@ -1,0 +1,18 @@
+"""What the options of every model say beside their fields."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from specrun.spec.section import Part
+
+
+class ModelOptions(Part):
+    """Options of a model.
+
+    factory: `build(options, **sizes) -> torch.nn.Module`, where sizes are the keywords of the task's interface.
+    serves: interfaces of tasks that it has, as `runtime.protocols` describes them.
+    A model may also tell `cost(**sizes) -> plan.cost.ModelCost`, `parameter_shapes(**sizes)`, `linear_layers` and `draws_in_training`.
+    """
+
+    serves: ClassVar[tuple[str, ...]] = ()

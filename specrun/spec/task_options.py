@@ -1,0 +1,56 @@
+"""What the options of every task say beside their fields: what it reads of the data, what it asks of a model, how it is judged.
+
+Nothing outside a task's own folder knows its name: plan, steps and report go by what is declared here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from specrun.spec.section import Part
+
+if TYPE_CHECKING:
+    from specrun.spec.document import Spec
+
+Goal = Literal["minimize", "maximize"]
+Need = Literal["required", "optional"]
+
+
+class TaskOptions(Part):
+    """Options of a task.
+
+    factory: `build(options, opening: tasks.contract.Opening) -> runtime.protocols.Task`.
+    metrics: names after `validation/` and `test/`, and which way each is better; metric_labels: what they are called in a report, with
+    their unit, where the name itself does not say.
+    interface: what it asks of a model; a model's options name those that it `serves`.
+    prepared_by: kinds of step between `data` and `train`, in their order. prepare: "module:function" that the `examples` step calls,
+    `prepare(options, request: tasks.contract.PrepareRequest) -> Prepared`.
+    data_form: `documents` are texts alone, long ones in pieces; a `table` has rows and columns.
+    roles: keys of data.columns that it reads. text_roles: those of them whose texts a tokenizer is trained on.
+    data_settings: keys of `data` that count for it beside those that count for all: tokenizer, sequence_length, packing, group_by_length.
+    counts: what its predictions are called.
+    """
+
+    metrics: ClassVar[Mapping[str, Goal]] = {}
+    metric_labels: ClassVar[Mapping[str, str]] = {}
+    interface: ClassVar[str]
+    prepared_by: ClassVar[tuple[str, ...]] = ("examples",)
+    prepare: ClassVar[str | None] = None
+    ready: ClassVar[str | None] = None
+    """Asked once the steps before training are finished, before a run begins."""
+    data_form: ClassVar[Literal["documents", "table"]] = "table"
+    roles: ClassVar[Mapping[str, Need]] = {}
+    text_roles: ClassVar[tuple[str, ...]] = ()
+    data_settings: ClassVar[frozenset[str]] = frozenset()
+    counts: ClassVar[str] = "samples"
+
+    def sizes(self, spec: Spec, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Keywords that a model of its interface is built with. facts: values of the last step of `prepared_by`; of them only what
+        is known, where the plan asks before that step has run. Raises: KeyError where they are not enough."""
+        sizes: Mapping[str, Any] = facts["sizes"]
+        return sizes
+
+    def sample_length(self, spec: Spec) -> int:
+        """Positions that a model computes for a sample, padding included, as plans count work and memory; 1 where a sample is one."""
+        return 1
