@@ -8,7 +8,6 @@ from pydantic import Field
 
 from specrun.spec.section import Part, Section, Slot, option
 
-
 Column = Annotated[str, Field(min_length=1, max_length=200)]
 Several = Annotated[tuple[Column, ...], Field(max_length=10_000)]
 
