@@ -4,6 +4,12 @@
 
 A source of texts alone gives documents, one of rows a table. `load_text` and `load_table` turn the one into the other.
 A source of a user's own follows the same contract.
+
+facts that more than the report reads: class_names {column: [name of class 0, ...]}, of columns that hold classes by their numbers, -1
+where a row tells none.
+
+What is wrong with a value (bytes that do not decode, a word where a number should be) is raised where the rows are read, as a
+DataError with the number of the row, counted from 1 in its split.
 """
 
 from __future__ import annotations
@@ -12,10 +18,11 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from specrun.errors import DataError
 from specrun.events import Emit
+from specrun.sources.columns import TEXT, check_text, text_batches, texts
 from specrun.spec.section import Part
 
 if TYPE_CHECKING:
@@ -62,12 +69,14 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class LoadedTable:
-    """Tables by split. facts, warnings, variant: as LoadedText's."""
+    """Tables by split. facts, warnings, variant: as LoadedText's. documents: what a document is where texts are wanted: a row, or all
+    rows of a split joined as they are."""
 
     splits: Mapping[str, Table]
     facts: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[tuple[str, str], ...] = ()
     variant: str | None = None
+    documents: Literal["rows", "joined"] = "rows"
 
 
 class SourceUnavailable(DataError):
@@ -85,6 +94,53 @@ class Documents(Iterable[str]):
 
 
 def load_text(options: Part, request: SourceRequest) -> LoadedText:
-    """Build a source from its options. Raises SourceUnavailable or another DataError."""
+    """Build a source and give its documents; of a table, those in the column `request.text_column`.
+
+    Raises SourceUnavailable or another DataError, among them one for a column that is not there or holds no text.
+    """
+    loaded = _build(options, request)
+    if isinstance(loaded, LoadedText):
+        return loaded
+    joined = loaded.documents == "joined"
+    splits = {name: _documents(table, request.text_column, joined=joined) for name, table in loaded.splits.items()}
+    return LoadedText(splits, loaded.facts, loaded.warnings, loaded.variant)
+
+
+def load_table(options: Part, request: SourceRequest) -> LoadedTable:
+    """Build a source and give its rows; documents become the rows of a table with one column, `text`.
+
+    Raises SourceUnavailable or another DataError.
+    """
+    loaded = _build(options, request)
+    if isinstance(loaded, LoadedTable):
+        return loaded
+    splits = {name: _table(documents) for name, documents in loaded.splits.items()}
+    return LoadedTable(splits, loaded.facts, loaded.warnings, loaded.variant)
+
+
+def _build(options: Part, request: SourceRequest) -> LoadedText | LoadedTable:
     module, name = options.factory.split(":")
-    return cast("LoadedText", getattr(importlib.import_module(module), name)(options, request))
+    return cast("LoadedText | LoadedTable", getattr(importlib.import_module(module), name)(options, request))
+
+
+def _documents(table: Table, column: str, *, joined: bool) -> Documents:
+    check_text(table.schema, column, key="data.columns.text")
+
+    def rows() -> Iterator[str]:
+        for batch in table.read([column]):
+            yield from texts(batch)
+
+    def whole() -> Iterator[str]:
+        yield "".join(rows())
+
+    return Documents(whole if joined else rows)
+
+
+def _table(documents: Iterable[str]) -> Table:
+    import pyarrow as pa
+
+    def read(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        assert set(columns) <= {TEXT}, columns
+        return text_batches(documents)
+
+    return Table(pa.schema([(TEXT, pa.large_string())]), read)

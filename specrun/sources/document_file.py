@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from specrun.sources.columns import text_array
+
 PIECE_CHARACTERS = 1 << 18
 _FLUSH_CHARACTERS = 1 << 22
 _FLUSH_ROWS = 1 << 16
@@ -111,12 +113,10 @@ class DocumentWriter(AbstractContextManager["DocumentWriter"]):
 
 
 def _table(schema: Any, texts: Sequence[bytes], parts: Sequence[int]) -> Any:
-    """A pyarrow.Table over the bytes themselves: to convert Python's objects, pyarrow would import pandas, 45 MiB for nothing."""
     import numpy as np
     import pyarrow as pa
 
-    offsets = np.cumsum([0, *map(len, texts)], dtype=np.int64)
-    text = pa.LargeStringArray.from_buffers(len(texts), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts)))
+    text = text_array(texts)
     part = pa.Int32Array.from_buffers(pa.int32(), len(parts), [None, pa.py_buffer(np.asarray(parts, dtype=np.int32))])
     return pa.Table.from_arrays([text, part], schema=schema)
 

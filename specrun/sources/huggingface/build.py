@@ -5,30 +5,29 @@ What can go wrong with the Hub and how it is said is `failures`' business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from specrun.errors import DataError
 from specrun.events import Message
-from specrun.sources.contract import Documents, LoadedText, SourceRequest, SourceUnavailable
+from specrun.sources.contract import LoadedTable, SourceRequest, SourceUnavailable, Table
 from specrun.sources.files import digest_files
 from specrun.sources.huggingface.failures import cannot_load, cannot_prepare, wrong_config
 from specrun.sources.huggingface.mirror import COMMIT, Traces, check_revision, traces
 from specrun.sources.huggingface.options import Options
 from specrun.sources.huggingface.reach import cache_only, expected_errors, library, why_unreachable
-from specrun.spec.nearest import listed, nearest
 
 _ROWS_AT_ONCE = 1000
-_TEXT_TYPES = frozenset({"string", "large_string", "string_view"})
+_IMAGES_AT_ONCE = 100
 
 
-def build(options: Options, request: SourceRequest) -> LoadedText:
+def build(options: Options, request: SourceRequest) -> LoadedTable:
     """Every split of the dataset. Raises SourceUnavailable where the Hub or the dataset is out of reach, DataError otherwise.
 
     facts: revision (commit of the Hub, or digest of a local folder's files), commits (that a local copy says it holds),
-    files_without_commit (how many of its files say none, where others do), config, origin, rows.
+    files_without_commit (how many of its files say none, where others do), config, origin, rows, class_names.
     """
     folder = options.folder(base=request.base_folder, data_root=request.data_root)
     if folder is None and not options.is_hub_name:
@@ -48,7 +47,7 @@ def build(options: Options, request: SourceRequest) -> LoadedText:
         builder = _builder(options, folder, request, cut_off, digest)
         revision = digest or _commit(options, builder)
         splits = _prepare(options, builder, request)
-    documents = {name: _documents(split, request.text_column, joined=options.documents == "joined") for name, split in splits.items()}
+    class_names = _class_names(splits)
     facts = {
         "path": options.path,
         "origin": "local" if folder is not None else "hub" if cut_off is None else "cache of the hub",
@@ -58,8 +57,11 @@ def build(options: Options, request: SourceRequest) -> LoadedText:
         **({"files_without_commit": len(held.untraced)} if held.commits and held.untraced else {}),
         **({"requested_revision": options.revision} if options.revision is not None else {}),
         "rows": {name: len(split) for name, split in splits.items()},
+        **({"class_names": class_names} if class_names else {}),
     }
-    return LoadedText(documents, facts, warnings, variant=f"revision {revision}" if folder is None else None)
+    tables = {name: _table(split) for name, split in splits.items()}
+    variant = f"revision {revision}" if folder is None else None
+    return LoadedTable(tables, facts, warnings, variant, documents=options.documents)
 
 
 def _digest(files: Sequence[tuple[str, Path]]) -> str:
@@ -118,34 +120,21 @@ def _commit(options: Options, builder: Any) -> str:
     return found
 
 
-def _documents(split: Any, column: str, *, joined: bool) -> Documents:
-    _check_column(split, column)
-    texts = split.select_columns([column]).with_format("arrow")
-
-    def rows() -> Iterator[str]:
-        for table in texts.iter(batch_size=_ROWS_AT_ONCE):
-            # A missing text is an empty one: both hold nothing to learn and are left out and counted by the data step.
-            yield from (text or "" for text in table[column].to_pylist())
-
-    def whole() -> Iterator[str]:
-        yield "".join(rows())
-
-    return Documents(whole if joined else rows)
+def _class_names(splits: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Columns of classes by their numbers -> the classes' names in the order of the numbers."""
+    features = next(iter(splits.values())).features if splits else {}
+    return {column: list(feature.names) for column, feature in features.items() if isinstance(feature, library().ClassLabel)}
 
 
-def _check_column(split: Any, column: str) -> None:
-    types = {name: getattr(feature, "dtype", type(feature).__name__) for name, feature in split.features.items()}
-    textual = [name for name, dtype in types.items() if dtype in _TEXT_TYPES]
-    if column not in types:
-        near = nearest(column, textual or types) or next(iter(textual), None)
-        raise DataError(
-            f"the dataset has no column {column!r}; it has {listed(types, 'and')}",
-            code="missing-column",
-            hint=f"set data.columns.text: {near}" if near else "choose a dataset with a column of text",
-        )
-    if column not in textual:
-        raise DataError(
-            f"column {column!r} holds {types[column]}, not text",
-            code="column-not-text",
-            hint=f"set data.columns.text: {textual[0]}" if textual else "choose a dataset with a column of text",
-        )
+def _table(split: Any) -> Table:
+    """A split as Arrow stores it; images with their bytes in them, wherever the dataset keeps those."""
+    schema = split.features.arrow_schema.remove_metadata()
+    files = {column for column, feature in split.features.items() if isinstance(feature, library().Image)}
+
+    def read(columns: Sequence[str]) -> Iterator[Any]:
+        rows = split.select_columns(list(columns)).with_format("arrow")
+        for table in rows.iter(batch_size=_IMAGES_AT_ONCE if files & set(columns) else _ROWS_AT_ONCE):
+            whole = table if files.isdisjoint(columns) else library().table.embed_table_storage(table)
+            yield from whole.select(list(columns)).combine_chunks().to_batches()
+
+    return Table(schema, read, rows=len(split))
