@@ -183,6 +183,8 @@ def write(trained: Trained, prompt: str, *, tokens: int, sampling: Sampling) -> 
         raise UsageError("the prompt is empty, and this tokenizer has no token that begins a text", code="empty-prompt",
                          hint='give a first word: --prompt "The"')  # fmt: skip
     device = open_device(resolve(spec.hardware, probe()))
-    model: Any = load_model(spec, trained.checkpoint, vocab_size=vocab_size, device=device).to(device.place)
+    model: Any = load_model(spec, trained.checkpoint, sizes=spec.task.sizes(spec, {"vocab_size": vocab_size}), device=device).to(
+        device.place
+    )
     written = generate(model, ids, tokens=tokens, sampling=sampling, device=device, stop_id=end_of_text, vocab_size=vocab_size)
     return stream_text(tokenizer.decode, ids, written)

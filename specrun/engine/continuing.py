@@ -257,7 +257,8 @@ def _same_course(spec: Spec, shorter: ResolvedSchedule, longer: ResolvedSchedule
 
 def _resolved(spec: Spec, like: ResolvedSchedule) -> ResolvedSchedule:
     return resolve_schedule(spec.schedule, samples_per_epoch=like.samples_per_epoch, sequence_length=like.sequence_length,
-                            sample_tokens=like.sample_tokens)  # fmt: skip
+                            sample_tokens=like.sample_tokens, sample_positions=like.sample_positions,
+                            full_positions=like.full_positions)  # fmt: skip
 
 
 def _recorded(workspace: Workspace, run_id: str) -> _Recorded:

@@ -10,6 +10,7 @@ from typing import Any
 from specrun.engine.workspace import Workspace
 from specrun.plan.graph import StepGraph
 from specrun.plan.predict import BYTES_PER_TOKEN, Facts
+from specrun.plan.step import StepResult
 from specrun.sources.extent import Extent, expected_documents, expected_sizes
 from specrun.spec.document import Spec
 
@@ -18,6 +19,8 @@ def gather_facts(spec: Spec, plan: StepGraph, workspace: Workspace, *, base_fold
     """The best available figures of the training data for a prediction."""
     results = {step.kind: workspace.result(step.kind, step.key) for step in plan.steps if step.seed is None}
     data = results.get("data")
+    if "examples" in spec.task.prepared_by:
+        return _of_examples(spec, results.get("examples"), None if data is None else text_bytes(data.values))
     tokens = results.get("tokens")
     if tokens is not None:
         splits = tokens.values["splits"]
@@ -47,6 +50,21 @@ def gather_facts(spec: Spec, plan: StepGraph, workspace: Workspace, *, base_fold
     return Facts(count, vocab_size, exact=False, basis=basis,
                  evaluation_tokens=_evaluated(spec, int(sizes.get("validation", 0) / bytes_per_token)),
                  text_bytes=sum(sizes.values()), train_samples=samples, predicted_tokens=None if samples is None else count)  # fmt: skip
+
+
+def _of_examples(spec: Spec, examples: StepResult | None, size_bytes: int | None) -> Facts:
+    """Of a task whose samples are rows, counted where they have been prepared; before that nothing is known."""
+    if examples is None:
+        return Facts(None, None, exact=False, basis="unknown until the data has been read", text_bytes=size_bytes)
+    values = examples.values
+    train, validation = values["splits"]["train"], values["splits"].get("validation", {})
+    limit = spec.schedule.evaluate.max_batches
+    judged, positions = validation.get("samples", 0), validation.get("positions", 0)
+    share = 1.0 if limit is None or not judged else min(1.0, limit * spec.schedule.batch_size / judged)
+    sizes = spec.task.sizes(spec, values)
+    return Facts(train["predictions"], sizes.get("vocab_size"), exact=True, basis="counted", evaluation_tokens=int(positions * share),
+                 text_bytes=size_bytes, train_samples=train["samples"], predicted_tokens=train["predictions"],
+                 train_positions=train["positions"], sizes=sizes)  # fmt: skip
 
 
 def _with_pieces(counted: Facts, spec: Spec, folder: Path) -> Facts:

@@ -40,7 +40,9 @@ class _Parent:
 
 def fork_problems(spec: Spec, decisions: Sequence[Decision], workspace: Workspace) -> Iterator[Problem]:
     """An error where the weights cannot be the model's; warnings where they can, and mean something else. What is not known yet, such as
-    a vocabulary, is not judged; nor is a training that has begun already."""
+    a vocabulary, is not judged; nor is a training that has begun already, or a model whose sizes more than a vocabulary decides."""
+    if "tokens" not in spec.task.prepared_by:
+        return
     starts = [start_of(one.step.label) for one in decisions if one.step.kind == "train" and one.action == "run"]
     parent = next((_parent(start, workspace) for start in starts if start is not None), None)
     if parent is None or parent.spec.model.kind != spec.model.kind or not hasattr(spec.model, "parameter_shapes"):
@@ -84,7 +86,7 @@ def _vocabulary(spec: Spec, tokenizer: StepResult | None) -> int | None:
 
 def _told(spec: Spec, vocab_size: int) -> Shapes:
     model: Any = spec.model
-    shapes: Shapes = model.parameter_shapes(vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
+    shapes: Shapes = model.parameter_shapes(**spec.task.sizes(spec, {"vocab_size": vocab_size}))
     return shapes
 
 

@@ -121,7 +121,9 @@ def _do(work: _Work, session: RunSession, decision: Decision) -> None:
     if (start := start_of(step.label)) is not None and start.exact and not checkpoints(session.folder / "checkpoints", key=step.key):
         for earlier in course_until(workspace.runs / start.run_id, start.step):
             session.note(earlier)  # the key is that of training from the start: so are the records
-    inputs = {need: StepInput(workspace.store / work.results[need].folder, work.results[need]) for need in kind.needs}
+    inputs = {
+        need: StepInput(workspace.store / work.results[need].folder, work.results[need]) for need in kind.needs if need in work.results
+    }
     with work.signals.polite() if kind.resumable else nullcontext():
         output = run_step(kind, context, work.prepared.loaded.spec, inputs)
     result = seal(
@@ -154,7 +156,7 @@ def _finish(work: _Work, session: RunSession) -> None:
         seconds=sum(float(result.values.get("seconds", result.seconds)) for result in work.own),
         facts={
             "best_step": train.get("best_step"),
-            "evaluation": {name: evaluation[name] for name in ("sums", "unigram_entropy") if name in evaluation},
+            "evaluation": {name: evaluation[name] for name in ("sums", "baselines") if name in evaluation},
             "training": {name: value for name, value in train.items() if name != "metrics"},
         },
     )
@@ -189,8 +191,9 @@ def _remember(prepared: Plan, result: StepResult) -> None:
         schedule = as_timed(forecast.schedule, prepared.loaded.spec, tokens_per_second=result.values["tokens_per_second"])
         work = training_work(forecast.cost, schedule, forecast.facts, steps=steps)
         seconds = float(result.values["seconds"]) - compile_seconds
-        rate = float(forecast.cost.flops_per_token * result.values["tokens_per_second"])
-        step_work = float(forecast.cost.flops_per_token) * forecast.schedule.tokens_per_step
+        computed = forecast.schedule.positions_per_step / forecast.schedule.tokens_per_step
+        rate = float(forecast.cost.flops_per_token * result.values["tokens_per_second"]) * computed
+        step_work = float(forecast.cost.flops_per_token) * forecast.schedule.positions_per_step
     past = Past(result.kind, signature, prepared.hardware.name, work, seconds, steps, rate, compile_seconds, step_work)
     append_history(prepared.workspace.history_file, past)
 

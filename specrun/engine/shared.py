@@ -89,7 +89,7 @@ def _run_one(prepared: Plan, kind: StepKind, decision: Decision, shared: dict[st
         started = time.monotonic()
         folder = workspace.new_shared_folder(step)
         try:
-            inputs = {need: StepInput(workspace.store / shared[need].folder, shared[need]) for need in kind.needs}
+            inputs = {need: StepInput(workspace.store / shared[need].folder, shared[need]) for need in kind.needs if need in shared}
             codes = AlertCodes(show, step.kind)
             output = run_step(kind, make_context(prepared, step, folder, emit=codes.emit), prepared.loaded.spec, inputs)
             _refuse_changed_inputs(prepared, kind, step)

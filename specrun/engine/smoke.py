@@ -83,7 +83,7 @@ def _steps(spec: Spec) -> int:
     duration = spec.schedule.duration
     if duration.unit in ("epochs", "seconds"):
         return _STEPS
-    return count_steps(duration, spec.schedule.batch_size, 1, spec.data.sequence_length, None)
+    return count_steps(duration, spec.schedule.batch_size, 1, spec.task.sample_length(spec), None)
 
 
 def _at_most(limit: int, asked: int | None) -> int:

@@ -145,7 +145,9 @@ def _training_parts(forecast: Forecast) -> list[str]:
         mark = "" if forecast.facts.exact or forecast.facts.train_tokens is None else about
         if schedule.duration_seconds is not None:
             mark = "about "
-        tokens = "1 token" if schedule.total_tokens == 1 else f"{figures.count(schedule.total_tokens)} tokens"
+        tokens = f"{figures.count(schedule.total_tokens)} {forecast.counts}"
+        if schedule.total_tokens == 1:
+            tokens = tokens.removesuffix("s")
         parts.append(f"{mark}{figures.plural(schedule.total_steps, 'step')}, {mark}{tokens}")
     else:
         parts.append(f"steps and time {forecast.facts.basis}")

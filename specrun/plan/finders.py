@@ -27,8 +27,17 @@ S = TypeVar("S", bound=Section)
 
 
 def planned_kinds(kinds: Sequence[StepKind], spec: Spec, *, idle: Collection[str] = ()) -> tuple[StepKind, ...]:
-    """The kinds that a spec's plan has: finders only of what the spec leaves to them. idle: finders with nothing to find out."""
-    return tuple(kind for kind in kinds if kind.finds is None or (kind.kind not in idle and value_at(spec, kind.finds) == "auto"))
+    """The kinds that a spec's plan has, needing one another: what its task is prepared by, and finders only of what the spec leaves to
+    them. idle: finders with nothing to find out."""
+    there = [kind for kind in kinds if _is_planned(kind, spec, idle)]
+    names = {kind.kind for kind in there}
+    return tuple(replace(kind, needs=tuple(need for need in kind.needs if need in names)) for kind in there)
+
+
+def _is_planned(kind: StepKind, spec: Spec, idle: Collection[str]) -> bool:
+    if kind.prepares and kind.kind not in spec.task.prepared_by:
+        return False
+    return kind.finds is None or (kind.kind not in idle and value_at(spec, kind.finds) == "auto")
 
 
 def value_at(section: Section, path: str) -> Any:

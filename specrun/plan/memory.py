@@ -65,9 +65,10 @@ def predict_memory(cost: ModelCost, schedule: ResolvedSchedule, *, evaluation_to
     a CUDA device's memory to itself, and those of one machine share that of a processor.
     """
     on_cpu = kind == "cpu"
-    tokens = schedule.micro_batch_size * schedule.sequence_length
+    positions = schedule.full_positions or schedule.sequence_length
+    tokens = schedule.micro_batch_size * positions
     kept = cost.activation_bytes_per_token * tokens + cost.layer_bytes_per_token * tokens + _logits(cost, tokens, kind) * _LOGITS_COPIES
-    at_once = min(evaluation_tokens, max(EVALUATION_TOKENS[kind], schedule.sequence_length))
+    at_once = min(evaluation_tokens, max(EVALUATION_TOKENS[kind], positions))
     forward = max(cost.layer_bytes_per_token * at_once, 2 * _logits(cost, at_once, kind))
     beside = spread.devices if on_cpu else 1
     state = int(NUMBER_BYTES * (cost.parameters + (1 + cost.moments) * cost.trainable_parameters))

@@ -34,11 +34,14 @@ _ALIKE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of the data before training. train_tokens and vocab_size are None where nothing is known at all.
+    """What is known of the data before training. train_tokens is None where nothing is known at all: of a task on a stream of tokens how
+    many there are, of any other its predictions in a pass; vocab_size: of the tokenizer, None where there is none or nothing is known;
+    sizes: what the model is built with, None where the vocabulary alone tells, or nothing is known.
 
     exact: counted, not estimated. basis: where the figures come from. text_bytes: of all splits, None where unknown.
-    train_samples, predicted_tokens: pieces of documents in a pass and the tokens these predict, where documents are read each for
-    itself; None where windows of the stream are, or where nothing is known.
+    train_samples, predicted_tokens: samples in a pass and what these predict, where samples are what they are in the data;
+    None where they are windows of a stream, or where nothing is known. evaluation_tokens, train_positions: positions that an evaluation,
+    and a pass over the train split, compute; train_positions None: of each sample as many as it predicts.
     """
 
     train_tokens: int | None
@@ -49,6 +52,8 @@ class Facts:
     text_bytes: int | None = None
     train_samples: int | None = None
     predicted_tokens: int | None = None
+    train_positions: int | None = None
+    sizes: Mapping[str, Any] | None = None
 
     def samples(self, sequence_length: int) -> int:
         """Training samples in one pass; 0 where the split is shorter than one sequence. To be asked where the tokens are known."""
@@ -58,20 +63,21 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """The training as planned. schedule, cost and memory are None where the data is not known yet."""
+    """The training as planned. schedule, cost and memory are None where the data is not known yet. counts: what predictions are called."""
 
     facts: Facts
     schedule: ResolvedSchedule | None
     cost: ModelCost | None
     steps: Mapping[str, Predicted]
     memory: Memory | None
+    counts: str = "tokens"
 
     @property
     def flops(self) -> float | None:
         """Floating-point operations of the whole training, forward and backward."""
         if self.schedule is None or self.cost is None:
             return None
-        return float(self.cost.flops_per_token) * self.schedule.total_tokens
+        return float(self.cost.flops_per_token) * self.schedule.total_steps * self.schedule.positions_per_step
 
 
 def forecast(
@@ -89,7 +95,7 @@ def forecast(
         schedule = _timed(spec, schedule, cost, facts, workers=spread.workers, speed_of=partial(speed_of, devices=devices))
     predicted = {
         name: _from_history(name, history, device, signature=step_signature(name, spec, training=signature), text_bytes=facts.text_bytes)
-        for name in ("data", "tokenizer", "tokens", "evaluate", "report")
+        for name in ("data", "tokenizer", "tokens", "examples", "evaluate", "report")
     }
     memory = None
     if cost is not None and schedule is not None:
@@ -102,7 +108,7 @@ def forecast(
             predicted[name] = Predicted(START_SECONDS + steps * step_work / trial.rate, memory.total, basis=trial.basis)
     else:
         predicted["train"] = Predicted(basis=facts.basis)
-    return Forecast(facts, schedule, cost, predicted, memory)
+    return Forecast(facts, schedule, cost, predicted, memory, spec.task.counts)
 
 
 def eager_step_seconds(expected: Forecast) -> float | None:
@@ -111,7 +117,7 @@ def eager_step_seconds(expected: Forecast) -> float | None:
     if schedule is None or cost is None or training.seconds is None:
         return None
     work = training_work(cost, schedule, expected.facts, steps=schedule.total_steps)
-    return (training.seconds - START_SECONDS) * cost.flops_per_token * schedule.tokens_per_step / work
+    return (training.seconds - START_SECONDS) * cost.flops_per_token * schedule.positions_per_step / work
 
 
 def training_signature(
@@ -120,7 +126,7 @@ def training_signature(
     """Equal for trainings whose optimizer steps cost the same: model, optimizer, sequence, batch, vocabulary, threads, precision,
     processes."""
     schedule = spec.schedule
-    sizes: list[Any] = [spec.data.sequence_length, schedule.batch_size, schedule.micro_batch_size, vocab_size, threads, precision]
+    sizes: list[Any] = [spec.task.sample_positions(spec), schedule.batch_size, schedule.micro_batch_size, vocab_size, threads, precision]
     if schedule.parameters != Parameters() or spec.hardware.activation_checkpointing:
         sizes += [dump(schedule.parameters), spec.hardware.activation_checkpointing]
     if spec.data.packing != "stream":
@@ -137,6 +143,8 @@ def step_signature(kind: str, spec: Spec, *, training: str) -> str:
     match kind:
         case "data":
             return f"{spec.data.source.kind}|{spec.data.split.kind}"
+        case "examples":
+            return spec.task.kind
         case "tokenizer" | "tokens":
             return f"{spec.data.tokenizer.kind}|{getattr(spec.data.tokenizer, 'vocab_size', None)}"
         case "train" | "evaluate":
@@ -146,12 +154,23 @@ def step_signature(kind: str, spec: Spec, *, training: str) -> str:
 
 
 def _cost(spec: Spec, facts: Facts) -> ModelCost | None:
-    vocab_size = getattr(spec.model, "vocab_size", None) or facts.vocab_size
-    cost = getattr(spec.model, "cost", None)
-    if cost is None or vocab_size is None:
+    cost, sizes = getattr(spec.model, "cost", None), built_with(spec, facts)
+    if cost is None or sizes is None:
         return None
-    result: ModelCost = cost(vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
-    return as_trained(result, spec, vocab_size=vocab_size)
+    result: ModelCost = cost(**sizes)
+    return as_trained(result, spec, sizes=sizes)
+
+
+def built_with(spec: Spec, facts: Facts) -> Mapping[str, Any] | None:
+    """What the spec's model is built with; None where that is not known yet. A model that says how many rows its embedding has is as
+    large whatever the vocabulary."""
+    if facts.sizes is not None:
+        return facts.sizes
+    known = facts.vocab_size or getattr(spec.model, "vocab_size", None)
+    try:
+        return None if known is None else spec.task.sizes(spec, {"vocab_size": known})
+    except KeyError:
+        return None
 
 
 def _timed(
@@ -192,7 +211,7 @@ def _steps_in(
 def _schedule(
     spec: Spec, facts: Facts, *, workers: int, expected_steps: int = EXPECTED_STEPS, step_seconds: float | None = None
 ) -> ResolvedSchedule | None:
-    length, each = spec.data.sequence_length, None
+    length, each, positions = spec.task.sample_length(spec), None, None
     if facts.train_tokens is None:
         if spec.schedule.duration.unit == "epochs":
             return None
@@ -200,7 +219,9 @@ def _schedule(
     else:
         samples = max(1, facts.samples(length))
         each = None if facts.predicted_tokens is None else facts.predicted_tokens / samples
-    return resolve_schedule(spec.schedule, samples_per_epoch=samples, sequence_length=length, sample_tokens=each, workers=workers,
+        positions = None if facts.train_positions is None else facts.train_positions / samples
+    return resolve_schedule(spec.schedule, samples_per_epoch=samples, sequence_length=length, sample_tokens=each, sample_positions=positions,
+                            full_positions=spec.task.sample_positions(spec), workers=workers,
                             expected_steps=expected_steps, step_seconds=step_seconds)  # fmt: skip
 
 
@@ -225,7 +246,7 @@ def _checkpoint_bytes(spec: Spec, cost: ModelCost, schedule: ResolvedSchedule) -
 
 def _step_work(cost: ModelCost, schedule: ResolvedSchedule) -> float:
     """FLOPs of an optimizer step."""
-    return float(cost.flops_per_token) * schedule.tokens_per_step
+    return float(cost.flops_per_token) * schedule.positions_per_step
 
 
 def training_work(cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, *, steps: int) -> float:
@@ -234,7 +255,7 @@ def training_work(cost: ModelCost, schedule: ResolvedSchedule, facts: Facts, *, 
     An evaluation is a forward pass: a third of the work of training on the same tokens.
     """
     evaluations = _evaluations(schedule, steps)
-    return float(cost.flops_per_token) * (steps * schedule.tokens_per_step + facts.evaluation_tokens * evaluations / 3)
+    return float(cost.flops_per_token) * (steps * schedule.positions_per_step + facts.evaluation_tokens * evaluations / 3)
 
 
 def as_timed(schedule: ResolvedSchedule, spec: Spec, *, tokens_per_second: float) -> ResolvedSchedule:

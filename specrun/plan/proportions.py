@@ -26,9 +26,9 @@ def proportion_problems(spec: Spec, forecast: Forecast) -> Iterator[Problem]:
 
 
 def _too_little_data(spec: Spec, facts: Facts, *, tokens: int, about: str) -> Iterator[Problem]:
-    length, batch = spec.data.sequence_length, spec.schedule.batch_size
+    length, batch = spec.task.sample_length(spec), spec.schedule.batch_size
     samples = facts.samples(length)
-    noun = "sequences" if facts.train_samples is None else "documents"
+    noun = "sequences" if facts.train_samples is None else "documents" if "tokens" in spec.task.prepared_by else "samples"
     if samples == 0:
         fact = f"a sequence of {length:,} tokens is longer than the training split, which has {about}{tokens:,}"
         yield Problem(("data", "sequence_length"), "sequence-exceeds-data", fact, f"use {max(1, tokens // 10)} or less", severity="warning")

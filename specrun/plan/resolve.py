@@ -24,8 +24,9 @@ def result_steps(total_steps: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedSchedule:
-    """A schedule in optimizer steps. samples_per_epoch: training sequences in one pass. sample_tokens: predicted in one of them, in the
-    mean over a pass; None: each is of sequence_length. checkpoint_every_seconds stands in for checkpoint_every_steps where the spec gives
+    """A schedule in optimizer steps. samples_per_epoch: training samples in one pass. sequence_length: predictions of a full sample, such
+    as tokens. sample_tokens: predictions of one, in the mean over a pass; None: each has sequence_length. sample_positions: computed for one,
+    in the mean; full_positions: for a full one; None: as many as it predicts. checkpoint_every_seconds stands in for checkpoint_every_steps where the spec gives
     a time. duration_seconds: of a duration in time, of which total_steps is an estimate. evaluate_every_seconds: where evaluations come by
     time, or by a share of a duration in time; evaluate_every_steps is an estimate then, or None where nothing is known of the speed."""
 
@@ -40,6 +41,8 @@ class ResolvedSchedule:
     checkpoint_every_seconds: float | None
     log_every_steps: int
     sample_tokens: float | None = None
+    sample_positions: float | None = None
+    full_positions: int | None = None
     duration_seconds: float | None = None
     evaluate_every_seconds: float | None = None
 
@@ -47,6 +50,11 @@ class ResolvedSchedule:
     def tokens_per_step(self) -> int:
         """In the mean over a pass."""
         return round(self.batch_size * self._mean_tokens)
+
+    @property
+    def positions_per_step(self) -> int:
+        """Computed, in the mean over a pass."""
+        return self.tokens_per_step if self.sample_positions is None else round(self.batch_size * self.sample_positions)
 
     @property
     def total_tokens(self) -> int:
@@ -71,12 +79,14 @@ def resolve_schedule(
     samples_per_epoch: int,
     sequence_length: int,
     sample_tokens: float | None = None,
+    sample_positions: float | None = None,
+    full_positions: int | None = None,
     workers: int = 1,
     expected_steps: int = EXPECTED_STEPS,
     step_seconds: float | None = None,
 ) -> ResolvedSchedule:
-    """Count everything in optimizer steps. samples_per_epoch: at least 1; sample_tokens: predicted in a sample, where these are not all
-    sequences of full length; workers: processes that share a batch; expected_steps: of a duration in time; step_seconds: expected, where
+    """Count everything in optimizer steps. samples_per_epoch: at least 1; sequence_length: predictions of a full sample; sample_tokens:
+    of one in the mean, where not all are full; sample_positions: computed for one, in the mean, full_positions: for a full one, where not as many as it predicts; workers: processes that share a batch; expected_steps: of a duration in time; step_seconds: expected, where
     evaluations come by time."""
     assert samples_per_epoch >= 1
     each = sequence_length if sample_tokens is None else sample_tokens
@@ -105,6 +115,8 @@ def resolve_schedule(
         checkpoint_every_seconds=save_seconds,
         log_every_steps=steps(schedule.log_every),
         sample_tokens=sample_tokens,
+        sample_positions=sample_positions,
+        full_positions=full_positions,
         duration_seconds=lasts,
         evaluate_every_seconds=judge_seconds,
     )

@@ -51,6 +51,7 @@ class StepKind:
     finds: dotted path of a value that this kind finds where the spec says `auto`; else the plan has no such step. What it found, its
     result's `found`, stands in the spec for every step after it. follows: kinds that find what this one reads: it waits for them,
     and their keys do not enter its own, for what they found does. settings: what decides the result beside the spec.
+    prepares: is in plans of those tasks alone whose options name it in `prepared_by`.
     uses_machine: name and memory of the device, and how many train together, enter the key. begins_as_training: where the training begins
     with the weights of another run, so does this.
     """
@@ -70,6 +71,7 @@ class StepKind:
     finds: str | None = None
     follows: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    prepares: bool = False
     uses_machine: bool = False
     begins_as_training: bool = False
 

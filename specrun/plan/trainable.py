@@ -12,8 +12,8 @@ from specrun.spec.document import Spec
 from specrun.spec.patterns import matched
 
 
-def as_trained(cost: ModelCost, spec: Spec, *, vocab_size: int) -> ModelCost:
-    """A model's cost under `schedule.parameters`, the optimizer and `hardware`. vocab_size: of the tokenizer.
+def as_trained(cost: ModelCost, spec: Spec, *, sizes: Mapping[str, Any]) -> ModelCost:
+    """A model's cost under `schedule.parameters`, the optimizer and `hardware`. sizes: what the model is built with.
 
     A model that does not tell its parameters by name is taken to train them all.
     """
@@ -26,7 +26,7 @@ def as_trained(cost: ModelCost, spec: Spec, *, vocab_size: int) -> ModelCost:
     tell: Any = getattr(model, "parameter_shapes", None)
     if tell is None:
         return cost
-    shapes: Mapping[str, tuple[int, ...]] = tell(vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
+    shapes: Mapping[str, tuple[int, ...]] = tell(**sizes)
     if options.lora is not None:
         layers = matched(options.lora.targets, getattr(model, "linear_layers", ()))
         adapters = sum(options.lora.rank * sum(shapes[f"{layer}.weight"]) for layer in layers)

@@ -11,11 +11,13 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from specrun.spec.section import NotYet, Part, Section, Slot, option
+from specrun.spec.model_options import ModelOptions
+from specrun.spec.section import NotYet, Section, Slot, option
 from specrun.spec.sections.data import Data
 from specrun.spec.sections.hardware import Hardware
 from specrun.spec.sections.report import Report
 from specrun.spec.sections.schedule import Schedule
+from specrun.spec.task_options import TaskOptions
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Tag = Annotated[str, Field(min_length=1, max_length=100)]
@@ -48,9 +50,9 @@ class Spec(Section):
     extends: str | None = option(None, impact="meta", description="Spec this one starts from, as a path relative to this file.")
     seeds: tuple[Seed, ...] = option((0,), impact="weights", description="Random seeds; a run each.", min_length=1, max_length=1000)
 
-    task: Annotated[Part, Slot("task")] = option(impact="weights", description="What the model learns to do.")
+    task: Annotated[TaskOptions, Slot("task")] = option(impact="weights", description="What the model learns to do.")
     data: Data = option(impact="weights", description="What is trained on.")
-    model: Annotated[Part, Slot("model")] = option(impact="weights", description="The network.")
+    model: Annotated[ModelOptions, Slot("model")] = option(impact="weights", description="The network.")
     hardware: Hardware = option(Hardware(), impact="runtime", description="What it runs on.")
     schedule: Schedule = option(Schedule(), impact="weights", description="How it is trained.")
     search: Annotated[None, NotYet("search")] = option(None, impact="extend", description="Search over values of other fields.")

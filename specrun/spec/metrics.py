@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from specrun.spec.parts import kinds, options_class
 from specrun.spec.shape import read
+from specrun.spec.task_options import Goal
 
 if TYPE_CHECKING:
     from specrun.spec.document import Spec
-
-Goal = Literal["minimize", "maximize"]
 
 EVERY_TASK: Mapping[str, Goal | None] = {
     "train/loss": "minimize", "train/learning_rate": None, "train/gradient_norm": None, "throughput/tokens_per_second": "maximize",

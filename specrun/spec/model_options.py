@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from specrun.spec.section import Part
 
@@ -12,7 +13,9 @@ class ModelOptions(Part):
 
     factory: `build(options, **sizes) -> torch.nn.Module`, where sizes are the keywords of the task's interface.
     serves: interfaces of tasks that it has, as `runtime.protocols` describes them.
+    any_sizes: sizes of some data, where the shapes of its layers are the same for all; None: they depend on the data.
     A model may also tell `cost(**sizes) -> plan.cost.ModelCost`, `parameter_shapes(**sizes)`, `linear_layers` and `draws_in_training`.
     """
 
     serves: ClassVar[tuple[str, ...]] = ()
+    any_sizes: ClassVar[Mapping[str, Any] | None] = None

@@ -11,7 +11,7 @@ def comparable(first: Quantity, second: Quantity, spec: Spec) -> tuple[float, fl
     if first.unit == second.unit:
         return first.amount, second.amount
     units = {first.unit, second.unit}
-    if units <= {"steps", "samples"} or (units <= {"steps", "samples", "tokens"} and spec.data.packing == "stream"):
+    if units <= {"steps", "samples"} or (units <= {"steps", "samples", "tokens"} and spec.task.few_shapes(spec)):
         return _samples(first, spec), _samples(second, spec)
     return None
 
@@ -26,6 +26,6 @@ def _samples(quantity: Quantity, spec: Spec) -> float:
         case "steps":
             return quantity.amount * spec.schedule.batch_size
         case "tokens":
-            return quantity.amount / spec.data.sequence_length
+            return quantity.amount / spec.task.sample_length(spec)
         case _:
             return quantity.amount

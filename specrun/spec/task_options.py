@@ -29,6 +29,7 @@ class TaskOptions(Part):
     data_form: `documents` are texts alone, long ones in pieces; a `table` has rows and columns.
     roles: keys of data.columns that it reads. text_roles: those of them whose texts a tokenizer is trained on.
     data_settings: keys of `data` that count for it beside those that count for all: tokenizer, sequence_length, packing, group_by_length.
+    prepare_fields: of its fields, those that `prepare` reads, so that the others do not prepare anew; None: all.
     counts: what its predictions are called.
     """
 
@@ -37,6 +38,7 @@ class TaskOptions(Part):
     interface: ClassVar[str]
     prepared_by: ClassVar[tuple[str, ...]] = ("examples",)
     prepare: ClassVar[str | None] = None
+    prepare_fields: ClassVar[frozenset[str] | None] = None
     ready: ClassVar[str | None] = None
     """Asked once the steps before training are finished, before a run begins."""
     data_form: ClassVar[Literal["documents", "table"]] = "table"
@@ -51,6 +53,14 @@ class TaskOptions(Part):
         sizes: Mapping[str, Any] = facts["sizes"]
         return sizes
 
+    def few_shapes(self, spec: Spec) -> bool:
+        """Whether batches are of a few shapes, whatever the data."""
+        return True
+
     def sample_length(self, spec: Spec) -> int:
-        """Positions that a model computes for a sample, padding included, as plans count work and memory; 1 where a sample is one."""
+        """Predictions of a sample of full length, as steps count them: tokens, values; 1 where a sample is one."""
         return 1
+
+    def sample_positions(self, spec: Spec) -> int:
+        """Positions that a model computes for a sample of full length, as plans count work and memory."""
+        return self.sample_length(spec)

@@ -2,7 +2,7 @@
 
     def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput
 
-`inputs` is keyed by step kind ("data", "tokenizer", "tokens", "train", "evaluate").
+`inputs` is keyed by step kind ("data", "tokenizer", "tokens" or "examples", "train", "evaluate"), as far as the plan has them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,16 @@ class StepInput:
     @property
     def values(self) -> Mapping[str, Any]:
         return self.result.values
+
+
+def folders_of(inputs: Mapping[str, StepInput]) -> dict[str, Path]:
+    """Where each finished parent left its files, by kind."""
+    return {kind: parent.folder for kind, parent in inputs.items()}
+
+
+def facts_of(inputs: Mapping[str, StepInput]) -> dict[str, Mapping[str, Any]]:
+    """What each finished parent told, by kind."""
+    return {kind: parent.values for kind, parent in inputs.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The task of a spec on the data of finished steps."""
+"""The task of a spec on the data of finished steps, and what its model is built with."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from specrun.runtime.device import Device
 from specrun.runtime.factory import load_factory
 from specrun.runtime.protocols import Task
 from specrun.spec.document import Spec
-from specrun.training.documents import Reading
+from specrun.tasks.contract import Opening
 
 
-def open_task(spec: Spec, *, folders: Mapping[str, Path], seed: int, device: Device, pad_to_few_shapes: bool = False) -> Task:
-    """folders: of the steps by their kind; pad_to_few_shapes: as code that is compiled for each shape wants what varies in length.
+def open_task(
+    spec: Spec, *, folders: Mapping[str, Path], facts: Mapping[str, Mapping[str, Any]], seed: int, device: Device,
+    pad_to_few_shapes: bool = False,
+) -> Task:  # fmt: skip
+    """folders, facts: of the finished steps by their kind, what they left and what they told; pad_to_few_shapes: as code that is
+    compiled for each shape wants what varies in length.
 
-    Raises: DataError for a corpus too short.
+    Raises: DataError for data that the task cannot train on.
     """
-    data, more = spec.data, dict[str, Any]()
-    if data.packing == "documents":
-        more["reading"] = Reading(spec.schedule.batch_size, group_by_length=data.group_by_length, pad_to_few_shapes=pad_to_few_shapes)
-    task: Task = load_factory(spec.task.factory)(
-        spec.task, folders=folders, sequence_length=data.sequence_length, seed=seed, device=device, **more
-    )
+    opening = Opening(spec=spec, folders=folders, facts=facts, seed=seed, device=device, pad_to_few_shapes=pad_to_few_shapes)
+    task: Task = load_factory(spec.task.factory)(spec.task, opening)
     return task
+
+
+def model_sizes(spec: Spec, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The keywords that the spec's model is built with. facts: of the finished steps by their kind."""
+    return dict(spec.task.sizes(spec, facts[spec.task.prepared_by[-1]]))

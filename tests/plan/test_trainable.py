@@ -98,7 +98,7 @@ def test_a_model_that_names_no_parameters_is_taken_to_train_them_all(monkeypatch
     spec = spec_with({"frozen": ["blocks.*"]})
     cost = spec.model.cost(vocab_size=50, sequence_length=16)  # type: ignore[attr-defined]
     monkeypatch.delattr(type(spec.model), "parameter_shapes")
-    assert as_trained(cost, spec, vocab_size=50) == cost
+    assert as_trained(cost, spec, sizes={"vocab_size": 50, "sequence_length": 16}) == cost
 
 
 @pytest.mark.parametrize("kind", ["adamw", "sgd", "lion", "muon", "adafactor"])

@@ -20,6 +20,7 @@ from specrun.runtime.device import Device
 from specrun.tasks.causal_lm.build import CausalLM, TokenBatch, build
 from specrun.tasks.causal_lm.options import Options
 from specrun.training.token_file import write_tokens
+from tests.tasks.openings import opening
 
 DEVICE = Device("cpu", torch.device("cpu"), torch.float32)
 LENGTH = 10
@@ -40,7 +41,8 @@ def task(root: Path, *, validation: int = 95, end_of_text: bool = False, **optio
         codec.add_special_tokens(["<|endoftext|>"])
         codec.save(str(tokenizer / "tokenizer.json"))
     folders = {"tokens": tokens, "tokenizer": tokenizer}
-    return build(Options(kind="causal_lm", **options), folders=folders, sequence_length=LENGTH, seed=3, device=DEVICE)
+    asked = Options(kind="causal_lm", **options)
+    return build(asked, opening(asked, folders, device=DEVICE, sequence_length=LENGTH))
 
 
 def model(vocab_size: int = 8) -> GPT:

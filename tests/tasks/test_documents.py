@@ -22,6 +22,7 @@ from specrun.tasks.causal_lm.build import CausalLM, build
 from specrun.tasks.causal_lm.options import Options
 from specrun.training.documents import Reading
 from specrun.training.token_file import write_tokens
+from tests.tasks.openings import opening
 
 LENGTH = 10
 END = 19
@@ -45,7 +46,8 @@ def task(root: Path, *, end_of_text: bool = True, reading: Reading | None = None
     folders = {"tokens": tokens, "tokenizer": tokenizer}
     device = Device("cpu", torch.device("cpu"), torch.float32)
     reading = reading or Reading(batch_size=8, group_by_length=True)
-    return build(Options(kind="causal_lm", **options), folders=folders, sequence_length=LENGTH, seed=3, device=device, reading=reading)
+    asked = Options(kind="causal_lm", **options)
+    return build(asked, opening(asked, folders, device=device, sequence_length=LENGTH, reading=reading))
 
 
 def model(architecture: str = "gpt2") -> GPT:

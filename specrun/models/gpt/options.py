@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from specrun.models.gpt.cost import model_cost
 from specrun.models.gpt.layers import FORMS, Form, Layers
 from specrun.models.gpt.parameters import Shape, linear_layers, parameter_shapes
 from specrun.plan.cost import ModelCost
-from specrun.spec.section import Part, Problem, apart, option
+from specrun.spec.model_options import ModelOptions
+from specrun.spec.section import Problem, apart, option
 
 if TYPE_CHECKING:
     from specrun.spec.document import Spec
@@ -20,10 +21,12 @@ ROPE_THETA = 10_000.0
 """Base of the rotary frequencies."""
 
 
-class Options(Part):
+class Options(ModelOptions):
     """Sizes of the network. The number of positions is `data.sequence_length` unless `max_positions` says more."""
 
     factory: ClassVar[str] = "specrun.models.gpt.build:build"
+    serves: ClassVar[tuple[str, ...]] = ("language_model",)
+    any_sizes: ClassVar[Mapping[str, Any] | None] = {"vocab_size": 1, "sequence_length": 1}
 
     kind: Literal["gpt"] = option(impact="weights", description="A decoder-only transformer.")
     architecture: Literal["gpt2", "llama"] = option(

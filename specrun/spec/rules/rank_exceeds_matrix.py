@@ -22,9 +22,9 @@ def check(spec: Spec) -> Iterator[Problem]:
     """Compare the rank with the smallest matrix that gets an adapter."""
     lora, tell = spec.schedule.parameters.lora, getattr(spec.model, "parameter_shapes", None)
     layers: Sequence[str] | None = getattr(spec.model, "linear_layers", None)
-    if lora is None or tell is None or layers is None:
+    if lora is None or tell is None or layers is None or spec.model.any_sizes is None:
         return
-    shapes: Mapping[str, Sequence[int]] = tell(vocab_size=1, sequence_length=1)  # those of layers depend on no data
+    shapes: Mapping[str, Sequence[int]] = tell(**spec.model.any_sizes)
     sizes = {layer: shapes[f"{layer}.weight"] for layer in matched((pattern for _, pattern in valid_items(lora.targets)), layers)}
     smallest = min(sizes, key=lambda layer: min(sizes[layer]), default=None)
     if smallest is None or lora.rank <= (most := min(sizes[smallest])):

@@ -72,8 +72,3 @@ class Data(Section):
         ge=1,
         le=10**12,
     )
-
-    @property
-    def few_shapes(self) -> bool:
-        """Whether batches are of a few shapes, whatever the texts."""
-        return self.packing == "stream"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from specrun.errors import StoreError
 from specrun.runtime.device import Device
@@ -25,9 +26,9 @@ class DamagedCheckpoint(StoreError):
     """A checkpoint that is not as it was written."""
 
 
-def load_model(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Device) -> nn.Module:
+def load_model(spec: Spec, checkpoint: Path, *, sizes: Mapping[str, Any], device: Device) -> nn.Module:
     """The spec's model with the weights of a checkpoint's folder, adapters merged, in evaluation mode, on the host: what several devices
-    share need not fit on one. vocab_size: of the tokenizer; device: what it will compute on.
+    share need not fit on one. sizes: see `tasks.opening.model_sizes`; device: what it will compute on.
 
     Raises: DamagedCheckpoint where a byte of those weights is not as written; SpecrunError where the weights are of another model.
     """
@@ -37,7 +38,7 @@ def load_model(spec: Spec, checkpoint: Path, *, vocab_size: int, device: Device)
             code="damaged-checkpoint",
             hint=f"remove it with: rm -r {shlex.quote(str(checkpoint))} and apply the spec again, which makes these weights again",
         )
-    model: nn.Module = load_factory(spec.model.factory)(spec.model, vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
-    multiply_by(multiplication(device, few_shapes=spec.data.few_shapes), model)
+    model: nn.Module = load_factory(spec.model.factory)(spec.model, **sizes)
+    multiply_by(multiplication(device, few_shapes=spec.task.few_shapes(spec)), model)
     load_weights(checkpoint / _WEIGHTS, model, lora=spec.schedule.parameters.lora)
     return model.eval()

@@ -6,10 +6,10 @@ from specrun.plan.step import Read, StepKind
 
 STEP = StepKind(
     kind="evaluate",
-    version=2,
+    version=3,
     runner="specrun.steps.evaluate.run:run",
     reads=(Read("task", frozenset({"weights", "eval"})), Read("schedule.evaluate", frozenset({"eval"}))),
-    needs=("tokenizer", "tokens", "train"),
+    needs=("tokenizer", "tokens", "examples", "train"),
     scope="run",
     per_seed=True,
     isolated=False,

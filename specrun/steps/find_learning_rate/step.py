@@ -31,7 +31,7 @@ STEP = StepKind(
     version=2,
     runner="specrun.steps.find_learning_rate.run:run",
     reads=(Read("task"), *SAMPLES, Read("model"), Read("schedule", resolved=_an_optimizer_step)),
-    needs=("tokenizer", "tokens"),
+    needs=("tokenizer", "tokens", "examples"),
     follows=("find_micro_batch",),
     finds="schedule.optimizer.learning_rate",
     uses_device=True,

@@ -25,7 +25,7 @@ STEP = StepKind(
         Read("schedule", resolved=_what_takes_memory),
         Read("hardware", frozenset({"runtime"})),
     ),
-    needs=("tokenizer", "tokens"),
+    needs=("tokenizer", "tokens", "examples"),
     finds="schedule.micro_batch_size",
     isolated=True,
     uses_device=True,

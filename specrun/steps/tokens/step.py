@@ -14,4 +14,5 @@ STEP = StepKind(
     per_seed=False,
     isolated=False,
     uses_device=False,
+    prepares=True,
 )

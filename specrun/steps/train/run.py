@@ -23,8 +23,8 @@ from specrun.runtime.protocols import Task
 from specrun.runtime.seeds import derive, seed_torch
 from specrun.spec.document import Spec
 from specrun.spec.metrics import goal_of
-from specrun.steps.contract import StepContext, StepInput, StepOutput
-from specrun.tasks.opening import open_task
+from specrun.steps.contract import StepContext, StepInput, StepOutput, facts_of, folders_of
+from specrun.tasks.opening import model_sizes, open_task
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo
 from specrun.training.feed import Feed
@@ -48,13 +48,13 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     workers = context.workers or ALONE
     device = open_device(context.hardware, number=workers.local_rank)
     compiled = context.hardware.compilation.value != EAGER
-    folders = {kind: parent.folder for kind, parent in inputs.items()}
-    task = open_task(spec, folders=folders, seed=context.seed, device=device, pad_to_few_shapes=compiled)
+    facts = facts_of(inputs)
+    task = open_task(spec, folders=folders_of(inputs), facts=facts, seed=context.seed, device=device, pad_to_few_shapes=compiled)
     schedule = resolve_schedule(
-        spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=spec.data.sequence_length,
+        spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=spec.task.sample_length(spec),
         sample_tokens=task.sample_tokens, workers=workers.size,
     )  # fmt: skip
-    draw = partial(draw_model, spec, vocab_size=inputs["tokens"].values["vocab_size"], seed=context.seed, device=device)
+    draw = partial(draw_model, spec, sizes=model_sizes(spec, facts), seed=context.seed, device=device)
     model = draw()
     parallel = place(context, model, device)
     session = new_session(context, spec, schedule, new_state(spec, schedule, model, task, device, seed=context.seed, parallel=parallel))
@@ -104,27 +104,27 @@ def end_if_asked(context: StepContext, session: Session) -> None:
         )
 
 
-def build_model(spec: Spec, *, vocab_size: int, seed: int, device: Device) -> nn.Module:
+def build_model(spec: Spec, *, sizes: Mapping[str, Any], seed: int, device: Device) -> nn.Module:
     """The network with its initial weights, on the device. Raises: as `draw_model`."""
-    return draw_model(spec, vocab_size=vocab_size, seed=seed, device=device).to(device.place)
+    return draw_model(spec, sizes=sizes, seed=seed, device=device).to(device.place)
 
 
-def draw_model(spec: Spec, *, vocab_size: int, seed: int, device: Device) -> nn.Module:
+def draw_model(spec: Spec, *, sizes: Mapping[str, Any], seed: int, device: Device) -> nn.Module:
     """The network with its initial weights, drawn on the CPU so that they are the same for every device, and left there: what several
-    devices share need not fit on one. device: what it will be trained on.
+    devices share need not fit on one. sizes: see `tasks.opening.model_sizes`; device: what it will be trained on.
 
     Raises: SpecrunError where the embedding has fewer rows than the tokenizer has tokens, and where nothing would be trained.
     """
-    rows = getattr(spec.model, "vocab_size", None)
+    rows, vocab_size = getattr(spec.model, "vocab_size", None), sizes.get("vocab_size", 0)
     if rows is not None and rows < vocab_size:
         raise SpecrunError(f"model.vocab_size {rows} is less than the tokenizer's {vocab_size} tokens", code="vocabulary-exceeds-model",
                            hint=f"use model.vocab_size {vocab_size}, or leave it out")  # fmt: skip
     seed_torch(derive(seed, "weights"))
-    model: nn.Module = load_factory(spec.model.factory)(spec.model, vocab_size=vocab_size, sequence_length=spec.data.sequence_length)
+    model: nn.Module = load_factory(spec.model.factory)(spec.model, **sizes)
     choose_trainable(model, spec.schedule.parameters)
     if spec.hardware.activation_checkpointing:
         checkpoint_activations(model)
-    multiply_by(multiplication(device, few_shapes=spec.data.few_shapes), model)
+    multiply_by(multiplication(device, few_shapes=spec.task.few_shapes(spec)), model)
     return model.train()
 
 

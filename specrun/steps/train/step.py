@@ -33,7 +33,7 @@ STEP = StepKind(
     version=4,
     runner="specrun.steps.train.run:run",
     reads=(Read("task"), *SAMPLES, Read("model"), Read("schedule", resolved=what_shapes_masks)),
-    needs=("tokenizer", "tokens"),
+    needs=("tokenizer", "tokens", "examples"),
     follows=("find_micro_batch", "find_learning_rate"),
     scope="run",
     per_seed=True,

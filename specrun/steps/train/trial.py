@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from specrun.plan.finders import with_value
 from specrun.plan.resolve import ResolvedSchedule, resolve_schedule
@@ -14,9 +15,9 @@ from specrun.plan.start import start_of
 from specrun.runtime.device import open_device
 from specrun.spec.document import Spec
 from specrun.spec.shape import fields
-from specrun.steps.contract import StepContext, StepInput
+from specrun.steps.contract import StepContext, StepInput, facts_of, folders_of
 from specrun.steps.train.run import build_model, draw_model, new_state
-from specrun.tasks.opening import open_task
+from specrun.tasks.opening import model_sizes, open_task
 from specrun.training.loop import TrainState
 from specrun.training.starting import put_forked
 
@@ -30,13 +31,13 @@ def open_trial(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]
     if spec.schedule.optimizer.learning_rate == "auto":  # type: ignore[attr-defined]
         spec = with_value(spec, "schedule.optimizer.learning_rate", usual_rate(spec))
     device = open_device(context.hardware)
-    folders = {kind: parent.folder for kind, parent in inputs.items()}
-    task = open_task(spec, folders=folders, seed=context.seed, device=device)
+    facts = facts_of(inputs)
+    task = open_task(spec, folders=folders_of(inputs), facts=facts, seed=context.seed, device=device)
     schedule = resolve_schedule(
-        spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=spec.data.sequence_length,
+        spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=spec.task.sample_length(spec),
         sample_tokens=task.sample_tokens, workers=context.hardware.workers,
     )  # fmt: skip
-    drawn = {"vocab_size": inputs["tokens"].values["vocab_size"], "seed": context.seed, "device": device}
+    drawn: dict[str, Any] = {"sizes": model_sizes(spec, facts), "seed": context.seed, "device": device}
     state = new_state(spec, schedule, build_model(spec, **drawn), task, device, seed=context.seed)
     if (start := start_of(context.step.label)) is not None:
         checkpoints = context.store / "runs" / start.run_id / "checkpoints"

@@ -8,20 +8,20 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from specrun.plan.cost import EVALUATION_TOKENS
-from specrun.runtime.device import Device
 from specrun.runtime.distributed import ALONE, Workers
 from specrun.runtime.products import multiplication
 from specrun.runtime.protocols import LanguageModel, nothing
 from specrun.runtime.seeds import derive
 from specrun.tasks.causal_lm.options import Options
 from specrun.tasks.causal_lm.text import stream_text
+from specrun.tasks.contract import Baseline, Opening
+from specrun.tasks.unigram import unigram
 from specrun.tokenizers.contract import encode_prompt, load_tokenizer
 from specrun.training.cross_entropy import linear_cross_entropy_sum, linear_scores
 from specrun.training.document_batches import DocumentBatch, Documents
@@ -38,12 +38,14 @@ _LARGEST_EXPONENT = math.log(2.0**1000)
 class CausalLM:
     """The task on token files. Implements `runtime.protocols.Task`."""
 
-    def __init__(
-        self, options: Options, *, folders: Mapping[str, Path], sequence_length: int, seed: int, device: Device, reading: Reading | None
-    ) -> None:
-        tokens, order = folders["tokens"], derive(seed, "order")
+    def __init__(self, options: Options, opening: Opening) -> None:
+        data, folders, device, seed = opening.spec.data, opening.folders, opening.device, opening.seed
+        tokens, order, sequence_length, reading = folders["tokens"], derive(seed, "order"), data.sequence_length, None
+        if data.packing == "documents":
+            reading = Reading(opening.spec.schedule.batch_size, group_by_length=data.group_by_length,
+                              pad_to_few_shapes=opening.pad_to_few_shapes)  # fmt: skip
         self.vocab_size = open_tokens(tokens, "train").info.vocab_size
-        self._options, self._device, self._seed, self._folders = options, device, seed, folders
+        self._options, self._device, self._seed, self._folders, self._packing = options, device, seed, folders, data.packing
         self._samples = (
             Windows(tokens, sequence_length=sequence_length, seed=order, device=device)
             if reading is None
@@ -119,6 +121,16 @@ class CausalLM:
             found["bits_per_byte"] = nll / (math.log(2) * sums["bytes"])
         return found
 
+    def baselines(self, split: str) -> list[Baseline]:
+        """The unigram model's figures on a whole split."""
+        found = unigram(self._folders["tokens"], split, vocab_size=self.vocab_size, packing=self._packing)
+        if found is None:
+            return []
+        text = self._samples.predicted(split, max_samples=None)
+        sums = {"nll": found.entropy * text.tokens, "tokens": text.tokens, "correct": found.accuracy * text.tokens,
+                "bytes": text.bytes, "words": text.words}  # fmt: skip
+        return [Baseline("unigram", "unigram baseline", self.metrics(sums))]
+
     def examples(self, model: nn.Module, *, count: int, between: Callable[[], None] = nothing) -> list[dict[str, Any]]:
         """Texts that the model writes, each {"prompt", "text"}: the same for the same model. between: called before each token."""
         if count == 0:
@@ -147,9 +159,6 @@ class CausalLM:
         return prompt, encode_prompt(self._tokenizer, prompt)
 
 
-def build(
-    options: Options, *, folders: Mapping[str, Path], sequence_length: int, seed: int, device: Device, reading: Reading | None = None
-) -> CausalLM:
-    """The task on the folders of the `tokens` and `tokenizer` steps. reading: how documents are read each for itself; None: the stream
-    is. Raises: DataError for a corpus too short."""
-    return CausalLM(options, folders=folders, sequence_length=sequence_length, seed=seed, device=device, reading=reading)
+def build(options: Options, opening: Opening) -> CausalLM:
+    """The task on the folders of the `tokens` and `tokenizer` steps. Raises: DataError for a corpus too short."""
+    return CausalLM(options, opening)
