@@ -1,5 +1,11 @@
 """How a classifier is judged, from the sums that `training.class_counts` has read: for every task that predicts a class.
 
+    counts = ClassCounts(num_classes, device=device)
+    counts.add(logits, labels)                            for each batch of an evaluation
+    sums = counts.read(workers)                           what `Task.evaluate` returns
+    metrics(sums)                                         what `Task.metrics` returns; `classification_metrics.METRICS` names them
+    classification_figures.figures(sums, names)           what `Illustrated.figures` returns
+
 Shapes: K classes.
 """
 
@@ -10,16 +16,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from specrun.spec.task_options import Goal
-
-METRICS: Mapping[str, Goal] = {
-    "loss": "minimize", "accuracy": "maximize", "macro_f1": "maximize", "top5_accuracy": "maximize", "calibration_error": "minimize",
-}  # fmt: skip
-"""What `metrics` gives, for a task's options to declare; top5_accuracy where there are more than five classes."""
-METRIC_LABELS: Mapping[str, str] = {
-    "loss": "loss (nats)", "macro_f1": "macro F1", "top5_accuracy": "top-5 accuracy", "calibration_error": "expected calibration error",
-}  # fmt: skip
 
 Counts = npt.NDArray[np.int64]
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from specrun.runtime.device import Device
 from specrun.runtime.distributed import Workers
 from specrun.tasks.classification_figures import SHOWN_CLASSES, figures
-from specrun.tasks.classification_scores import METRICS, from_predictions, metrics
+from specrun.tasks.classification_metrics import METRICS
+from specrun.tasks.classification_scores import from_predictions, metrics
 from specrun.training.class_counts import CALIBRATION_BINS, CONFUSION_CLASSES, ClassCounts
 
 CPU = Device("cpu", torch.device("cpu"), torch.float32)
