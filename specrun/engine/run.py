@@ -121,9 +121,8 @@ def _do(work: _Work, session: RunSession, decision: Decision) -> None:
     if (start := start_of(step.label)) is not None and start.exact and not checkpoints(session.folder / "checkpoints", key=step.key):
         for earlier in course_until(workspace.runs / start.run_id, start.step):
             session.note(earlier)  # the key is that of training from the start: so are the records
-    inputs = {
-        need: StepInput(workspace.store / work.results[need].folder, work.results[need]) for need in kind.needs if need in work.results
-    }
+    finished = {need: work.results[need] for need in kind.needs if need in work.results}
+    inputs = {need: StepInput(workspace.store / result.folder, result) for need, result in finished.items()}
     with work.signals.polite() if kind.resumable else nullcontext():
         output = run_step(kind, context, work.prepared.loaded.spec, inputs)
     result = seal(

@@ -220,9 +220,10 @@ def _schedule(
         samples = max(1, facts.samples(length))
         each = None if facts.predicted_tokens is None else facts.predicted_tokens / samples
         positions = None if facts.train_positions is None else facts.train_positions / samples
-    return resolve_schedule(spec.schedule, samples_per_epoch=samples, sequence_length=length, sample_tokens=each, sample_positions=positions,
-                            full_positions=spec.task.sample_positions(spec), workers=workers,
-                            expected_steps=expected_steps, step_seconds=step_seconds)  # fmt: skip
+    return resolve_schedule(
+        spec.schedule, samples_per_epoch=samples, sequence_length=length, sample_tokens=each, sample_positions=positions,
+        full_positions=spec.task.sample_positions(spec), workers=workers, expected_steps=expected_steps, step_seconds=step_seconds,
+    )  # fmt: skip
 
 
 def _training(

@@ -25,10 +25,11 @@ def result_steps(total_steps: int) -> int:
 @dataclass(frozen=True, slots=True)
 class ResolvedSchedule:
     """A schedule in optimizer steps. samples_per_epoch: training samples in one pass. sequence_length: predictions of a full sample, such
-    as tokens. sample_tokens: predictions of one, in the mean over a pass; None: each has sequence_length. sample_positions: computed for one,
-    in the mean; full_positions: for a full one; None: as many as it predicts. checkpoint_every_seconds stands in for checkpoint_every_steps where the spec gives
-    a time. duration_seconds: of a duration in time, of which total_steps is an estimate. evaluate_every_seconds: where evaluations come by
-    time, or by a share of a duration in time; evaluate_every_steps is an estimate then, or None where nothing is known of the speed."""
+    as tokens. sample_tokens: predictions of one, in the mean over a pass; None: each has sequence_length. sample_positions: computed for
+    one, in the mean; full_positions: for a full one; None: as many as it predicts. checkpoint_every_seconds stands in for
+    checkpoint_every_steps where the spec gives a time. duration_seconds: of a duration in time, of which total_steps is an estimate.
+    evaluate_every_seconds: where evaluations come by time, or by a share of a duration in time; evaluate_every_steps is an estimate
+    then, or None where nothing is known of the speed."""
 
     samples_per_epoch: int
     batch_size: int
@@ -85,9 +86,9 @@ def resolve_schedule(
     expected_steps: int = EXPECTED_STEPS,
     step_seconds: float | None = None,
 ) -> ResolvedSchedule:
-    """Count everything in optimizer steps. samples_per_epoch: at least 1; sequence_length: predictions of a full sample; sample_tokens:
-    of one in the mean, where not all are full; sample_positions: computed for one, in the mean, full_positions: for a full one, where not as many as it predicts; workers: processes that share a batch; expected_steps: of a duration in time; step_seconds: expected, where
-    evaluations come by time."""
+    """Count everything in optimizer steps. samples_per_epoch: at least 1; sequence_length, sample_tokens, sample_positions and
+    full_positions: as ResolvedSchedule's; workers: processes that share a batch; expected_steps: of a duration in time; step_seconds:
+    expected, where evaluations come by time."""
     assert samples_per_epoch >= 1
     each = sequence_length if sample_tokens is None else sample_tokens
 

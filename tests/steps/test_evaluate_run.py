@@ -17,8 +17,9 @@ from specrun.runtime.device import open_device
 from specrun.runtime.distributed import Workers
 from specrun.spec.sections.schedule import Evaluate
 from specrun.steps.evaluate.load import load_model
-from specrun.steps.evaluate.run import _examples, run, unigram_entropies
+from specrun.steps.evaluate.run import _examples, run
 from specrun.steps.train.run import run as train
+from specrun.tasks.unigram import unigram
 from specrun.training.parallel import Parallel
 from specrun.training.token_file import open_tokens
 
@@ -127,11 +128,15 @@ def test_the_baseline_is_the_smoothed_unigram_cross_entropy(evaluated: tuple[Any
     train_ids = np.asarray(open_tokens(root / "tokens", "train").ids)
     validation = np.asarray(open_tokens(root / "tokens", "validation").ids)[1:]
     expected = [-math.log(((train_ids == token).sum() + 1) / (len(train_ids) + 9)) for token in validation]
-    assert output.values["unigram_entropy"]["validation"] == pytest.approx(sum(expected) / len(expected))
-    assert output.values["unigram_entropy"]["validation"] < math.log(9)
+    assert output.values["baselines"]["validation"][0]["metrics"]["loss"] == pytest.approx(sum(expected) / len(expected))
+    assert output.values["baselines"]["validation"][0]["metrics"]["loss"] < math.log(9)
 
 
 def test_the_baseline_counts_in_blocks_as_it_does_at_once(evaluated: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     root, _, output, _, _ = evaluated
-    monkeypatch.setattr("specrun.steps.evaluate.run._COUNT_TOKENS", 7)
-    assert unigram_entropies(root / "tokens", ["validation", "test"], vocab_size=9) == output.values["unigram_entropy"]
+    monkeypatch.setattr("specrun.tasks.unigram._COUNT_TOKENS", 7)
+    for split in ("validation", "test"):
+        found = unigram(root / "tokens", split, vocab_size=9)
+        assert found is not None
+        (baseline,) = output.values["baselines"][split]
+        assert (found.entropy, found.accuracy) == pytest.approx((baseline["metrics"]["loss"], baseline["metrics"]["accuracy"]))

@@ -23,10 +23,10 @@ from specrun.spec.document import Spec
 from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.contract import StepInput
 from specrun.steps.evaluate.run import run as evaluate
-from specrun.steps.evaluate.run import unigram_entropies
 from specrun.steps.registry import step_kinds
 from specrun.steps.train import run as train
 from specrun.steps.train.run import run
+from specrun.tasks.unigram import unigram
 from specrun.training.documents import pieces
 from specrun.training.token_file import open_tokens, write_tokens
 
@@ -128,8 +128,11 @@ def test_the_model_is_judged_by_what_the_unigram_baseline_is(tmp_path: Path) -> 
     predicted = np.delete(np.asarray(file.ids), np.asarray(file.offsets[:-1]))
     counts = np.bincount(np.asarray(open_tokens(tmp_path / "tokens", "train").ids), minlength=len(ALPHABET)) + 1
     assert judged["sums"]["validation"]["tokens"] == len(predicted)
-    assert judged["unigram_entropy"]["validation"] == pytest.approx(-np.log(counts[predicted] / counts.sum()).mean())
-    assert unigram_entropies(tmp_path / "tokens", ["validation"], vocab_size=len(ALPHABET)) != judged["unigram_entropy"]
+    entropy = judged["baselines"]["validation"][0]["metrics"]["loss"]
+    assert entropy == pytest.approx(-np.log(counts[predicted] / counts.sum()).mean())
+    as_stream = unigram(tmp_path / "tokens", "validation", vocab_size=len(ALPHABET))
+    assert as_stream is not None
+    assert as_stream.entropy != pytest.approx(entropy)
 
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
