@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
-from specrun.models.gpt.build import ACTIVATIONS, GPT, build
+from specrun.models.gpt.build import GPT, build
 from specrun.models.gpt.options import Options
 from specrun.models.gpt.parameters import parameter_shapes
+from specrun.models.transformer_layers import ACTIVATIONS
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "gpt2": {},

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from specrun.models.gpt.parameters import block_shapes, parameter_count
+from specrun.models.gpt.parameters import parameter_count
+from specrun.models.transformer_cost import kept_floats, layer_floats, outer_floats, stack_flops
 from specrun.plan.cost import ModelCost
 
 if TYPE_CHECKING:
@@ -13,36 +14,15 @@ if TYPE_CHECKING:
 
 def model_cost(options: Options, *, vocab_size: int, sequence_length: int) -> ModelCost:
     """vocab_size: of the tokenizer; the model's own, where it is set, comes first."""
-    width, layers = options.width, options.num_layers
-    rows = options.embedding_rows(vocab_size)
-    matrices = sum(shape[0] * shape[1] for _, shape in block_shapes(options) if len(shape) == 2)
-    # Kaplan et al. 2020, appendix B: 6 FLOPs a token for each weight of a matrix, 12 x layers x width x length for attention.
-    flops = 6 * (layers * matrices + rows * width) + 12 * layers * width * sequence_length
-    layer, outer = _layer_floats(options), (3 if options.form.norm == "rms" else 2) * width
-    # With dropout, attention keeps its probabilities and their mask.
-    kept = layer + (7 * options.num_heads * sequence_length // 2 if options.dropout else 0)
+    design, rows = options.design, options.embedding_rows(vocab_size)
+    layers, outer = design.num_layers, outer_floats(design)
+    kept = kept_floats(design, sequence_length=sequence_length)
     return ModelCost(
         parameters=parameter_count(options, vocab_size=vocab_size, sequence_length=sequence_length),
-        flops_per_token=flops,
+        flops_per_token=stack_flops(design, sequence_length=sequence_length) + 6 * rows * design.width,
         activation_bytes_per_token=4 * (layers * kept + outer),
-        layer_bytes_per_token=4 * layer,
+        layer_bytes_per_token=4 * layer_floats(design),
         vocabulary_rows=rows,
         # Each block's input, and one block at a time.
-        checkpointed_bytes_per_token=4 * (layers * width + kept + outer),
+        checkpointed_bytes_per_token=4 * (layers * design.width + kept + outer),
     )
-
-
-def _layer_floats(options: Options) -> int:
-    """Numbers a token that one block keeps for its backward pass."""
-    form, width, mlp = options.form, options.width, options.mlp_size
-    kv_width = options.kv_heads * width // options.num_heads
-    # Two inputs, two normed copies, the attention's output, and queries beside keys and values.
-    residual = 6 * width + 2 * kv_width
-    # An RMSNorm keeps what it has normed before it scales it.
-    norms = 2 * width if form.norm == "rms" else 0
-    turned = (width + kv_width) * (2 if form.qk_norm else 1 if form.positions == "rotary" else 0)
-    return residual + norms + turned + _MLP_COPIES.get(form.activation, 2) * mlp
-
-
-_MLP_COPIES = {"relu": 1, "swiglu": 4}
-"""Numbers kept for each hidden one: ReLU needs its output alone; a gate needs both projections, SiLU's output and the product."""

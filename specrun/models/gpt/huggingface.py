@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from specrun.errors import SpecrunError
-from specrun.models.gpt.options import NORM_EPSILON, ROPE_THETA, Options
+from specrun.models.design import NORM_EPSILON, ROPE_THETA
+from specrun.models.gpt.options import Options
 
 if TYPE_CHECKING:
     from torch import Tensor

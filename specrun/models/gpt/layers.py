@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from specrun.models.design import Activation, Form, Norm
 from specrun.spec.section import Section, option
-
-Norm = Literal["layer", "rms"]
-Positions = Literal["learned", "rotary"]
-Activation = Literal["gelu", "gelu_tanh", "relu", "relu2", "silu", "swiglu"]
-
-
-class Form(NamedTuple):
-    """Every choice made."""
-
-    norm: Norm
-    positions: Positions
-    activation: Activation
-    qk_norm: bool
-
 
 FORMS: Mapping[str, Form] = {
     "gpt2": Form("layer", "learned", "gelu_tanh", qk_norm=False),
@@ -34,7 +21,7 @@ class Layers(Section):
     norm: Norm | None = option(
         None, impact="weights", description="layer: LayerNorm. rms: RMSNorm. Absent means layer (gpt2) or rms (llama)."
     )
-    positions: Positions | None = option(
+    positions: Literal["learned", "rotary"] | None = option(
         None,
         impact="weights",
         description="learned: an embedding a position. rotary: queries and keys are turned. Absent means learned (gpt2) or rotary (llama).",

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from specrun.models.design import Design, Form, usual_mlp_size
 from specrun.models.gpt.cost import model_cost
-from specrun.models.gpt.layers import FORMS, Form, Layers
-from specrun.models.gpt.parameters import Shape, linear_layers, parameter_shapes
+from specrun.models.gpt.layers import FORMS, Layers
+from specrun.models.gpt.parameters import parameter_shapes
+from specrun.models.size_problems import head_problems, kv_head_problems, length_problems, rotary_problems
+from specrun.models.transformer_parameters import Shape, linear_layers
 from specrun.plan.cost import ModelCost
 from specrun.spec.model_options import ModelOptions
 from specrun.spec.section import Problem, apart, option
 
 if TYPE_CHECKING:
     from specrun.spec.document import Spec
-
-NORM_EPSILON = 1e-5
-"""Added to the variance in every norm."""
-ROPE_THETA = 10_000.0
-"""Base of the rotary frequencies."""
 
 
 class Options(ModelOptions):
@@ -72,9 +70,7 @@ class Options(ModelOptions):
     @property
     def mlp_size(self) -> int:
         """Hidden size of the MLP, default filled in."""
-        if self.mlp_width is not None:
-            return self.mlp_width
-        return -(-8 * self.width // (3 * 64)) * 64 if self.gated else 4 * self.width
+        return usual_mlp_size(self.width, gated=self.form.activation == "swiglu") if self.mlp_width is None else self.mlp_width
 
     @property
     def form(self) -> Form:
@@ -82,9 +78,12 @@ class Options(ModelOptions):
         return self.layers.over(FORMS[self.architecture])
 
     @property
-    def gated(self) -> bool:
-        """Whether the MLP has a gate."""
-        return self.form.activation == "swiglu"
+    def design(self) -> Design:
+        """What the layers are built by."""
+        return Design(
+            num_layers=self.num_layers, width=self.width, heads=self.num_heads, kv_heads=self.kv_heads, mlp_size=self.mlp_size,
+            form=self.form, bias=self.uses_bias, dropout=self.dropout, causal=True,
+        )  # fmt: skip
 
     @property
     def kv_heads(self) -> int:
@@ -129,7 +128,7 @@ class Options(ModelOptions):
     @property
     def linear_layers(self) -> list[str]:
         """Names of the linear layers but the output layer, which is a weight to the loss."""
-        return linear_layers(self)
+        return linear_layers(self.design)
 
     def derived(self, spec: Spec) -> Mapping[str, int | str]:
         come_to: dict[str, int | str] = {
@@ -145,24 +144,13 @@ class Options(ModelOptions):
         yield from apart(self._head_problems(path), self._kv_head_problems(path), self._bias_problems(path), self._length_problems(spec))
 
     def _head_problems(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
-        heads, width = self.num_heads, self.width
-        at = (*path, "num_heads" if "num_heads" in self.model_fields_set else "width")
-        if width % heads:
-            low, high = width // heads * heads, -(-width // heads) * heads
-            choices = " or ".join(str(w) for w in (low, high) if w)
-            yield Problem(at, "heads-do-not-divide-width",
-                          f"width {width} is not a multiple of num_heads {heads}", f"use width {choices}")  # fmt: skip
-        elif self.form.positions == "rotary" and width // heads % 2:
-            yield Problem(at, "odd-head-size",
-                          f"rotary positions need an even head size; {width} / {heads} is {width // heads}",
-                          f"use width {2 * heads * max(1, width // (2 * heads))}")  # fmt: skip
+        sizes = {"width": self.width, "heads": self.num_heads}
+        yield from head_problems(path, **sizes, written=self.model_fields_set)
+        if self.form.positions == "rotary":
+            yield from rotary_problems(path, **sizes, written=self.model_fields_set)
 
     def _kv_head_problems(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
-        heads = self.num_heads
-        if heads % self.kv_heads:
-            yield Problem((*path, "num_kv_heads"), "kv-heads-do-not-divide-heads",
-                          f"num_heads {heads} is not a multiple of num_kv_heads {self.kv_heads}",
-                          f"use one of {', '.join(str(k) for k in range(1, heads + 1) if heads % k == 0)}")  # fmt: skip
+        yield from kv_head_problems(path, heads=self.num_heads, kv_heads=self.kv_heads)
 
     def _bias_problems(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
         if self.architecture == "llama" and "bias" in self.model_fields_set:
@@ -170,11 +158,7 @@ class Options(ModelOptions):
                           "remove bias, or set model.architecture: gpt2 and the rest in model.layers")  # fmt: skip
 
     def _length_problems(self, spec: Spec) -> Iterator[Problem]:
-        length = spec.data.sequence_length
-        if self.max_positions and self.max_positions < length:
-            yield Problem(("data", "sequence_length"), "sequence-exceeds-positions",
-                          f"sequence_length {length} is more than the model's max_positions {self.max_positions}",
-                          f"use sequence_length {self.max_positions} or max_positions {length}")  # fmt: skip
+        yield from length_problems(self.max_positions, spec.data.sequence_length)
 
     def cost(self, *, vocab_size: int, sequence_length: int) -> ModelCost:
         """Parameters, FLOPs and activations in closed form; a test holds the parameters against the built model.
