@@ -29,8 +29,8 @@ def _session(root: Path, listener: Any) -> Any:
 
     from specrun.plan.resolve import resolve_schedule
     from specrun.runtime.device import open_device
-    from specrun.runtime.factory import load_factory
     from specrun.steps.train.run import build_model, new_session, new_state
+    from specrun.tasks.opening import open_task
 
     rare = q("100000 steps")
     made = spec(
@@ -40,9 +40,9 @@ def _session(root: Path, listener: Any) -> Any:
     made = made.model_copy(update={"data": made.data.model_copy(update={"sequence_length": LENGTH})})
     device = open_device(hardware(threads=2))
     folders = {kind: root / kind for kind in ("tokens", "tokenizer")}
-    task = load_factory(made.task.factory)(made.task, folders=folders, sequence_length=LENGTH, seed=0, device=device)
+    task = open_task(made, folders=folders, facts={}, seed=0, device=device)
     schedule = resolve_schedule(made.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=LENGTH)
-    model = build_model(made, vocab_size=VOCAB, seed=0, device=device)
+    model = build_model(made, sizes={"vocab_size": VOCAB, "sequence_length": LENGTH}, seed=0, device=device)
     state = new_state(made, schedule, model, task, device, seed=0)
     return new_session(context(root / "run", listener), made, schedule, state)
 

@@ -56,7 +56,7 @@ def _specrun(root: Path, folder: Path) -> dict[str, Any]:
     from specrun.records.journal import Journal
     from specrun.steps.train.run import run
 
-    inputs = {kind: finished(kind, root / kind, {"vocab_size": VOCAB}) for kind in ("tokens", "tokenizer")}
+    inputs = {kind: finished(kind, root / kind, {"vocab_size": VOCAB, "splits": {}}) for kind in ("tokens", "tokenizer")}
     listener = Listener()
     folder.mkdir(parents=True)
     with Journal.open(folder, run_id="bench", attempt=1) as journal:
@@ -79,14 +79,25 @@ def _state(root: Path) -> tuple[Any, Any, Any]:
 
     from specrun.plan.resolve import resolve_schedule
     from specrun.runtime.device import open_device
-    from specrun.runtime.factory import load_factory
     from specrun.steps.train.run import build_model, new_state
+    from specrun.tasks.opening import open_task
 
     spec, device = _spec(), open_device(hardware())
     folders = {kind: root / kind for kind in ("tokens", "tokenizer")}
-    task = load_factory(spec.task.factory)(spec.task, folders=folders, sequence_length=LENGTH, seed=0, device=device)
+    task = open_task(spec, folders=folders, facts={}, seed=0, device=device)
     schedule = resolve_schedule(spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=LENGTH)
-    return spec, task, new_state(spec, schedule, build_model(spec, vocab_size=VOCAB, seed=0, device=device), task, device, seed=0)
+    return (
+        spec,
+        task,
+        new_state(
+            spec,
+            schedule,
+            build_model(spec, sizes={"vocab_size": VOCAB, "sequence_length": LENGTH}, seed=0, device=device),
+            task,
+            device,
+            seed=0,
+        ),
+    )
 
 
 def _bare(root: Path, count: int, *, own_batches: bool) -> tuple[list[Any], list[float]]:

@@ -107,8 +107,8 @@ def _first_losses(root: Path) -> tuple[list[float], list[float]]:
     from specrun import load_spec
     from specrun.plan.resolve import resolve_schedule
     from specrun.runtime.device import open_device
-    from specrun.runtime.factory import load_factory
     from specrun.steps.train.run import build_model, new_state
+    from specrun.tasks.opening import open_task
     from specrun.training.loop import train_step
 
     bare = _bare_namespace()
@@ -116,9 +116,11 @@ def _first_losses(root: Path) -> tuple[list[float], list[float]]:
     spec = load_spec(ROOT / "specs" / "gpt_shakespeare.yaml", sets=[f"{name}={value}" for name, value in SETTINGS.items()]).spec
     device = open_device(hardware())
     folders = {kind: root / kind for kind in ("tokens", "tokenizer")}
-    task = load_factory(spec.task.factory)(spec.task, folders=folders, sequence_length=LENGTH, seed=0, device=device)
+    task = open_task(spec, folders=folders, facts={}, seed=0, device=device)
     schedule = resolve_schedule(spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=LENGTH)
-    state = new_state(spec, schedule, build_model(spec, vocab_size=65, seed=0, device=device), task, device, seed=0)
+    state = new_state(
+        spec, schedule, build_model(spec, sizes={"vocab_size": 65, "sequence_length": LENGTH}, seed=0, device=device), task, device, seed=0
+    )
     ours = dict(state.model.named_parameters())
     with torch.no_grad():
         for name, weight in bare["m"].named_parameters():

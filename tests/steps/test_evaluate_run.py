@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_run import Listener, context, finished, hardware, parents, q, spec
+from tiny_run import SIZES, Listener, context, finished, hardware, parents, q, spec
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from specrun.events import Example, Metrics, Progress
@@ -73,7 +73,7 @@ def test_what_is_to_look_at_is_written_once_where_each_process_has_all_weights(r
 def test_every_token_but_the_first_is_predicted_once(evaluated: tuple[Any, ...]) -> None:
     root, trained, output, _, _ = evaluated
     settings = spec(evaluate=Evaluate(every=q("4 steps")))
-    model: Any = load_model(settings, root / "run" / trained.values["best_checkpoint"], vocab_size=9, device=open_device(hardware()))
+    model: Any = load_model(settings, root / "run" / trained.values["best_checkpoint"], sizes=SIZES, device=open_device(hardware()))
     ids = torch.from_numpy(np.asarray(open_tokens(root / "tokens", "test").ids).astype(np.int64))
     nll, tokens = 0.0, 0
     with torch.no_grad():
@@ -107,7 +107,8 @@ def test_samples_are_what_the_evaluation_is_asked_for_now(evaluated: tuple[Any, 
     root, trained, _, _, _ = evaluated
     listener = Listener()
     asked = spec(evaluate=Evaluate(every=q("4 steps"), samples=count), task={"prompt": "abba", "sample_tokens": 3})
-    inputs = {kind: finished(kind, root / kind, {"vocab_size": 9}) for kind in ("tokens", "tokenizer")}
+    values = {"vocab_size": 9, "splits": {"train": {}, "validation": {}}}
+    inputs = {kind: finished(kind, root / kind, values) for kind in ("tokens", "tokenizer")}
     run(context(root / "run", listener, kind="evaluate"), asked, inputs | {"train": finished("train", root / "run", trained.values)})
     finals = list(listener.of(Example))
     assert [final.name for final in finals] == ["final", "final-2", "final-3"][:count]

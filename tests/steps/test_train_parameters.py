@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_run import Listener, context, hardware, parents, q, spec, stop_after
+from tiny_run import SIZES, Listener, context, hardware, parents, q, spec, stop_after
 
 from specrun.errors import InterruptedRun
 from specrun.runtime.device import Device, open_device
@@ -34,17 +34,17 @@ def with_checkpointing(settings: Spec) -> Spec:
 def test_a_model_is_drawn_and_loaded_on_the_host_whatever_it_is_for(tmp_path: Path) -> None:
     there = Device("cuda", torch.device("meta"), torch.float32)
     values = run(context(tmp_path / "run", Listener()), spec(), parents(tmp_path)).values
-    drawn = draw_model(spec(), vocab_size=9, seed=0, device=there)
-    loaded = load_model(spec(), tmp_path / "run" / values["last_checkpoint"], vocab_size=9, device=there)
+    drawn = draw_model(spec(), sizes=SIZES, seed=0, device=there)
+    loaded = load_model(spec(), tmp_path / "run" / values["last_checkpoint"], sizes=SIZES, device=there)
     assert {parameter.device.type for model in (drawn, loaded) for parameter in model.parameters()} == {"cpu"}
-    assert {parameter.device for parameter in build_model(spec(), vocab_size=9, seed=0, device=there).parameters()} == {there.place}
+    assert {parameter.device for parameter in build_model(spec(), sizes=SIZES, seed=0, device=there).parameters()} == {there.place}
 
 
 def test_a_checkpoint_holds_base_and_adapters_and_the_optimizer_adapters_alone(tmp_path: Path) -> None:
     settings = spec(parameters=LORA)
     values = run(context(tmp_path / "run", Listener()), settings, parents(tmp_path)).values
     tensors = saved(tmp_path / "run", values)
-    first = build_model(settings, vocab_size=9, seed=0, device=open_device(hardware())).state_dict()
+    first = build_model(settings, sizes=SIZES, seed=0, device=open_device(hardware())).state_dict()
     assert tensors["model"].keys() == first.keys()
     for name, tensor in tensors["model"].items():
         assert torch.equal(tensor, first[name]) == ("lora" not in name)
@@ -66,9 +66,9 @@ def test_what_is_loaded_is_merged_and_computes_what_was_trained(tmp_path: Path) 
     settings = spec(parameters=LORA)
     values = run(context(tmp_path / "run", Listener()), settings, parents(tmp_path)).values
     device = open_device(hardware())
-    adapted: Any = build_model(settings, vocab_size=9, seed=0, device=device).eval()
+    adapted: Any = build_model(settings, sizes=SIZES, seed=0, device=device).eval()
     adapted.load_state_dict(load_file(tmp_path / "run" / values["last_checkpoint"] / "model.safetensors"))
-    loaded: Any = load_model(settings, tmp_path / "run" / values["last_checkpoint"], vocab_size=9, device=device)
+    loaded: Any = load_model(settings, tmp_path / "run" / values["last_checkpoint"], sizes=SIZES, device=device)
     assert not any("lora" in name for name in loaded.state_dict())
     ids = torch.arange(8)[None]
     torch.testing.assert_close(loaded(ids), adapted(ids), atol=1e-6, rtol=1e-5)
@@ -78,7 +78,7 @@ def test_frozen_parameters_are_saved_as_they_were_drawn(tmp_path: Path) -> None:
     settings = spec(parameters=Parameters(frozen=("token_embedding.*", "blocks.0.*")), duration=q("8 steps"))
     values = run(context(tmp_path / "run", Listener()), settings, parents(tmp_path)).values
     tensors = saved(tmp_path / "run", values)
-    first = build_model(settings, vocab_size=9, seed=0, device=open_device(hardware())).state_dict()
+    first = build_model(settings, sizes=SIZES, seed=0, device=open_device(hardware())).state_dict()
     still = {name for name, tensor in tensors["model"].items() if torch.equal(tensor, first[name])}
     assert still == {name for name in first if name.startswith(("token_embedding.", "blocks.0."))}
     assert not {name.rpartition("/")[0] for name in tensors["optimizer"]} & still
@@ -97,7 +97,7 @@ def test_checkpointed_activations_change_no_bit_of_a_training(tmp_path: Path, mo
 def test_the_base_weights_are_those_of_a_training_without_adapters() -> None:
     device = open_device(hardware())
     plain, adapted = (
-        build_model(settings, vocab_size=9, seed=3, device=device).state_dict() for settings in (spec(), spec(parameters=LORA))
+        build_model(settings, sizes=SIZES, seed=3, device=device).state_dict() for settings in (spec(), spec(parameters=LORA))
     )
     assert all(torch.equal(tensor, adapted[name]) for name, tensor in plain.items())
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 from test_train_documents import documents, on_documents
-from tiny_run import Beside, Listener, context, hardware, parents, q, spec
+from tiny_run import SIZES, Beside, Listener, context, hardware, parents, q, spec
 
 from specrun.events import Event, Metrics, System
 from specrun.plan.resolve import resolve_schedule
 from specrun.runtime.device import open_device
-from specrun.runtime.factory import load_factory
 from specrun.runtime.monitor import Monitor, _readings
 from specrun.spec.sections.schedule import Checkpoint, Evaluate
 from specrun.steps.train import run as train
 from specrun.steps.train.run import build_model, new_session, new_state
+from specrun.tasks.opening import open_task
 from specrun.training.loop import StepStats, train_step
 from specrun.training.session import Session
 from tests.waits import Waits
@@ -28,9 +28,9 @@ from tests.waits import Waits
 def session(root: Path, listener: Listener, **schedule: Any) -> Session:
     settings, device = spec(**schedule), open_device(hardware())
     folders = {kind: parent.folder for kind, parent in parents(root).items()}
-    task = load_factory(settings.task.factory)(settings.task, folders=folders, sequence_length=8, seed=0, device=device)
+    task = open_task(settings, folders=folders, facts={}, seed=0, device=device)
     resolved = resolve_schedule(settings.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=8)
-    model = build_model(settings, vocab_size=9, seed=0, device=device)
+    model = build_model(settings, sizes=SIZES, seed=0, device=device)
     state = new_state(settings, resolved, model, task, device, seed=0)
     return new_session(context(root / "run", listener), settings, resolved, state)
 

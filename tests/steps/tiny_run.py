@@ -34,6 +34,8 @@ from specrun.training.optimizers.adamw.options import Options as AdamW
 from specrun.training.token_file import write_tokens
 
 ALPHABET = "abcdefgh "
+SIZES = {"vocab_size": len(ALPHABET), "sequence_length": 8}
+"""What the spec's model is built with on the text."""
 
 
 def hardware(threads: int = 1) -> ResolvedHardware:
@@ -89,7 +91,7 @@ def parents(root: Path, *, train: int = 400, validation: int = 83, test: int | N
     codec.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     codec.decoder = decoders.Fuse()
     codec.save(str(tokenizer / "tokenizer.json"))
-    values = {"vocab_size": len(ALPHABET)}
+    values = {"vocab_size": len(ALPHABET), "splits": {split: {} for split in sizes}}
     return {kind: finished(kind, folder, values) for kind, folder in (("tokens", tokens), ("tokenizer", tokenizer))}
 
 
