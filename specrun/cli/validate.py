@@ -82,13 +82,10 @@ def _skipped_line(skipped: Sequence[str]) -> str:
 
 def existence_problems(draft: Draft, *, data_root: Path | None) -> Iterator[Problem]:
     """Files and folders that a spec names and that are not there. The check lives beside the sources, and is imported on use."""
-    if not any(part.kind in _WITH_FILES for _, part in parts(draft.spec)):
+    if not any(hasattr(part, "file_problems") for _, part in parts(draft.spec)):
         return
     file_problems = importlib.import_module("specrun.sources.existence").file_problems
     yield from file_problems(draft.spec, draft.provenance.base_folder, data_root)
-
-
-_WITH_FILES = {"text", "huggingface"}
 
 
 def _colored() -> bool:

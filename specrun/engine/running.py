@@ -22,7 +22,7 @@ from specrun.steps.contract import StepContext, StepInput, StepOutput
 def run_step(kind: StepKind, context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> StepOutput:
     """Execute a step where it belongs. Raises whatever it raises; the failure of another process arrives as a SpecrunError of the
     same code."""
-    if kind.isolated:
+    if kind.isolated(spec) if callable(kind.isolated) else kind.isolated:
         return run_in_child(kind, context, spec, inputs)
     if kind.parallel and spec.hardware.engine == "torchrun":
         return run_on_workers(kind, context, spec, inputs)

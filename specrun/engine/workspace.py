@@ -6,6 +6,7 @@
     runs/<run_id>/           a run: run.json, journals, checkpoints/, report/
     run-keys/<key>           the run that trains a key
     cache/compile/           what torch has compiled; to be removed at will, it is made again
+    cache/downloads/         what sources have fetched from addresses; to be removed at will, it is fetched again
     locks/  history.jsonl  fingerprints.json  store-*.duckdb  CURRENT  active/
 
 Owns paths, results and run ids. Journals and the DuckDB snapshot are `records`' business.

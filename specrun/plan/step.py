@@ -42,7 +42,8 @@ class StepKind:
     """Declares a kind of step. version: raised when the kind's code changes what comes out of the same options.
 
     per_seed: a step a seed. scope: `shared` results live in the store under their key and serve every run; `run` results
-    live in a run's folder. isolated: runs in a child process, so that a crash or an import cannot hurt the run.
+    live in a run's folder. isolated: runs in a child process, so that a crash or an import cannot hurt the run; where only some specs
+    ask for that, a function that tells which.
     parallel: is done by several processes together where `hardware.engine` says so.
     uses_device: the resolved device and precision enter the key. resumable: leaves checkpoints in the run's folder and
     continues from them; asked politely, it stops early. describes_run: reads the run's records, so it runs after the run's
@@ -63,7 +64,7 @@ class StepKind:
     needs: tuple[str, ...] = ()
     scope: Literal["shared", "run"] = "shared"
     per_seed: bool = False
-    isolated: bool = False
+    isolated: bool | Callable[[Spec], bool] = False
     parallel: bool = False
     uses_device: bool = False
     resumable: bool = False

@@ -34,13 +34,15 @@ WHOLE = "whole"
 
 @dataclass(frozen=True, slots=True)
 class SourceRequest:
-    """What a source may see of the world. base_folder: where a relative path starts; data_root: folder of Hub mirrors."""
+    """What a source may see of the world. base_folder: where a relative path starts; data_root: folder of Hub mirrors; downloads:
+    folder where what is fetched from an address stays; None: one of the system's for temporary files."""
 
     base_folder: Path
     emit: Emit
     text_column: str = "text"
     data_root: Path | None = None
     key: str = "data.source"
+    downloads: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

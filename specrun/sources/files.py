@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -11,8 +12,14 @@ from specrun.spec.nearest import nearest
 
 _WILD = frozenset("*?[")
 _BLOCK = 1 << 20
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://")
 _CLOSE = 0.25
 """A name of the Hub is like a folder's only where it can hardly be another dataset's: edits as a share of the name."""
+
+
+def is_address(given: str) -> bool:
+    """Whether a path names something elsewhere: `https://...`."""
+    return _ADDRESS.match(given) is not None
 
 
 def located(given: str, base: Path) -> Path:
@@ -41,7 +48,9 @@ def is_glob(given: str, base: Path) -> bool:
 
 
 def matches(given: str, base: Path) -> tuple[Path, ...]:
-    """Files that a path or glob means, sorted; `**` crosses folders. Empty where there are none."""
+    """Local files that a path or glob means, sorted; `**` crosses folders. Empty where there are none."""
+    if is_address(given):
+        return ()
     if not is_glob(given, base):
         path = located(given, base)
         return (path,) if path.is_file() else ()

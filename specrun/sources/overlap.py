@@ -1,4 +1,4 @@
-"""Files that a text source is given more than once. Opens none of them."""
+"""Files that a source is given more than once. Opens none of them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from specrun.sources.files import real_paths, why_unusable
+from specrun.sources.files import is_address, real_paths, why_unusable
 from specrun.spec.section import Problem
 from specrun.spec.shape import valid_items
 
 if TYPE_CHECKING:
-    from specrun.sources.text.options import Options
+    from specrun.sources.file_options import FileOptions
 
 FilesOf = Callable[[str], tuple[Path, ...]]
 """A pattern -> the files that it matches. Asked several times for each."""
@@ -19,21 +19,21 @@ _Seen = dict[Path, tuple[str, str]]
 """Where a file leads -> the split and the pattern that gave it first."""
 
 
-def repeated_files(options: Options, path: tuple[str, ...], base: Path, files: FilesOf) -> Iterator[Problem]:
+def repeated_files(options: FileOptions, path: tuple[str, ...], base: Path, files: FilesOf) -> Iterator[Problem]:
     """Files that two patterns match: read once in a split, and the same text on both sides of a comparison in two splits."""
     seen: _Seen = {}
     given = [(split, index, pattern) for split, patterns in options.patterns().items() for index, pattern in valid_items(patterns)]
     if len(given) < 2:
         return  # so that one pattern of many files costs a walk alone
     for split, index, pattern in given:
-        found = files(pattern) if why_unusable(pattern, base) is None else ()
+        found = files(pattern) if not is_address(pattern) and why_unusable(pattern, base) is None else ()
         real = tuple(real_paths(found))
         yield from _repeated(seen, split, pattern, tuple(zip(found, real, strict=True)), pattern_path(options, path, split, index))
         for place in real:
             seen.setdefault(place, (split, pattern))
 
 
-def pattern_path(options: Options, path: tuple[str, ...], split: str, index: int) -> tuple[str | int, ...]:
+def pattern_path(options: FileOptions, path: tuple[str, ...], split: str, index: int) -> tuple[str | int, ...]:
     """The key of a pattern in the spec. path: of the source."""
     by_split = isinstance(options.path, dict)
     written: Any = options.path[split] if isinstance(options.path, dict) else options.path

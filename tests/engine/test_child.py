@@ -23,7 +23,7 @@ from specrun.runtime.signals import StopNow
 from specrun.steps.contract import StepOutput
 from specrun.steps.registry import step_kinds
 
-KIND = next(kind for kind in step_kinds() if kind.isolated)
+KIND = next(kind for kind in step_kinds() if kind.isolated is True)
 SCRIPT = """
 import os, sys, time
 from specrun.engine.executors import child

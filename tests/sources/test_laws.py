@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from specrun.errors import DataError
 from specrun.sources.contract import WHOLE, LoadedText, SourceRequest, load_text
+from specrun.sources.decoding import decoded_blocks
 from specrun.sources.huggingface.options import Options as HuggingFace
 from specrun.sources.splitting import FEW_DOCUMENTS, split_documents
-from specrun.sources.text.decoding import decoded_blocks
 from specrun.sources.text.options import Options as Text
 from specrun.spec.splits.given import Options as Given
 from specrun.spec.splits.hash import Options as Hash

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def test_a_source_of_texts_is_a_table_of_one_column(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as the Hub has it: images, classes by number, a text, a list."""
     import datasets
 
@@ -65,7 +65,7 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     }
     (tmp_path / "own" / "pets").mkdir(parents=True)
     datasets.Dataset.from_dict(values, features=features).to_parquet(tmp_path / "own" / "pets" / "train.parquet")
-    yield tmp_path
+    return tmp_path
 
 
 def test_a_dataset_of_the_hub_has_all_its_columns_images_with_their_bytes_and_classes_with_their_names(dataset: Path) -> None:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specrun.errors import DataError
+from specrun.sources import decoding
 from specrun.sources.contract import WHOLE, LoadedText, SourceRequest, SourceUnavailable, load_text
-from specrun.sources.text import decoding
 from specrun.sources.text.build import lines, paragraphs, whole
 from specrun.sources.text.options import Options
 

@@ -23,6 +23,7 @@ class Options(Part):
     """Loaded through the `datasets` library; a local folder and a mirror under `--data-root` take the same path."""
 
     factory: ClassVar[str] = "specrun.sources.huggingface.build:build"
+    has_columns: ClassVar[bool] = True
     kind: Literal["huggingface"] = option(impact="weights", description="A dataset of the Hugging Face Hub.")
     path: str = option(impact="weights", description="Name on the Hub (owner/name), or a local folder with the Hub's layout.", min_length=1)
     config: str | None = option(None, impact="weights", description="Configuration of the dataset; absent means its default.", min_length=1)
@@ -72,6 +73,12 @@ class Options(Part):
             name = _split_of(file)
             sizes[name] = sizes.get(name, 0) + file.stat().st_size * _PARQUET_RATIO
         return {name: Extent(size, 1.0 if self.documents == "joined" else None) for name, size in sizes.items()}
+
+    def file_problems(self, path: tuple[str, ...], base: Path, data_root: Path | None, severity: str) -> Iterator[Problem]:
+        """A folder that is not there, and a name of the Hub that is very like one that is."""
+        from specrun.sources.existence import missing_dataset
+
+        yield from missing_dataset(self, path, base, data_root, severity)
 
     def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
         """A path that can be nothing, and a revision where there is none to choose."""

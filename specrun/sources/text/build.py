@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from specrun.errors import DataError
-from specrun.sources.contract import Documents, LoadedText, SourceRequest, SourceUnavailable
-from specrun.sources.files import is_glob, located, matches
-from specrun.sources.text.decoding import decoded_blocks
+from specrun.sources.contract import Documents, LoadedText, SourceRequest
+from specrun.sources.decoding import decoded_blocks
+from specrun.sources.source_files import find_files
 from specrun.sources.text.options import Options
 
 
@@ -17,32 +16,10 @@ def build(options: Options, request: SourceRequest) -> LoadedText:
 
     What is wrong inside a file (bytes that do not decode, binary content) is raised when the file is read.
     """
-    for patterns in options.patterns().values():
-        for pattern in patterns:
-            if not matches(pattern, request.base_folder):
-                raise _nothing_there(pattern, request.base_folder)
-    files = options.files(request.base_folder)
-    for split, of_split in files.items():
-        if not any(file.stat().st_size for file in of_split):
-            names = ", ".join(str(file) for file in of_split[:3])
-            raise DataError(f"{names}: every file of split {split!r} is empty", code="empty-corpus", hint="name files that hold text")
-    splits = {split: _documents(of_split, options) for split, of_split in files.items()}
-    facts = {
-        "encoding": options.encoding,
-        "documents": options.documents,
-        "files": {split: [file.name for file in of_split[:20]] for split, of_split in files.items()},
-        "file_count": sum(len(of_split) for of_split in files.values()),
-        "bytes": sum(file.stat().st_size for of_split in files.values() for file in of_split),
-    }
-    return LoadedText(splits, facts)
-
-
-def _nothing_there(pattern: str, base: Path) -> SourceUnavailable:
-    path = located(pattern, base)
-    if path.is_dir():
-        return SourceUnavailable(f"{path} is a folder", code="folder-not-file", hint=f"name its files, such as {pattern}/*.txt")
-    what = "matches no file" if is_glob(pattern, base) else "does not exist"
-    return SourceUnavailable(f"{path} {what}", code="missing-file", hint="check data.source.path")
+    found = find_files(options, request)
+    splits = {split: _documents(of_split, options) for split, of_split in found.by_split.items()}
+    facts = {"encoding": options.encoding, "documents": options.documents, **found.facts}
+    return LoadedText(splits, facts, found.warnings, found.variant)
 
 
 def _documents(files: Sequence[Path], options: Options) -> Documents:

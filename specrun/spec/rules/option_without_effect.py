@@ -15,8 +15,6 @@ from specrun.spec.section import Problem, Section, apart
 from specrun.spec.shape import read
 
 CODE = "option-without-effect"
-_WITH_COLUMNS = frozenset({"huggingface"})
-"""Kinds of sources whose documents are rows of columns."""
 
 
 def check(spec: Spec) -> Iterator[Problem]:
@@ -37,7 +35,7 @@ def _split_seed(spec: Spec) -> Iterator[Problem]:
 
 def _column(spec: Spec) -> Iterator[Problem]:
     sources = [spec.data.source] if spec.data.fallback is None else [spec.data.source, spec.data.fallback]
-    if _is_written(spec.data.columns, "text") and not _WITH_COLUMNS & {source.kind for source in sources}:
+    if _is_written(spec.data.columns, "text") and not any(getattr(source, "has_columns", False) for source in sources):
         yield _without(("data", "columns", "text"), f"a {spec.data.source.kind} source has no columns", "remove columns")
 
 

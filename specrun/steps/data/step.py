@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from specrun.plan.step import Read, StepKind
+from specrun.spec.document import Spec
+
+
+def _needs_own_process(spec: Spec) -> bool:
+    """Where a source reads through a library that the process of a training must not hold."""
+    return any(getattr(source, "isolated", False) for source in (spec.data.source, spec.data.fallback))
+
 
 STEP = StepKind(
     kind="data",
@@ -12,6 +19,6 @@ STEP = StepKind(
     needs=(),
     scope="shared",
     per_seed=False,
-    isolated=False,
+    isolated=_needs_own_process,
     uses_device=False,
 )
