@@ -14,8 +14,13 @@ class ModelOptions(Part):
     factory: `build(options, **sizes) -> torch.nn.Module`, where sizes are the keywords of the task's interface.
     serves: interfaces of tasks that it has, as `runtime.protocols` describes them.
     any_sizes: sizes of some data, where the shapes of its layers are the same for all; None: they depend on the data.
+    depends_on_micro_batch: whether what it computes for a sample depends on the others that are computed with it, as with batch norm.
     A model may also tell `cost(**sizes) -> plan.cost.ModelCost`, `parameter_shapes(**sizes)`, `linear_layers` and `draws_in_training`.
     """
 
     serves: ClassVar[tuple[str, ...]] = ()
     any_sizes: ClassVar[Mapping[str, Any] | None] = None
+
+    @property
+    def depends_on_micro_batch(self) -> bool:
+        return False

@@ -24,6 +24,7 @@ from specrun.training.loss_scaling import LossScale
 from specrun.training.optimizers.skipping import found_inf
 from specrun.training.parallel import ON_ITS_OWN, Parallel
 from specrun.training.plateau import Plateau
+from specrun.training.running_statistics import RunningStatistics
 from specrun.training.starting_again import StartAgain
 from specrun.training.time_limit import TimeLimit
 from specrun.training.weight_average import WeightAverage
@@ -41,7 +42,7 @@ class TrainState:
     tokens: predictions trained on. batch_weight, batch_positions: predictions of the batch whose gradient was computed last, and what was
     computed for them, padding included, by all workers.
     plateau: what evaluations have reduced the learning rate to, where they may. average: of the weights, where it is judged for them.
-    time_limit: of a duration in time.
+    time_limit: of a duration in time. statistics: what the model counts as it computes, where it does.
     """
 
     model: nn.Module
@@ -65,6 +66,7 @@ class TrainState:
     plateau: Plateau | None = None
     time_limit: TimeLimit | None = None
     average: WeightAverage | None = None
+    statistics: RunningStatistics | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ def accumulate(state: TrainState, batch: Batch) -> Tensor:
     torch is seeded anew for each micro-batch from (seed, step, micro-batch), so that dropout resumes bit for bit, and draws the same
     again where this is called again.
     """
+    if state.statistics is not None:
+        state.statistics.begin()
     if state.compilation is None:
         return _add_gradients(state, batch)
     if state.compilation.graphs and _is_divided(state, batch):
@@ -144,6 +148,8 @@ def update(state: TrainState, loss: Tensor) -> StepStats:
         group["lr"] = learning_rate * group.get("lr_scale", 1.0)
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
+    if state.statistics is not None:
+        state.statistics.settle(state.parallel.workers, skip=found_inf(state.optimizer))
     state.step += 1
     state.position += 1
     state.tokens += state.batch_weight

@@ -12,17 +12,22 @@ import torch
 from torch import Tensor, nn
 
 from specrun.runtime.distributed import own, share_like
+from specrun.training.running_statistics import running_statistics
 
 
 class WeightAverage:
-    """The average of a model's trainable weights, beside them on the device. decay: share of the old average that a step leaves.
+    """The average of a model's trainable weights, and of its running statistics, beside them on the device. decay: share of the old
+    average that a step leaves.
 
     While few steps are done it is less, (1 + steps) / (10 + steps), so that the initial weights soon count for nothing.
     """
 
     def __init__(self, model: nn.Module, *, decay: float) -> None:
         self._decay = decay
-        self._weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        # Running means belong to the weights that they were counted with.
+        counted = {name: tensor for name, tensor in running_statistics(model).items() if tensor.is_floating_point()}
+        self._weights: dict[str, Tensor] = {**weights, **counted}
         self._averages = {name: weight.detach().clone() for name, weight in self._weights.items()}
 
     @torch.no_grad()

@@ -2,6 +2,8 @@
 
 Why: masks are drawn a micro-batch at a time, so that another number of devices would be another training under the same key.
 
+The same goes for batch norm, whose means are those of a micro-batch, and whose running means are those over all devices.
+
 The same goes for documents (`data.packing: documents`), whatever the micro-batch: each device divides its own.
 
 Example: `model: {dropout: 0.1}` with `hardware: {engine: torchrun}` on its own. Remedy: a `micro_batch_size`, or a number of devices.
@@ -21,7 +23,12 @@ def check(spec: Spec) -> Iterator[Problem]:
     """Look at what the size of a micro-batch would come from."""
     hardware, lora = spec.hardware, spec.schedule.parameters.lora
     draws = getattr(spec.model, "draws_in_training", True) or (lora is not None and lora.dropout > 0)
-    left_open = draws and hardware.engine == "torchrun" and hardware.devices == "auto"
+    machine_decides = hardware.engine == "torchrun" and hardware.devices == "auto"
+    if getattr(spec.model, "depends_on_micro_batch", False) and machine_decides:
+        message = "batch norm's means are those of each device's images, and devices auto leaves these to the machine"
+        yield Problem(("hardware", "engine"), CODE, message, "set hardware.devices, or use model.norm: group")
+        return
+    left_open = draws and machine_decides
     if left_open and spec.data.packing == "documents":
         message = "with dropout, documents are dealt out to devices before masks are drawn, and devices auto leaves these to the machine"
         yield Problem(("hardware", "engine"), CODE, message, "set hardware.devices, or use data.packing: stream")

@@ -34,6 +34,7 @@ from specrun.training.loss_scaling import LossScale
 from specrun.training.parallel import ON_ITS_OWN, Parallel
 from specrun.training.plateau import Plateau
 from specrun.training.recovery import batch_that_fits, train_step_that_fits
+from specrun.training.running_statistics import RunningStatistics
 from specrun.training.selection import Best
 from specrun.training.session import Session
 from specrun.training.starting import begin
@@ -169,6 +170,7 @@ def new_state(
         plateau=new_plateau(spec),
         time_limit=limit,
         average=WeightAverage(model, decay=average.decay) if average is not None else None,
+        statistics=RunningStatistics.of(model),
     )
 
 

@@ -21,7 +21,7 @@ def trial(state: TrainState) -> Iterator[TrainState]:
     they were; the place in the data, which is the state's own, never moved. What is put back waits on the host: a device's memory is what
     some trials measure."""
     with kept_random_state(), _kept_tensors(state.model), _kept_optimizer(state.optimizer):
-        yield replace(state, loss_scale=copy.deepcopy(state.loss_scale), average=None)
+        yield replace(state, loss_scale=copy.deepcopy(state.loss_scale), average=None, statistics=None)
 
 
 @contextmanager
