@@ -28,6 +28,7 @@ class TaskOptions(Part):
     `prepare(options, request: tasks.contract.PrepareRequest) -> Prepared`.
     data_form: `documents` are texts alone, long ones in pieces; a `table` has rows and columns.
     roles: keys of data.columns that it reads. text_roles: those of them whose texts a tokenizer is trained on.
+    special_tokens: what it needs special tokens for, whatever the tokenizer: keys of `tokenizers.contract.SPECIAL`.
     data_settings: keys of `data` that count for it beside those that count for all: tokenizer, sequence_length, packing, group_by_length.
     prepare_fields: of its fields, those that `prepare` reads, so that the others do not prepare anew; None: all.
     counts: what its predictions are called.
@@ -44,6 +45,7 @@ class TaskOptions(Part):
     data_form: ClassVar[Literal["documents", "table"]] = "table"
     roles: ClassVar[Mapping[str, Need]] = {}
     text_roles: ClassVar[tuple[str, ...]] = ()
+    special_tokens: ClassVar[tuple[str, ...]] = ()
     data_settings: ClassVar[frozenset[str]] = frozenset()
     counts: ClassVar[str] = "samples"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from specrun.errors import DataError
-from specrun.events import Emit, Progress
+from specrun.events import Alert, Emit, Progress
 from specrun.sources.document_file import Piece, read_pieces
 from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput
-from specrun.tokenizers.contract import Encoder, UnknownCharacter, load_tokenizer, make_encoder
+from specrun.tokenizers.contract import Encoder, UnknownCharacter, load_tokenizer, make_encoder, unknown_share
 from specrun.training.token_file import Encoded, TokenInfo, write_tokens
 
 _BATCH_CHARACTERS = 1 << 20
@@ -26,17 +26,21 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     data, tokenizer = inputs["data"], inputs["tokenizer"]
     encoder = make_encoder(load_tokenizer(tokenizer.folder), spec.data.tokenizer)
     infos: dict[str, dict[str, Any]] = {}
+    warnings: list[str] = []
     for split, facts in data.values["splits"].items():
         reader = _SplitReader(data.folder / f"{split}.parquet", split, facts["documents"], encoder, context.emit)
         info = _write(context.folder, reader, tokenizer.values)
         _check_predicts(split, info)
         infos[split] = asdict(info)
+        if (warning := unknown_share(split, reader.unknown, info.count)) is not None:
+            context.emit(Alert("warning", "unknown-tokens", warning))
+            warnings.append(warning)
     artifacts = {f"{split}{suffix}": "tokens" for split in infos for suffix in (".bin", ".offsets.bin", ".json")}
-    return StepOutput({"vocab_size": tokenizer.values["vocab_size"], "splits": infos}, artifacts)
+    return StepOutput({"vocab_size": tokenizer.values["vocab_size"], "splits": infos}, artifacts, tuple(warnings))
 
 
 def _check_predicts(split: str, info: TokenInfo) -> None:
-    if split == "train" and not info.bytes:
+    if split == "train" and info.count <= (info.documents + 1 if info.leading_end_of_text else 0):
         raise DataError("the train split has no tokens", code="empty-corpus", hint="give data.source more text")
     if info.count < _FEWEST_TOKENS:
         raise DataError(
@@ -61,6 +65,7 @@ class _SplitReader:
         self.path, self.split, self.documents = path, split, documents
         self.encoder, self.emit = encoder, emit
         self.text = ""
+        self.unknown = 0
 
     def pieces(self) -> Iterator[Encoded]:
         done = 0
@@ -72,12 +77,17 @@ class _SplitReader:
                     raise self._unknown(unknown, batch, done) from None
                 for piece, of_piece in zip(batch, ids, strict=True):
                     self.text = piece.text
-                    yield Encoded(of_piece, len(piece.text.encode()), len(piece.text.split()), piece.part > 0)
+                    self.unknown += 0 if self.encoder.unknown_id is None else int((of_piece == self.encoder.unknown_id).sum())
+                    # What a token of a text that is not covered stands for has no size, and is no share of a word of the text.
+                    size = (len(piece.text.encode()), len(piece.text.split())) if self.encoder.covers_text else (0, 0)
+                    yield Encoded(of_piece, *size, piece.part > 0)
                 done += sum(piece.part == 0 for piece in batch)
                 self.emit(Progress("tokens", done, self.documents, f"{self.split} document"))
 
     def text_of_first_token(self, first_id: int) -> tuple[int, int]:
         """Of the text given last: bytes of its first token, and the words that are in no part after it."""
+        if not self.encoder.covers_text:
+            return 0, 0
         size = self.encoder.first_token_bytes(first_id, self.text)
         # So many characters hold the token and the one after it, which says whether a word ends with the token.
         beginning = self.text[: size + 1]

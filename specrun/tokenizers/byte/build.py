@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from specrun.events import Emit
 from specrun.tokenizers.byte.options import Options
-from specrun.tokenizers.contract import END_OF_TEXT
+from specrun.tokenizers.contract import END_OF_TEXT, TokenizerRequest
 
 
-def train(options: Options, documents: Iterable[str], emit: Emit) -> Tokenizer:  # noqa: ARG001 - the contract of a tokenizer
+def train(options: Options, request: TokenizerRequest) -> Tokenizer:  # noqa: ARG001 - the contract of a tokenizer
     """The same tokenizer whatever the documents are."""
     vocabulary = {character: byte for byte, character in enumerate(byte_characters())}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
@@ -34,6 +33,9 @@ def byte_characters() -> list[str]:
 
 class Encoder:
     """The bytes of the text, as they lie in memory."""
+
+    covers_text = True
+    unknown_id = None
 
     def __init__(self, tokenizer: Tokenizer, options: Options) -> None:
         pass

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
-from specrun.events import Emit, Progress
 from specrun.tokenizers.char.options import Options
-from specrun.tokenizers.contract import END_OF_TEXT, UNKNOWN, UnknownCharacter
+from specrun.tokenizers.contract import END_OF_TEXT, UNKNOWN, TokenizerRequest, UnknownCharacter
 
 _CODE_POINTS = 0x110000
 _PROGRESS_TEXTS = 5000
 _MISSING = -1
 
 
-def train(options: Options, documents: Iterable[str], emit: Emit) -> Tokenizer:
+def train(options: Options, request: TokenizerRequest) -> Tokenizer:
     """Gather the characters. With `unknown: token` the row after them is <unk>; with end of text, the last row is its."""
     characters: set[str] = set()
-    for done, document in enumerate(documents, 1):
+    for document in request.counted(every=_PROGRESS_TEXTS):
         characters.update(document)
-        if done % _PROGRESS_TEXTS == 0:
-            emit(Progress("tokenizer", done, None, "document"))
     vocabulary = {character: row for row, character in enumerate(sorted(characters))}
     special = [UNKNOWN] if options.unknown == "token" else []
     vocabulary.update({token: len(vocabulary) + row for row, token in enumerate(special)})
@@ -41,8 +38,10 @@ def train(options: Options, documents: Iterable[str], emit: Emit) -> Tokenizer:
 class Encoder:
     """Looks every code point up in a table. The table takes 4.4 MB."""
 
+    covers_text = True
+
     def __init__(self, tokenizer: Tokenizer, options: Options) -> None:
-        unknown = tokenizer.token_to_id(UNKNOWN) if options.unknown == "token" else None
+        self.unknown_id = unknown = tokenizer.token_to_id(UNKNOWN) if options.unknown == "token" else None
         self._row_of = np.full(_CODE_POINTS, _MISSING if unknown is None else unknown, np.int32)
         for character, row in tokenizer.get_vocab(with_added_tokens=False).items():
             if len(character) == 1:
