@@ -59,6 +59,7 @@ UNIGRAM, UNIGRAM_OPTIONS = trained("unigram", vocab_size=270)
 WORDPIECE, WORDPIECE_OPTIONS = trained("wordpiece", vocab_size=120)
 COVERING = [(BPE, BPE_OPTIONS), (BYTE, BYTE_OPTIONS), (CHAR, CHAR_OPTIONS), (UNIGRAM, UNIGRAM_OPTIONS)]
 EACH = [*COVERING, (WORDPIECE, WORDPIECE_OPTIONS)]
+SIZES: dict[str, dict[str, Any]] = {"bpe": {"vocab_size": 300}, "unigram": {"vocab_size": 270}, "wordpiece": {"vocab_size": 90}}
 KINDS = ["bpe", "byte", "char", "unigram", "wordpiece"]
 
 
@@ -105,7 +106,7 @@ def test_text_that_reads_like_the_special_token_is_text(kind: str, corpus: list[
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_end_of_text_is_one_row_more_or_none(kind: str) -> None:
-    size = {"bpe": {"vocab_size": 300}, "unigram": {"vocab_size": 270}, "wordpiece": {"vocab_size": 110}}.get(kind, {})
+    size = SIZES.get(kind, {})
     with_it, _ = trained(kind, end_of_text=True, **size)
     without, _ = trained(kind, end_of_text=False, **size)
     assert without.token_to_id(END_OF_TEXT) is None
@@ -229,7 +230,7 @@ def test_transformers_loads_the_folder_and_gives_the_same_ids(tmp_path: Path, ki
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_task_needs_is_special_and_counted_by_the_size_that_was_asked_for(tmp_path: Path, kind: str) -> None:
-    size = {"bpe": {"vocab_size": 300}, "unigram": {"vocab_size": 270}, "wordpiece": {"vocab_size": 110}}.get(kind, {})
+    size = SIZES.get(kind, {})
     part = options(kind, end_of_text=True, **size)
     tokenizer = train_tokenizer(part, [*CORPUS, WORDS, "[MASK]"], lambda _: None, special=("mask", "end"))
     mask = special_id(tokenizer, "mask")
