@@ -12,19 +12,22 @@ from collections.abc import Iterator
 
 from specrun.spec.document import Spec
 from specrun.spec.section import Problem, Section, apart
-from specrun.spec.shape import read
+from specrun.spec.shape import fields, read
 
 CODE = "option-without-effect"
+_OF_TEXTS = ("sequence_length", "packing", "group_by_length")
+"""Settings of the data that count for some tasks alone, as these say."""
 
 
 def check(spec: Spec) -> Iterator[Problem]:
     """Look at the settings that count only beside others."""
-    yield from apart(uncounted(spec), _lowering(spec))
+    yield from apart(uncounted(spec), _lowering(spec), _tokenizer(spec))
 
 
 def uncounted(spec: Spec) -> Iterator[Problem]:
     """Those that also change no key, because none of what makes them count can change while a training goes on."""
-    yield from apart(_split_seed(spec), _column(spec), _prompt(spec), _frozen(spec), _recovery(spec), _strategy(spec), _grouping(spec))
+    yield from apart(_split_seed(spec), _column(spec), _prompt(spec), _frozen(spec), _recovery(spec), _strategy(spec), _grouping(spec),
+                     _roles(spec), _settings(spec))  # fmt: skip
 
 
 def _split_seed(spec: Spec) -> Iterator[Problem]:
@@ -37,6 +40,24 @@ def _column(spec: Spec) -> Iterator[Problem]:
     sources = [spec.data.source] if spec.data.fallback is None else [spec.data.source, spec.data.fallback]
     if _is_written(spec.data.columns, "text") and not any(getattr(source, "has_columns", False) for source in sources):
         yield _without(("data", "columns", "text"), f"a {spec.data.source.kind} source has no columns", "remove columns")
+
+
+def _roles(spec: Spec) -> Iterator[Problem]:
+    columns, roles = spec.data.columns, spec.task.roles
+    for name in fields(type(columns)):
+        if name not in roles and _is_written(columns, name) and columns.__dict__.get(name) not in (None, ()):
+            yield _without(("data", "columns", name), f"task {spec.task.kind} reads no column in that role", f"remove {name}")
+
+
+def _settings(spec: Spec) -> Iterator[Problem]:
+    for name in _OF_TEXTS:
+        if name not in spec.task.data_settings and _is_written(spec.data, name):
+            yield _without(("data", name), f"task {spec.task.kind} does not go by it", f"remove {name}")
+
+
+def _tokenizer(spec: Spec) -> Iterator[Problem]:
+    if "tokenizer" not in spec.task.data_settings and _is_written(spec.data, "tokenizer"):
+        yield _without(("data", "tokenizer"), f"task {spec.task.kind} reads no text", "remove tokenizer")
 
 
 def _prompt(spec: Spec) -> Iterator[Problem]:
