@@ -24,14 +24,19 @@ def layer_floats(design: Design) -> int:
     # Two inputs, two normed copies, the attention's output, and queries beside keys and values.
     residual = 6 * width + 2 * kv_width
     # An RMSNorm keeps what it has normed before it scales it.
-    norms = 2 * width if form.norm == "rms" else 0
+    rms = width if form.norm == "rms" else 0
     turned = (width + kv_width) * (2 if form.qk_norm else 1 if form.positions == "rotary" else 0)
-    return residual + norms + turned + _MLP_COPIES.get(form.activation, 2) * mlp
+    kept = residual + 2 * rms + turned + _MLP_COPIES.get(form.activation, 2) * mlp
+    if design.cross:
+        # Its input and normed copy, queries and output; keys and values of a memory as long.
+        kept += 4 * width + 2 * kv_width + rms + (2 * (width + kv_width) if form.qk_norm else 0)
+    return kept
 
 
 def kept_floats(design: Design, *, sequence_length: int) -> int:
     """The same with what dropout has attention keep: its probabilities and their mask."""
-    return layer_floats(design) + (7 * design.heads * sequence_length // 2 if design.dropout else 0)
+    attentions = 2 if design.cross else 1
+    return layer_floats(design) + (7 * attentions * design.heads * sequence_length // 2 if design.dropout else 0)
 
 
 def outer_floats(design: Design) -> int:

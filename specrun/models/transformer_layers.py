@@ -158,6 +158,11 @@ class SwigluMlp(nn.Module):
         return self.out(F.silu(gate_BTM) * up_BTM)  # type: ignore[no-any-return]
 
 
+def seen(lengths_B: Tensor, positions: int) -> Tensor:
+    """Which positions of padded rows may be looked at, (B, 1, 1, S). Of an empty row, the first: attention to nothing is no number."""
+    return (torch.arange(positions, device=lengths_B.device) < lengths_B.clamp(min=1)[:, None])[:, None, None]
+
+
 def rotation_tables(positions: int, head_size: int) -> tuple[Tensor, Tensor]:
     """Cosines and sines of rotary positions (Su et al. 2021), (positions, D) each, halves repeated as Llama has them."""
     frequencies = ROPE_THETA ** (-torch.arange(0, head_size, 2, dtype=torch.float32) / head_size)
