@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 _NAME_WIDTH = 9
 _BARS = ((96, 16), (72, 10))
 """From this width of the terminal on, a bar so wide; below all of them the space is the figures'."""
-_ORDER = ("count", "share", "loss", "learning_rate", "best", "tokens_per_second", "eta")
-_IMPORTANCE = ("loss", "eta", "share", "count", "tokens_per_second", "best", "learning_rate")
+_ORDER = ("count", "share", "loss", "learning_rate", "best", "tokens_per_second", "samples_per_second", "eta")
+_IMPORTANCE = ("loss", "eta", "share", "count", "tokens_per_second", "samples_per_second", "best", "learning_rate")
 _GAP = "  "
 
 

@@ -120,6 +120,8 @@ def value_texts(event: Progress) -> dict[str, str]:
         parts["best"] = f"best {values['best']:.4f} @ {values.get('best_step', 0):.0f}"
     if "tokens_per_second" in values:
         parts["tokens_per_second"] = f"{figures.count(values['tokens_per_second'])} tok/s"
+    if "samples_per_second" in values:
+        parts["samples_per_second"] = f"{figures.count(values['samples_per_second'])} samples/s"
     return parts
 
 

@@ -62,10 +62,11 @@ def smoke_layers(spec: Spec) -> tuple[Layer, ...]:
         "schedule.checkpoint.every": "1 steps",
         "schedule.log_every": "1 steps",
         "data.limit": _at_most(_DOCUMENTS, data.limit),
-        "data.sequence_length": min(32, data.sequence_length),
         "task.sample_tokens": _at_most(16, getattr(spec.task, "sample_tokens", None)),
         "expect": [],
     }
+    if "sequence_length" in spec.task.data_settings:
+        values["data.sequence_length"] = min(32, data.sequence_length)
     if together:  # on this machine alone, so that no other one has to be there
         values |= {"hardware.devices": devices, "hardware.nodes": 1}
     warmup: Quantity | None = getattr(schedule.learning_rate, "warmup", None)

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from specrun.spec.document import Spec
 
 EVERY_TASK: Mapping[str, Goal | None] = {
-    "train/loss": "minimize", "train/learning_rate": None, "train/gradient_norm": None, "throughput/tokens_per_second": "maximize",
+    "train/loss": "minimize", "train/learning_rate": None, "train/gradient_norm": None,
     "throughput/samples_per_second": "maximize", "throughput/step_seconds": "minimize", "throughput/data_wait_share": "minimize",
 }  # fmt: skip
 """Recorded in training whatever the task; None where neither way is better."""
-
-
-OF_DOCUMENTS: Mapping[str, Goal | None] = {"throughput/padding_share": "minimize"}
-"""Recorded beside them where samples are documents."""
+OF_TOKENS: Mapping[str, Goal | None] = {"throughput/tokens_per_second": "maximize"}
+"""Recorded beside them by tasks that count tokens."""
+OF_UNEQUAL: Mapping[str, Goal | None] = {"throughput/padding_share": "minimize"}
+"""Recorded beside them where samples are of several lengths."""
 
 
 def goal_of(metric: str, task: str) -> Goal | None:
@@ -30,14 +30,14 @@ def goal_of(metric: str, task: str) -> Goal | None:
     """
     split, _, name = metric.partition("/")
     if split not in {"validation", "test"}:
-        return EVERY_TASK.get(metric, OF_DOCUMENTS.get(metric))
+        return {**EVERY_TASK, **OF_TOKENS, **OF_UNEQUAL}.get(metric)
     declared: Mapping[str, Goal] = getattr(options_class("task", task), "metrics", {}) if task in kinds("task") else {}
     return declared.get(name)
 
 
 def task_metrics(spec: Spec) -> tuple[str, ...]:
     """Names that the task's evaluation gives, without the split."""
-    return tuple(getattr(spec.task, "metrics", ()))
+    return tuple(spec.task.measured())
 
 
 def validation_metrics(spec: Spec) -> tuple[str, ...]:
@@ -53,5 +53,11 @@ def has_test_split(spec: Spec) -> bool:
 def final_metrics(spec: Spec) -> tuple[str, ...]:
     """Metrics that a finished run has, and that a gate may name."""
     test = tuple(f"test/{name}" for name in task_metrics(spec)) if has_test_split(spec) else ()
-    more = OF_DOCUMENTS if read(spec.data, "packing") == "documents" else ()
-    return (*validation_metrics(spec), *test, *EVERY_TASK, *more)
+    return (*validation_metrics(spec), *test, *training_metrics(spec))
+
+
+def training_metrics(spec: Spec) -> tuple[str, ...]:
+    """Metrics that are recorded while a spec's task is trained."""
+    tokens = OF_TOKENS if spec.task.counts == "tokens" else ()
+    unequal = () if spec.task.few_shapes(spec) else OF_UNEQUAL
+    return (*EVERY_TASK, *tokens, *unequal)

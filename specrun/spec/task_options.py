@@ -49,6 +49,10 @@ class TaskOptions(Part):
     data_settings: ClassVar[frozenset[str]] = frozenset()
     counts: ClassVar[str] = "samples"
 
+    def measured(self) -> Mapping[str, Goal]:
+        """Those of `metrics` that a run with these options may have; all where the data decides."""
+        return self.metrics
+
     def sizes(self, spec: Spec, facts: Mapping[str, Any]) -> Mapping[str, Any]:
         """Keywords that a model of its interface is built with. facts: values of the last step of `prepared_by`; of them only what
         is known, where the plan asks before that step has run. Raises: KeyError where they are not enough."""

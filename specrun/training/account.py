@@ -25,7 +25,8 @@ _MOST_RESULT_STEPS = result_steps(10**9)
 
 @dataclass(slots=True)
 class Account:
-    """Of one run over its attempts. producer: id of the step; clock: in seconds. write_seconds: of the newest write of a checkpoint."""
+    """Of one run over its attempts. producer: id of the step; clock: in seconds. counts: what predictions are called: of tokens alone there
+    is a throughput beside that of samples. write_seconds: of the newest write of a checkpoint."""
 
     state: TrainState
     schedule: ResolvedSchedule
@@ -34,6 +35,7 @@ class Account:
     clock: Callable[[], float]
     warnings: list[str] = field(default_factory=list)
     write_seconds: float = 0.0
+    counts: str = "tokens"
     _meter: Meter = field(init=False)
     _watch: Stopwatch = field(init=False)
     _positions: int = 0
@@ -87,6 +89,11 @@ class Account:
         waited = {"throughput/data_wait_share": self._watch.total_wait_share}
         return self._rates(self._watch.total / step, step_tokens=tokens / step) | waited | padding
 
+    @property
+    def predictions_per_second(self) -> float:
+        """Trained on, over all attempts, evaluations and checkpoints left out."""
+        return self.state.tokens / self._watch.total
+
     def log(self, best: Best, *, total_steps: int) -> None:
         """Tell the means of the interval, which ends here. total_steps: of the whole training, as far as it is known."""
         figures = self._meter.take()
@@ -97,8 +104,9 @@ class Account:
         values = {
             "loss": figures["train/loss"],
             "learning_rate": figures["train/learning_rate"],
-            "tokens_per_second": rates["throughput/tokens_per_second"],
         }
+        speed = "tokens_per_second" if self.counts == "tokens" else "samples_per_second"
+        values[speed] = rates[f"throughput/{speed}"]
         if best.value is not None and best.step is not None:
             values |= {"best": best.value, "best_step": float(best.step)}
         self.emit(Progress(self.producer, self.state.step, total_steps, "step", values))
@@ -161,8 +169,9 @@ class Account:
 
     def _rates(self, step_seconds: float, *, step_tokens: float) -> dict[str, float]:
         """Throughput at so many seconds and predictions an optimizer step."""
+        tokens = {"throughput/tokens_per_second": step_tokens / step_seconds} if self.counts == "tokens" else {}
         return {
-            "throughput/tokens_per_second": step_tokens / step_seconds,
+            **tokens,
             "throughput/samples_per_second": self.schedule.batch_size / step_seconds,
             "throughput/step_seconds": step_seconds,
         }

@@ -55,6 +55,7 @@ class Session:
     patience: Best | None = None
     stop_requested: Callable[[], int | None] = lambda: None
     metrics: dict[str, float] = field(default_factory=dict)
+    counts: str = "tokens"
     account: Account = field(init=False)
     ladder: Ladder = field(init=False)
     saver: Saver | Follower = field(init=False)
@@ -71,7 +72,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self._began = self._saved_at = self._clock()
-        self.account = Account(self.state, self.schedule, self.emit, self.producer, self._clock)
+        self.account = Account(self.state, self.schedule, self.emit, self.producer, self._clock, counts=self.counts)
         self.ladder = Ladder(self.options.recovery, self.warn, self.schedule)
         kept = self.options.checkpoint
         saver = partial(Saver, self.folder, key=self.key, device=self.state.device, keep_last=kept.keep_last, keep_best=kept.keep_best)
@@ -137,8 +138,8 @@ class Session:
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens trained on a second, over all attempts, evaluations and checkpoints left out."""
-        return self.account.rates()["throughput/tokens_per_second"]
+        """Predictions trained on a second, over all attempts, evaluations and checkpoints left out."""
+        return self.account.predictions_per_second
 
     @property
     def result(self) -> dict[str, float]:

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from specrun.spec.metrics import EVERY_TASK, Goal, final_metrics, goal_of
+from specrun.spec.metrics import EVERY_TASK, OF_TOKENS, Goal, final_metrics, goal_of
 from specrun.spec.parts import kinds, options_class
 from tests.spec.specs import load
 
@@ -41,5 +41,5 @@ def test_no_way_is_made_up_for_a_metric_that_nothing_declares(metric: str, task:
 
 
 def test_what_every_task_records_is_better_the_same_way_in_each() -> None:
-    for metric, goal in EVERY_TASK.items():
+    for metric, goal in {**EVERY_TASK, **OF_TOKENS}.items():
         assert goal_of(metric, "causal_lm") == goal_of(metric, "no_such_task") == goal

@@ -211,6 +211,7 @@ def new_session(context: StepContext, spec: Spec, schedule: ResolvedSchedule, st
         stop_requested=context.stop_requested,
         best=tracker(spec, spec.schedule.checkpoint.metric),
         patience=tracker(spec, early.metric, early.min_delta) if early is not None else None,
+        counts=spec.task.counts,
     )
 
 
