@@ -27,7 +27,9 @@ def gather_facts(spec: Spec, plan: StepGraph, workspace: Workspace, *, base_fold
         counted = Facts(splits["train"]["count"], tokens.values["vocab_size"], exact=True, basis="counted",
                         evaluation_tokens=_evaluated(spec, splits.get("validation", {}).get("count", 0)),
                         text_bytes=None if data is None else text_bytes(data.values))  # fmt: skip
-        return counted if spec.data.packing == "stream" else _with_pieces(counted, spec, workspace.store / tokens.folder)
+        if spec.data.packing == "documents":
+            return _with_pieces(counted, spec, workspace.store / tokens.folder)
+        return _in_windows(counted, spec)
     tokenizer = results.get("tokenizer")
     vocab_size = tokenizer.values["vocab_size"] if tokenizer is not None else _expected_vocabulary(spec.data.tokenizer)
     bytes_per_token = BYTES_PER_TOKEN.get(spec.data.tokenizer.kind, 4.0)
@@ -47,9 +49,19 @@ def gather_facts(spec: Spec, plan: StepGraph, workspace: Workspace, *, base_fold
     if spec.data.packing == "documents":
         samples, told = _expected_pieces(count, documents, spec.data.sequence_length)
         basis = f"{basis}, {told}"
-    return Facts(count, vocab_size, exact=False, basis=basis,
-                 evaluation_tokens=_evaluated(spec, int(sizes.get("validation", 0) / bytes_per_token)),
-                 text_bytes=sum(sizes.values()), train_samples=samples, predicted_tokens=None if samples is None else count)  # fmt: skip
+    found = Facts(count, vocab_size, exact=False, basis=basis,
+                  evaluation_tokens=_evaluated(spec, int(sizes.get("validation", 0) / bytes_per_token)),
+                  text_bytes=sum(sizes.values()), train_samples=samples, predicted_tokens=None if samples is None else count)  # fmt: skip
+    return _in_windows(found, spec) if samples is None else found
+
+
+def _in_windows(counted: Facts, spec: Spec) -> Facts:
+    """The facts of a stream of tokens, of which a task predicts some and computes all."""
+    predicted, positions = spec.task.sample_length(spec), spec.task.sample_positions(spec)
+    if predicted == positions or counted.train_tokens is None:
+        return counted
+    samples = max(0, (counted.train_tokens - 1) // positions)
+    return replace(counted, train_samples=samples, predicted_tokens=samples * predicted, train_positions=samples * positions)
 
 
 def _of_examples(spec: Spec, examples: StepResult | None, size_bytes: int | None) -> Facts:

@@ -25,9 +25,14 @@ class Unigram(NamedTuple):
 
 def unigram(folder: Path, split: str, *, vocab_size: int, packing: str = "stream") -> Unigram | None:
     """packing: as in the spec: the tokens that are predicted, and no others, are what is judged. None for a split that predicts none."""
-    counts = _count_tokens(folder, "train", vocab_size) + 1
+    predicted = count_tokens(folder, split, vocab_size) - _count_given(folder, split, vocab_size, packing)
+    return unigram_of(count_tokens(folder, "train", vocab_size), predicted)
+
+
+def unigram_of(train: Counts, predicted: Counts) -> Unigram | None:
+    """How often each id occurs in the train split, and among what is predicted. None where nothing is."""
+    counts = train + 1
     log_probabilities = np.log(counts) - math.log(counts.sum())
-    predicted = _count_tokens(folder, split, vocab_size) - _count_given(folder, split, vocab_size, packing)
     total = predicted.sum()
     if not total:
         return None
@@ -45,7 +50,7 @@ def _count_given(folder: Path, split: str, vocab_size: int, packing: str) -> Cou
     return np.bincount(given, minlength=vocab_size)
 
 
-def _count_tokens(folder: Path, split: str, vocab_size: int) -> Counts:
+def count_tokens(folder: Path, split: str, vocab_size: int) -> Counts:
     """How often each id occurs. Shape: (vocab_size,)."""
     ids = np.asarray(open_tokens(folder, split).ids)
     counts = np.zeros(vocab_size, dtype=np.int64)
