@@ -47,8 +47,11 @@ def expected_documents(split: Part, extents: Mapping[str, Extent], *, limit: int
 
 
 def _given(split: Any, extents: Mapping[str, Extent]) -> dict[str, Extent]:
-    names = {"train": split.train, "validation": split.validation, "test": split.test}
-    return {role: extents[name] for role, name in names.items() if name in extents}
+    found = {role: extents[name] for role, name in split.sources.items() if name in extents}
+    if isinstance(split.validation, float) and "train" in found:
+        whole = found["train"]
+        found |= {"train": whole.share(1 - split.validation), "validation": whole.share(split.validation)}
+    return found
 
 
 def _cut(split: Any, extents: Mapping[str, Extent]) -> dict[str, Extent]:
@@ -56,5 +59,4 @@ def _cut(split: Any, extents: Mapping[str, Extent]) -> dict[str, Extent]:
     if len(extents) != 1:
         return {}
     (whole,) = extents.values()
-    shares = {"train": 1 - split.validation - split.test, "validation": split.validation, "test": split.test}
-    return {role: whole.share(part) for role, part in shares.items() if part > 0}
+    return {role: whole.share(part) for role, part in (split.shares or {}).items() if part > 0}

@@ -11,20 +11,26 @@ import hashlib
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from specrun.errors import DataError
+from specrun.sources.assignment import RowKeys
+from specrun.sources.assignment import kfold as assign_folds
 from specrun.sources.contract import WHOLE, LoadedText
 from specrun.spec.nearest import listed, nearest
 from specrun.spec.section import Part
+from specrun.spec.split_options import ORDER
 from specrun.spec.splits.given import Options as Given
 from specrun.spec.splits.hash import Options as Hash
+from specrun.spec.splits.kfold import Options as KFold
 from specrun.spec.splits.ratio import Options as Ratio
 
 Routed = Iterator[tuple[str, str]]
 Full = Callable[[str], bool]
+Stretch = TypeVar("Stretch")
+"""Documents, or rows."""
 
 FEW_DOCUMENTS = 100
 """Below this many, shares of the number of documents would be too coarse, and the text itself is cut at a character."""
@@ -42,10 +48,12 @@ def split_documents(options: Part, loaded: LoadedText, full: Full = _never) -> R
 
 def given(options: Given, loaded: LoadedText, full: Full = _never) -> Routed:
     """The source's own splits under specrun's names: all of train, then of validation, then of test."""
-    wanted = {"train": options.train, "validation": options.validation, "test": options.test}
-    named = {role: name for role, name in wanted.items() if name is not None}
-    _check_given(named, loaded.splits)
-    for role, name in named.items():
+    check_given(options.sources, loaded.splits)
+    for role, name in options.sources.items():
+        if role == "train" and isinstance(options.validation, float):
+            held_out = Ratio(kind="ratio", validation=options.validation, shuffle=True, seed=options.seed)
+            yield from ratio(held_out, LoadedText({WHOLE: loaded.splits[name]}), full)
+            continue
         for document in loaded.splits[name]:
             if full(role):
                 break
@@ -59,7 +67,7 @@ def ratio(options: Ratio, loaded: LoadedText, full: Full = _never) -> Routed:
     a border of characters is cut in two. Shuffling decides by the hash of a document's place which documents come
     first; inside a split they keep the source's order. Raises DataError where the documents change while they are read.
     """
-    documents = _stretch("ratio", loaded)
+    documents = only_stretch("ratio", loaded.splits)
     sizes = [len(document) for document in documents]
     by_characters = len(sizes) < FEW_DOCUMENTS
     weights = sizes if by_characters else [1] * len(sizes)
@@ -94,12 +102,26 @@ def _changed() -> DataError:
 
 def by_hash(options: Hash, loaded: LoadedText, full: Full = _never) -> Routed:
     """Each document by the hash of its text and the seed: equal ones together, and none moves when others come or go."""
-    for document in _stretch("hash", loaded):
+    for document in only_stretch("hash", loaded.splits):
         place = _fraction(document.encode(), options.seed)
         held_out = "validation" if place < options.test + options.validation else "train"
         split = "test" if place < options.test else held_out
         if not full(split):
             yield split, document
+
+
+def kfold(options: KFold, loaded: LoadedText, full: Full = _never) -> Routed:
+    """The documents of one fold validate, the others train. Raises DataError where there are fewer documents than folds."""
+    documents = only_stretch("kfold", loaded.splits)
+    sizes = [len(document) for document in documents]
+    if len(sizes) < options.folds:
+        there = "1 document" if len(sizes) == 1 else f"{len(sizes):,} documents"
+        hint = "use split: {kind: ratio, validation: 0.1}, which cuts a long text; or make documents of its lines"
+        raise DataError(f"the source has {there}, too few for {options.folds} folds", code="too-few-documents", hint=hint)
+    codes = assign_folds(options, RowKeys(len(sizes)))
+    for document, code in zip(_again(documents, sizes), codes.tolist(), strict=True):
+        if not full(ORDER[code]):
+            yield ORDER[code], document
 
 
 def _borders(total: int, validation: float, test: float) -> dict[str, tuple[int, int]]:
@@ -119,13 +141,13 @@ def _shuffled(count: int, seed: int) -> list[int]:
     return cast("list[int]", np.argsort(keys, kind="stable").tolist())
 
 
-def _stretch(kind: str, loaded: LoadedText) -> Iterable[str]:
-    """The source's only split. Joining several would put a test split into training."""
-    if len(loaded.splits) == 1:
-        return next(iter(loaded.splits.values()))
-    names = sorted(loaded.splits)
+def only_stretch(kind: str, splits: Mapping[str, Stretch], *, of: str = "documents") -> Stretch:
+    """The source's only split. Joining several would put a test split into training. of: what it holds."""
+    if len(splits) == 1:
+        return next(iter(splits.values()))
+    names = sorted(splits)
     raise DataError(
-        f"split {kind} cuts one stretch of documents, but the source already has the splits {listed(names, 'and')}",
+        f"split {kind} cuts one stretch of {of}, but the source already has the splits {listed(names, 'and')}",
         code="splits-already-given",
         hint=_as_given(names),
     )
@@ -140,10 +162,11 @@ def _as_given(names: list[str]) -> str:
     return f"use data.split: {{kind: given, {named}}}"
 
 
-def _check_given(named: Mapping[str, str], splits: Mapping[str, Any]) -> None:
+def check_given(named: Mapping[str, str], splits: Mapping[str, Any], *, of: str = "documents") -> None:
+    """Raise DataError for a split that the source does not have. named: the source's name by ours; of: what it holds."""
     if set(splits) == {WHOLE}:
         raise DataError(
-            "the source has one stretch of documents and no splits of its own",
+            f"the source has one stretch of {of} and no splits of its own",
             code="split-not-given",
             hint="use data.split: {kind: ratio, validation: 0.1}",
         )

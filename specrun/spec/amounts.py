@@ -76,6 +76,8 @@ def _read(value: Any) -> tuple[float | None, str]:
 def _unit(word: str, allowed: Sequence[Unit]) -> Unit | None:
     """The unit that a word means, if it is allowed."""
     plain = word.lower()
+    if COUNTED.get(plain) in allowed:
+        return COUNTED[plain]
     synonym = _SYNONYMS.get(plain.removesuffix("s"))
     if synonym is not None:
         return synonym if synonym in allowed else None

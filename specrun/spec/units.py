@@ -17,13 +17,13 @@ from specrun.spec.nearest import listed
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
-Unit = Literal["epochs", "steps", "tokens", "samples", "evaluations", "seconds", "percent"]
+Unit = Literal["epochs", "steps", "tokens", "samples", "rows", "evaluations", "seconds", "percent"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
 TIME_SECONDS = {"s": 1, "sec": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "mins": 60, "minute": 60, "minutes": 60,
                 "h": 3600, "hr": 3600, "hrs": 3600, "hour": 3600, "hours": 3600, "d": 86400, "day": 86400, "days": 86400}  # fmt: skip
 COUNTED: dict[str, Unit] = {"epoch": "epochs", "epochs": "epochs", "step": "steps", "steps": "steps", "token": "tokens",
-                             "tokens": "tokens", "sample": "samples", "samples": "samples",
+                             "tokens": "tokens", "sample": "samples", "samples": "samples", "row": "rows", "rows": "rows",
                              "evaluation": "evaluations", "evaluations": "evaluations"}  # fmt: skip
 SCALES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "B": 10**9, "G": 10**9}
 _BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -34,7 +34,7 @@ _SIZE = rf"^\s*({NUMBER})\s*([A-Za-z]+)\s*$"
 _WITH_COMMA = r"\s*[\d_.]*,[\d,_.]*\s*[A-Za-z%]"
 _COMMA = "a comma groups thousands only"
 FRACTIONAL: frozenset[Unit] = frozenset({"epochs", "seconds", "percent"})
-MOST: dict[Unit, float] = {"epochs": 1e9, "steps": 1e15, "tokens": 1e18, "samples": 1e15, "evaluations": 1e9, "seconds": 1e10,
+MOST: dict[Unit, float] = {"epochs": 1e9, "steps": 1e15, "tokens": 1e18, "samples": 1e15, "rows": 1e15, "evaluations": 1e9, "seconds": 1e10,
                            "percent": 1e6}  # fmt: skip
 """The most that an amount may be: far beyond what anyone trains, and within what a counter of 64 bits holds."""
 MOST_BYTES = 2**50
@@ -216,4 +216,4 @@ class Units:
 
 
 EXAMPLES: dict[Unit, str] = {"epochs": "3 epochs", "steps": "2000 steps", "tokens": "50M tokens", "samples": "100k samples",
-                              "evaluations": "5 evaluations", "seconds": "9h", "percent": "20%"}  # fmt: skip
+                              "rows": "96 rows", "evaluations": "5 evaluations", "seconds": "9h", "percent": "20%"}  # fmt: skip

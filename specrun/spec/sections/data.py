@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from specrun.spec.section import Part, Section, Slot, option
+from specrun.spec.sections.checks import Checks
+from specrun.spec.units import Quantity, Units
 
 Column = Annotated[str, Field(min_length=1, max_length=200)]
 Several = Annotated[tuple[Column, ...], Field(max_length=10_000)]
@@ -68,7 +70,19 @@ class Data(Section):
     limit: int | None = option(
         None,
         impact="weights",
-        description="Use at most this many documents of each split, the first ones; absent means all.",
+        description="Use at most this many documents or rows of each split, the first ones; absent means all.",
         ge=1,
         le=10**12,
     )
+    sample: Annotated[Quantity, Units("percent")] | None = option(
+        None,
+        impact="weights",
+        description="Share of the documents or rows that is used, chosen by a hash of their position before the split; absent means all.",
+        examples=["10%"],
+    )
+    deduplicate: bool = option(
+        False,
+        impact="weights",
+        description="Leave out documents or rows that are equal to an earlier one of the same split of the source.",
+    )
+    checks: Checks = option(Checks(), impact="weights", description="What must hold of the data before training.")

@@ -1,4 +1,4 @@
-"""Counts documents that stand in two splits word for word.
+"""Counts documents that stand in two splits word for word, and rows that are equal in two.
 
 Texts are compared without the white space around them, very long ones as they are. Short ones, such as headings and blank
 lines, recur in any corpus and say nothing about a leak, so documents under MINIMUM_CHARACTERS are left out.
@@ -45,8 +45,18 @@ class LeakageCheck:
     def add(self, split: str, document: str) -> None:
         # A copy of a very long document would cost as much memory as the document.
         text = document.strip() if len(document) <= _BLOCK else document
-        digest = _digest(text) if len(text) >= MINIMUM_CHARACTERS else _LEFT_OUT
+        digest = digest_of(text) if len(text) >= MINIMUM_CHARACTERS else _LEFT_OUT
         self._digests.setdefault(split, array("Q")).append(digest)
+
+    def add_rows(self, split: str, hashes: npt.NDArray[np.uint64]) -> None:
+        """The same for rows, by their hashes."""
+        self._digests.setdefault(split, array("Q")).frombytes(np.where(hashes == _LEFT_OUT, np.uint64(1), hashes).tobytes())
+
+    def distinct_share(self, split: str) -> float:
+        """How many different documents or rows a split has, as a share of all that were compared."""
+        compared = self._of(split)
+        compared = compared[compared != _LEFT_OUT]
+        return len(np.unique(compared)) / len(compared) if len(compared) else 1.0
 
     def leaks(self, splits: tuple[str, ...]) -> list[Leak]:
         """Every pair of splits, in their order, leaks or not."""
@@ -61,8 +71,8 @@ class LeakageCheck:
         return np.array(self._digests.get(split, ()), dtype=np.uint64)
 
 
-def _digest(text: str) -> int:
-    """64 bits that are never _LEFT_OUT."""
+def digest_of(text: str) -> int:
+    """64 bits of BLAKE2b that are never 0."""
     whole = hashlib.blake2b(digest_size=8)
     for start in range(0, len(text), _BLOCK):
         whole.update(text[start : start + _BLOCK].encode())

@@ -1,0 +1,122 @@
+"""Stores rows: every row goes to its split's file, with its number in the source.
+
+Two readings: one of what the split needs to know of each row, where it needs anything, and one of the columns that are stored. Memory:
+some batches, and up to 40 bytes a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from specrun.errors import DataError
+from specrun.sources.columns import type_name
+from specrun.sources.contract import LoadedTable, Table
+from specrun.sources.row_hash import row_hashes
+from specrun.sources.splitting import check_given, only_stretch
+from specrun.spec.document import Spec
+from specrun.spec.splits.given import Options as Given
+from specrun.steps.contract import StepContext
+from specrun.steps.data.assigning import assigned, told_left_out
+from specrun.steps.data.choice import Chosen
+from specrun.steps.data.leakage import LeakageCheck
+from specrun.steps.data.missing import MissingValues
+from specrun.steps.data.roles import roles_of
+from specrun.steps.data.routing import routed
+from specrun.steps.data.row_leaks import row_leaks
+from specrun.steps.data.stored import Stored, check_not_empty, check_rows
+from specrun.steps.data.table_writer import TableWriter
+
+SMOKE_ROWS = {"train": 4096, "validation": 1024, "test": 1024}
+"""A smoke run takes at most so many rows of a split."""
+
+
+def _limit(name: str, limit: int | None, *, smoke: bool) -> int | None:
+    return min(SMOKE_ROWS[name], limit or SMOKE_ROWS[name]) if smoke else limit
+
+
+def store_table(context: StepContext, spec: Spec, chosen: Chosen[LoadedTable]) -> Stored:
+    """Split, check and write.
+
+    values: splits {name: rows, bytes, sha256}, columns {name: type}, roles {role: columns}, profile {split: {column: see `profile`}},
+    leakage {"train/validation": rows}, left_out {reason: rows}, where there are any, and class_names, where the source has them.
+    """
+    data, tables = spec.data, _used(chosen)
+    schema = _common_schema(tables)
+    roles = roles_of(spec, schema)
+    stored = _schema_of(schema, roles.names)
+    left_out: dict[str, int] = {}
+    stretches = assigned(spec, chosen.split, tables, roles, left_out)
+    check, missing = LeakageCheck(), MissingValues(spec, roles)
+    with ExitStack() as stack:
+        classes = frozenset(roles.predicted)
+        writers = {name: stack.enter_context(TableWriter(context.folder / f"{name}.parquet", stored, classes=classes))
+                   for name in chosen.split.names}  # fmt: skip
+        limits = {name: _limit(name, data.limit, smoke=context.smoke) for name in writers}
+        for stretch in stretches:
+            for name, batch, numbers in routed(stretch, stored, writers, limits, context.emit):
+                missing.add(name, batch, numbers)
+                check.add_rows(name, row_hashes(batch, roles.features))
+                writers[name].add(batch, numbers)
+    missing.refuse()
+    sizes = {name: writer.rows for name, writer in writers.items()}
+    if not any(sizes.values()) and not any(left_out.values()):
+        raise DataError(f"the {chosen.source.kind} source holds no rows", code="empty-table", hint="name a source that holds rows")
+    check_not_empty(sizes, chosen.split, noun="rows", left_out=told_left_out(left_out))
+    check_rows(sum(sizes.values()), data.checks, noun="rows")
+    leakage, warnings = row_leaks(check, data.checks, sizes, context.folder)
+    class_names = {name: names for name, names in chosen.loaded.facts.get("class_names", {}).items() if name in roles.names}
+    values: dict[str, Any] = {
+        "splits": {name: dict(writer.facts) for name, writer in writers.items()},
+        "columns": {field.name: type_name(field.type) for field in stored},
+        "roles": {role: list(columns) for role, columns in roles.columns.items()},
+        "profile": {name: writer.profile.to_json() for name, writer in writers.items()},
+        "leakage": leakage,
+        **({"left_out": left_out} if any(left_out.values()) else {}),
+        **({"class_names": class_names} if class_names else {}),
+    }
+    return Stored(values, {f"{name}.parquet": "rows" for name in writers}, warnings)
+
+
+def _used(chosen: Chosen[LoadedTable]) -> dict[str, Table]:
+    """The tables that rows are taken from: by our name where the splits are given, else the only one as `train`."""
+    split, loaded = chosen.split, chosen.loaded
+    if isinstance(split, Given):
+        check_given(split.sources, loaded.splits, of="rows")
+        return {role: loaded.splits[name] for role, name in split.sources.items()}
+    return {"train": only_stretch(split.kind, loaded.splits, of="rows")}
+
+
+def _common_schema(tables: Mapping[str, Table]) -> Any:
+    """The columns that all tables have, with types that hold the values of each. Raises DataError where types do not go together."""
+    import pyarrow as pa
+
+    first, *others = tables
+    schema = tables[first].schema
+    for other in others:
+        fields = []
+        for field in schema:
+            theirs = tables[other].schema
+            if field.name not in theirs.names:
+                continue  # whether it is needed shows when a role names it
+            try:
+                fields.append(
+                    pa.unify_schemas([pa.schema([field]), pa.schema([theirs.field(field.name)])], promote_options="permissive")[0]
+                )
+            except (pa.ArrowTypeError, pa.ArrowInvalid):
+                here, there = type_name(field.type), type_name(theirs.field(field.name).type)
+                raise DataError(
+                    f"column {field.name!r} holds {here} in {first} and {there} in {other}",
+                    code="types-differ",
+                    hint="give it one type in all splits of the source",
+                ) from None
+        schema = pa.schema(fields)
+    return schema
+
+
+def _schema_of(schema: Any, names: Sequence[str]) -> Any:
+    import pyarrow as pa
+
+    kinds = ((name, schema.field(name).type) for name in names)
+    return pa.schema([pa.field(name, kind.value_type if pa.types.is_dictionary(kind) else kind) for name, kind in kinds])
