@@ -1,4 +1,4 @@
-"""The evaluated checkpoint beside the honest baseline, and the sums that all its figures follow from.
+"""The evaluated checkpoint beside the honest baselines, and, of texts, the sums that all its figures follow from.
 
 Perplexity per token depends on the tokenizer; per word and bits per byte do not, so all three stand together.
 """
@@ -6,17 +6,15 @@ Perplexity per token depends on the tokenizer; per word and bits per byte do not
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from specrun.report.facts import Facts, mapping
-from specrun.report.numbers import count, number, percent, plural
+from specrun.report.measures import SPLITS, Measure, baselines, gain, measures, recorded
+from specrun.report.numbers import count, number, plural
 from specrun.report.views import Column, Evaluation, Row, Table
 
-_COLUMNS = (("loss", "loss, nats per token"), ("perplexity", "perplexity per token"), ("word_perplexity", "perplexity per word"),
-            ("bits_per_byte", "bits per byte"), ("accuracy", "accuracy"))  # fmt: skip
-_SPLITS = ("validation", "test")
 TOLERANCE = 1e-3
 """Relative difference up to which a recorded figure and the one from its sums count as the same: both are rounded."""
 
@@ -51,39 +49,24 @@ def sums_of(facts: Facts, split: str) -> Sums | None:
     return Sums(*(float(recorded[name]) for name in ("nll", "tokens", "bytes", "words")))
 
 
-def baseline(facts: Facts, split: str) -> float | None:
-    """Nats per token of a model that knows only how often each token occurs in the train split."""
-    value = mapping(facts.result("evaluate").get("unigram_entropy")).get(split)
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def gain(facts: Facts, split: str) -> float | None:
-    """How far the loss of a split lies below the baseline, in nats per token; negative where it lies above."""
-    loss, entropy = facts.metrics.get(f"{split}/loss"), baseline(facts, split)
-    return None if loss is None or entropy is None or not math.isfinite(loss) else entropy - loss
-
-
 def evaluation(facts: Facts) -> Evaluation | None:
     """The evaluation section; None where nothing was evaluated."""
-    splits = [split for split in _SPLITS if f"{split}/loss" in facts.metrics]
-    if not splits:
+    shown = {split: found for split in SPLITS if (found := recorded(facts, split))}
+    if not shown:
         return None
+    columns = [measure for measure in measures(facts) if any(measure in found for found in shown.values())]
     rows: list[Row] = []
-    for split in splits:
-        figures = {name: facts.metrics.get(f"{split}/{name}") for name, _ in _COLUMNS}
-        rows.append(_row(split, figures))
-        entropy = baseline(facts, split)
-        if entropy is not None:
-            sums = sums_of(facts, split)
-            beside = sums.figures(entropy) if sums else {"loss": entropy, "perplexity": _exp(entropy)}
-            if figures["word_perplexity"] is None:
-                beside.pop("word_perplexity", None)
-            rows.append(_row(f"{split}, unigram baseline", beside, quiet=True))
-    columns = (Column("split"), *(Column(label, numeric=True) for _, label in _COLUMNS))
-    known = {split: sums for split in splits if (sums := sums_of(facts, split))}
+    for split in shown:
+        rows.append(_row(split, columns, {measure.name: facts.metrics.get(f"{split}/{measure.name}") for measure in columns}))
+        rows += [_row(f"{split}, {label}", columns, values, quiet=True) for label, values in baselines(facts, split)]
+    known = {split: sums for split in shown if (sums := sums_of(facts, split))}
     return Evaluation(
-        sentence=_sentence(facts, splits),
-        metrics=Table("Figures of the evaluated checkpoint and of the unigram baseline", columns, tuple(rows)),
+        sentence=_sentence(facts, list(shown)),
+        metrics=Table(
+            "Figures of the evaluated checkpoint and of the baselines",
+            (Column("split"), *(Column(measure.heading, numeric=True) for measure in columns)),
+            tuple(rows),
+        ),
         sums=_sums_table(known) if known else None,
         formulas=tuple(_formulas(*next(iter(known.items())), recorded=facts.metrics)) if known else (),
     )
@@ -92,7 +75,7 @@ def evaluation(facts: Facts) -> Evaluation | None:
 def disagreements(facts: Facts) -> tuple[str, ...]:
     """Recorded figures that do not follow from the recorded sums, in words; empty when all is well."""
     found = []
-    for split in _SPLITS:
+    for split in SPLITS:
         sums = sums_of(facts, split)
         for name, value in sums.figures().items() if sums else ():
             recorded = facts.metrics.get(f"{split}/{name}")
@@ -101,8 +84,8 @@ def disagreements(facts: Facts) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _row(name: str, figures: Mapping[str, float | None], *, quiet: bool = False) -> Row:
-    return Row((name, *(percent(figures.get(key)) if key == "accuracy" else number(figures.get(key)) for key, _ in _COLUMNS)), quiet=quiet)
+def _row(name: str, columns: Sequence[Measure], figures: Mapping[str, float | None], *, quiet: bool = False) -> Row:
+    return Row((name, *(measure.write(figures.get(measure.name)) for measure in columns)), quiet=quiet)
 
 
 def _sentence(facts: Facts, splits: list[str]) -> str:
@@ -113,13 +96,8 @@ def _sentence(facts: Facts, splits: list[str]) -> str:
         return f"The run did not come to its evaluation; the figures are those of training's own{at}{part}."
     where = f"The checkpoint of step {count(step)}" if step is not None else "The best checkpoint"
     parts = [f"{where}, chosen by {facts.best_metric}, on {' and '.join(f'the {split} split' for split in splits)}."]
-    below = gain(facts, splits[-1])
-    if below is not None:
-        place = "below" if below >= 0 else "above"
-        parts.append(
-            f"The {splits[-1]} loss lies {number(abs(below), digits=3)} nats per token {place} the unigram baseline: the loss of a model "
-            "that knows only how often each token occurs."
-        )
+    if (found := gain(facts, splits[-1])) is not None:
+        parts.append(f"The {found.split} {found.measure.label} lies {found.text}.")
     return " ".join(parts)
 
 

@@ -1,14 +1,15 @@
-"""The six panels: loss, perplexity, accuracy, learning rate, gradient norm, time."""
+"""The panels of a training: loss and what else the task measures, learning rate, gradient norm, time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from specrun.report.curves import Curve, bounds, curve, spread
-from specrun.report.facts import Facts, mapping
+from specrun.report.facts import Facts
+from specrun.report.measures import level, measures
 from specrun.report.numbers import count, number, percent, plural, rate
 from specrun.report.views import Axis, Column, Mark, Panel, Row, Table
 
@@ -41,31 +42,49 @@ class _Design:
     instead: tuple[tuple[_Source, ...], str] | None = None
 
 
-_DESIGNS = (
-    _Design("loss", "Loss", "nats per token",
-            (_Source("train/loss", "train", "train"), _Source("validation/loss", "validation", "validation")),
-            scales=("linear", "log"), best="validation/loss"),
-    _Design("perplexity", "Perplexity", "per token",
-            (_Source("train/loss", "train, exp(loss)", "train", exponent=True),
-             _Source("validation/perplexity", "validation", "validation")),
-            scales=("log", "linear"), best="validation/perplexity"),
-    _Design("accuracy", "Accuracy", "of tokens predicted right",
-            (_Source("train/accuracy", "train", "train"), _Source("validation/accuracy", "validation", "validation")),
-            style="percent", best="validation/accuracy"),
-    _Design("learning-rate", "Learning rate", "",
-            (_Source("train/learning_rate", "learning rate", "train"),), style="rate"),
-    _Design("gradient-norm", "Gradient norm", "L2, before clipping",
-            (_Source("train/gradient_norm", "gradient norm", "train"),), scales=("linear", "log")),
-    _Design("time", "Time", "tokens per second",
-            (_Source("throughput/tokens_per_second", "tokens per second", "train"),), style="count",
-            instead=((_Source("throughput/step_seconds", "step", "train"),), "seconds per optimizer step")),
-)  # fmt: skip
+_OWN = ("loss", "perplexity", "accuracy")
+"""Metrics that have a design of their own."""
+_MEASURED = 3
+"""Panels of metrics, of six in all."""
+
+
+def _designs(facts: Facts) -> Iterator[_Design]:
+    """The loss; what else the task measures, its metric of choice first; the learning rate, the gradient's norm, the time."""
+    known = {measure.name: measure for measure in measures(facts)}
+    unit = known["loss"].note if "loss" in known else ""
+    yield _Design("loss", "Loss", unit,
+                  (_Source("train/loss", "train", "train"), _Source("validation/loss", "validation", "validation")),
+                  scales=("linear", "log"), best="validation/loss")  # fmt: skip
+    if "perplexity" in known:
+        yield _Design("perplexity", "Perplexity", known["perplexity"].note,
+                      (_Source("train/loss", "train, exp(loss)", "train", exponent=True),
+                       _Source("validation/perplexity", "validation", "validation")),
+                      scales=("log", "linear"), best="validation/perplexity")  # fmt: skip
+    if "accuracy" in known:
+        yield _Design("accuracy", "Accuracy", known["accuracy"].note,
+                      (_Source("train/accuracy", "train", "train"), _Source("validation/accuracy", "validation", "validation")),
+                      style="percent", best="validation/accuracy")  # fmt: skip
+    chosen = facts.best_metric.partition("/")[2]
+    others = [measure for name, measure in known.items() if name not in _OWN and f"validation/{name}" in facts.series]
+    room = max(0, _MEASURED - sum(name in known for name in _OWN))
+    for measure in sorted(others, key=lambda measure: measure.name != chosen)[:room]:
+        metric, style = f"validation/{measure.name}", cast("Style", "percent" if measure.share else "number")
+        yield _Design(measure.name.replace("_", "-"), measure.label[:1].upper() + measure.label[1:], measure.note,
+                      (_Source(metric, "validation", "validation"),), style=style, best=metric)  # fmt: skip
+    yield _Design("learning-rate", "Learning rate", "", (_Source("train/learning_rate", "learning rate", "train"),), style="rate")
+    yield _Design("gradient-norm", "Gradient norm", "L2, before clipping",
+                  (_Source("train/gradient_norm", "gradient norm", "train"),), scales=("linear", "log"))  # fmt: skip
+    of_samples = "throughput/tokens_per_second" not in facts.series and "throughput/samples_per_second" in facts.series
+    counts = "samples" if of_samples else "tokens"
+    yield _Design("time", "Time", f"{counts} per second",
+                  (_Source(f"throughput/{counts}_per_second", f"{counts} per second", "train"),), style="count",
+                  instead=((_Source("throughput/step_seconds", "step", "train"),), "seconds per optimizer step"))  # fmt: skip
 
 
 def panels(facts: Facts) -> tuple[Panel, ...]:
-    """The six panels in their order, empty ones included: a missing chart would leave the reader guessing."""
+    """The panels in their order, empty ones included: a missing chart would leave the reader guessing."""
     last = max((points[-1].step for points in facts.series.values() if points), default=1)
-    return tuple(_panel(facts, design, last=max(last, 1)) for design in _DESIGNS)
+    return tuple(_panel(facts, design, last=max(last, 1)) for design in _designs(facts))
 
 
 def _panel(facts: Facts, design: _Design, *, last: int) -> Panel:
@@ -75,8 +94,8 @@ def _panel(facts: Facts, design: _Design, *, last: int) -> Panel:
     curves = tuple(_curves(facts, sources))
     style: Style = "number" if unit != design.unit else design.style
     drawn = [value for each in curves for _, value in each.finite]
-    best, level = _best(facts, design), _level(facts, design) if drawn else None
-    shown = [*drawn, level.value] if level else drawn
+    best, beaten = _best(facts, design), _level(facts, design) if drawn else None
+    shown = [*drawn, beaten.value] if beaten else drawn
     scales = [scale for scale in design.scales if scale == "linear" or (shown and min(shown) > 0)] or ["linear"]
     return Panel(
         id=design.id,
@@ -89,7 +108,7 @@ def _panel(facts: Facts, design: _Design, *, last: int) -> Panel:
         note=" ".join(filter(None, (_note(curves), _part_note(facts, design) if best else ""))),
         values=_values(facts, design, sources, style),
         best=best,
-        level=level,
+        level=beaten,
         empty=_empty(design, curves),
     )
 
@@ -122,12 +141,9 @@ def _best(facts: Facts, design: _Design) -> Mark | None:
 
 
 def _level(facts: Facts, design: _Design) -> Mark | None:
-    """A level that the curve is to be seen against: the unigram baseline, or the norm that gradients are clipped to."""
-    if design.id in ("loss", "perplexity"):
-        entropy = mapping(facts.result("evaluate").get("unigram_entropy")).get("validation")
-        if isinstance(entropy, int | float) and math.isfinite(entropy):
-            value = float(entropy) if design.id == "loss" else _exp(float(entropy))
-            return Mark(f"unigram baseline {number(value)}", value)
+    """A level that the curve is to be seen against: that of the best baseline, or the norm that gradients are clipped to."""
+    if design.best and (beaten := level(facts, "validation", design.best.partition("/")[2])) is not None:
+        return Mark(f"{beaten[0]} {_WRITE[design.style](beaten[1])}", beaten[1])
     if design.id == "gradient-norm":
         clip = facts.option("schedule", "gradient_clip")
         if isinstance(clip, int | float):

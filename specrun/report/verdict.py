@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from specrun.records.seeds import ENDED_WELL
-from specrun.report.evaluation import disagreements, gain
+from specrun.report.evaluation import disagreements
 from specrun.report.facts import Facts, mapping
-from specrun.report.numbers import count, duration, number, percent, plural, short_count, size
+from specrun.report.measures import gain, measure_of, recorded
+from specrun.report.numbers import count, duration, number, plural, short_count, size
 from specrun.report.views import Fact, GateRow, Notice, Tone
 
 _ENDED: dict[str, tuple[str, Tone]] = {
@@ -21,6 +22,10 @@ _ENDED: dict[str, tuple[str, Tone]] = {
     "failed": ("failed", "bad"),
     "crashed": ("crashed", "bad"),
 }
+
+
+_JUDGED = 5
+"""Tiles of metrics, at most."""
 
 
 def status(facts: Facts) -> tuple[str, Tone]:
@@ -40,13 +45,14 @@ def headline(facts: Facts) -> tuple[str, ...]:
     join = " in " if facts.status in ENDED_WELL else " after "
     seconds = seconds_taken(facts)
     parts = [words + (f"{join}{duration(seconds)}" if seconds else "")]
-    loss, step = facts.metrics.get("validation/loss"), facts.best_step
-    if loss is not None:
-        parts.append(f"validation loss {number(loss)}" + (f" (best at step {count(step)})" if step is not None else ""))
-    split = "test" if "test/loss" in facts.metrics else "validation"
-    below = gain(facts, split)
-    if below is not None:
-        parts.append(f"{number(abs(below), digits=2)} nats {'below' if below >= 0 else 'above'} the unigram baseline")
+    value, step, measure = facts.metrics.get(facts.best_metric), facts.best_step, measure_of(facts, facts.best_metric)
+    if value is not None and measure is not None:
+        at = f" (best at step {count(step)})" if step is not None else ""
+        parts.append(f"validation {measure.label} {measure.write(value)}{at}")
+    split = "test" if recorded(facts, "test") else "validation"
+    if (found := gain(facts, split)) is not None:
+        named = "" if f"validation/{found.measure.name}" == facts.best_metric else f"{split} {found.measure.label} "
+        parts.append(f"{named}{found.text}")
     checked = gates(facts)
     if checked:
         held = sum(gate.passed for gate in checked)
@@ -123,30 +129,35 @@ def _trained(train: Mapping[str, Any]) -> str:
     return "trainable" if trainable == train.get("parameters") else f"{short_count(trainable)} of them trainable"
 
 
+def _counts(facts: Facts) -> str:
+    """What the training counted: tokens, where their throughput was recorded."""
+    names = {*facts.metrics, *facts.series, *facts.result("train")}
+    return "samples" if "throughput/samples_per_second" in names and "throughput/tokens_per_second" not in names else "tokens"
+
+
 def tiles(facts: Facts) -> tuple[Fact, ...]:
     """The key figures; one that was not recorded is left out rather than shown as zero."""
     metrics, train = facts.metrics, facts.result("train")
-    split = "test" if "test/loss" in metrics else "validation"
-    step = facts.best_step
-    parameters = train.get("parameters")
-    tokens = train.get("tokens") or max((p.tokens or 0 for p in facts.series.get("train/loss", ())), default=0)
-    speed = train.get("tokens_per_second", metrics.get("throughput/tokens_per_second"))
+    split, step = "test" if recorded(facts, "test") else "validation", facts.best_step
+    chosen = measure_of(facts, facts.best_metric)
+    best = [] if chosen is None else [(f"validation {chosen.label}", metrics.get(facts.best_metric), chosen.write,
+                                       f"best at step {count(step)}" if step is not None else chosen.note)]  # fmt: skip
+    judged = [(f"{split} {one.label}", metrics[f"{split}/{one.name}"], one.write, one.note)
+              for one in recorded(facts, split) if one != chosen][:_JUDGED]  # fmt: skip
+    counts = _counts(facts)
+    speed = metrics.get(f"throughput/{counts}_per_second") or train.get("tokens_per_second")
+    predictions = train.get("tokens") or max((p.tokens or 0 for p in facts.series.get("train/loss", ())), default=0)
+    batch = facts.option("schedule", "batch_size")
+    if counts == "samples" and train.get("steps") and isinstance(batch, int):
+        predictions = train["steps"] * batch
     memory, processes, attempts = train.get("peak_memory_bytes"), train.get("peak_memory_processes", 1), facts.run.attempts
-    wanted = (
-        (
-            "validation loss",
-            metrics.get("validation/loss"),
-            number,
-            f"best at step {count(step)}" if step is not None else "nats per token",
-        ),
-        (f"{split} perplexity", metrics.get(f"{split}/perplexity"), number, "per token"),
-        (f"{split} word perplexity", metrics.get(f"{split}/word_perplexity"), number, "per word"),
-        (f"{split} bits per byte", metrics.get(f"{split}/bits_per_byte"), number, "whatever the tokenizer"),
-        (f"{split} accuracy", metrics.get(f"{split}/accuracy"), percent, "of tokens predicted right"),
-        ("training speed", speed, short_count, "tokens per second"),
+    wanted: tuple[tuple[str, Any, Callable[[Any], str], str], ...] = (
+        *best,
+        *judged,
+        ("training speed", speed, short_count, f"{counts} per second"),
         ("duration", seconds_taken(facts), duration, "wall time" + (f" of {attempts} attempts" if attempts > 1 else "")),
-        ("trained on", tokens or None, short_count, f"tokens in {plural(train['steps'], 'step')}" if train.get("steps") else "tokens"),
-        ("parameters", parameters, short_count, _trained(train)),
+        ("trained on", predictions or None, short_count, f"{counts} in {plural(train['steps'], 'step')}" if train.get("steps") else counts),
+        ("parameters", train.get("parameters"), short_count, _trained(train)),
         ("peak memory", memory, size, "of the training process" if processes == 1 else f"of {processes} training processes together"),
     )
     return tuple(Fact(label, write(value), note) for label, value, write, note in wanted if isinstance(value, int | float))

@@ -21,8 +21,8 @@ class TaskOptions(Part):
     """Options of a task.
 
     factory: `build(options, opening: tasks.contract.Opening) -> runtime.protocols.Task`.
-    metrics: names after `validation/` and `test/`, and which way each is better; metric_labels: what they are called in a report, with
-    their unit, where the name itself does not say.
+    metrics: names after `validation/` and `test/`, and which way each is better; metric_labels: what they are called in a report where
+    the name itself does not say, and after a comma their unit ("loss, nats per token"); metric_shares: those that are shares of one.
     interface: what it asks of a model; a model's options name those that it `serves`.
     prepared_by: kinds of step between `data` and `train`, in their order. prepare: "module:function" that the `examples` step calls,
     `prepare(options, request: tasks.contract.PrepareRequest) -> Prepared`.
@@ -36,6 +36,7 @@ class TaskOptions(Part):
 
     metrics: ClassVar[Mapping[str, Goal]] = {}
     metric_labels: ClassVar[Mapping[str, str]] = {}
+    metric_shares: ClassVar[frozenset[str]] = frozenset()
     interface: ClassVar[str]
     prepared_by: ClassVar[tuple[str, ...]] = ("examples",)
     prepare: ClassVar[str | None] = None

@@ -43,7 +43,7 @@ def write_store(
         if final:
             journal.emit(Status("completed", ""))
     if final:
-        kept = {name: values["evaluate"][name] for name in ("sums", "unigram_entropy")}
+        kept = {name: values["evaluate"][name] for name in ("sums", "baselines")}
         write_final(folder, {**(records.ending or {}), "evaluation": kept, "training": values["train"]})
     return {kind: _keep(workspace, kind, values.get(kind, {})) for kind in ("data", "tokens", "train", "evaluate")}
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from specrun.report.evaluation import Sums, baseline, disagreements, evaluation, gain, sums_of
+from specrun.report.evaluation import Sums, disagreements, evaluation, sums_of
 from specrun.report.facts import Facts, read
+from specrun.report.measures import gain, level
 from tests.report.report_fakes import RUN_ID, FakeRecords
 
 Good = tuple[FakeRecords, dict[str, dict[str, Any]]]
@@ -40,7 +41,7 @@ def test_each_split_stands_beside_its_baseline(good: Good) -> None:
     names = [(row.cells[0], row.quiet) for row in found.metrics.rows]
     assert names == [("validation", False), ("validation, unigram baseline", True), ("test", False), ("test, unigram baseline", True)]
     assert found.metrics.rows[2].cells[1:] == ("4.008", "55.06", "222.6", "1.496", "34.2 %")
-    assert found.metrics.rows[3].cells[1:] == ("6.530", "685.4", "6,674", "2.438", "–")
+    assert found.metrics.rows[3].cells[1:] == ("6.530", "685.4", "6,674", "2.438", "5.00 %")
 
 
 def test_the_formulas_use_the_sums_of_the_table(good: Good) -> None:
@@ -55,10 +56,12 @@ def test_the_formulas_use_the_sums_of_the_table(good: Good) -> None:
 def test_where_the_task_gave_no_perplexity_a_word_baselines_and_formulas_have_none(good: Good, monkeypatch: pytest.MonkeyPatch) -> None:
     facts = read(good[0], RUN_ID, results=good[1])
     given = {name: value for name, value in facts.metrics.items() if not name.endswith("/word_perplexity")}
+    for split in ("validation", "test"):
+        del good[1]["evaluate"]["baselines"][split][0]["metrics"]["word_perplexity"]
     monkeypatch.setattr(Facts, "metrics", given)
     found = evaluation(facts)
     assert found is not None
-    assert {row.cells[3] for row in found.metrics.rows} == {"–"}
+    assert "word perplexity, per word" not in [column.label for column in found.metrics.columns]
     assert [formula.split(" =")[0] for formula in found.formulas] == ["validation: perplexity per token", "validation: bits per byte"]
 
 
@@ -69,7 +72,7 @@ def test_without_sums_there_are_figures_but_no_formulas(good: Good) -> None:
     assert found is not None
     assert found.sums is None
     assert found.formulas == ()
-    assert found.metrics.rows[1].cells[1:4] == ("6.550", "699.2", "–")
+    assert found.metrics.rows[1].cells[1:3] == ("6.550", "699.2")
 
 
 def test_a_run_that_was_never_evaluated_has_no_such_section(good: Good) -> None:
@@ -100,7 +103,7 @@ def test_no_step_is_called_the_best_where_nothing_says_which_way_is_better(good:
 
 def test_what_the_ending_keeps_of_an_evaluation_is_enough(good: Good) -> None:
     records, results = good
-    kept = {name: results["evaluate"][name] for name in ("sums", "unigram_entropy")}
+    kept = {name: results["evaluate"][name] for name in ("sums", "baselines")}
     assert records.ending is not None
     records.ending["evaluation"] = kept
     assert evaluation(read(records, RUN_ID)) == evaluation(read(records, RUN_ID, results={"evaluate": results["evaluate"]}))
@@ -124,7 +127,26 @@ def test_damaged_sums_count_as_none(good: Good, broken: Any) -> None:
 
 def test_a_baseline_that_is_no_number_is_left_out(good: Good) -> None:
     records, results = good
-    results["evaluate"]["unigram_entropy"] = {"validation": math.nan}
+    results["evaluate"]["baselines"]["validation"][0]["metrics"] = {"loss": math.nan}
     facts = read(records, RUN_ID, results=results)
-    assert baseline(facts, "validation") is None
+    assert level(facts, "validation", "loss") is None
     assert gain(facts, "validation") is None
+
+
+def test_the_best_baseline_is_the_one_to_beat(good: Good) -> None:
+    records, results = good
+    results["evaluate"]["baselines"]["test"].append({"name": "bigram", "label": "bigram", "metrics": {"loss": 5.0, "accuracy": 0.1}})
+    facts = read(records, RUN_ID, results=results)
+    assert level(facts, "test", "loss") == ("bigram baseline", 5.0)
+    assert level(facts, "test", "accuracy") == ("bigram baseline", 0.1)
+    found = gain(facts, "test")
+    assert found is not None
+    assert found.amount == pytest.approx(5.0 - facts.metrics["test/loss"])
+
+
+def test_a_metric_that_is_to_be_large_lies_above_what_it_beats(good: Good) -> None:
+    records, results = good
+    results["evaluate"]["baselines"]["test"] = [{"name": "majority", "label": "majority class", "metrics": {"accuracy": 0.3}}]
+    found = gain(read(records, RUN_ID, results=results), "test")
+    assert found is not None
+    assert found.text == "4.2 points above the majority class baseline"

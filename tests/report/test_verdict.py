@@ -23,15 +23,15 @@ def test_the_headline_names_ending_figure_worth_and_gates(good: Good) -> None:
     assert verdict.headline(facts_of(good)) == (
         "completed in 10m52s",
         "validation loss 4.038 (best at step 900)",
-        "2.5 nats below the unigram baseline",
+        "2.52 nats per token below the unigram baseline",
         "every gate holds",
     )
 
 
 def test_a_model_worse_than_the_baseline_is_said_to_be_above_it(good: Good) -> None:
     records, results = good
-    results["evaluate"]["unigram_entropy"]["test"] = 3.0
-    assert "1.0 nats above the unigram baseline" in verdict.headline(facts_of((records, results)))
+    results["evaluate"]["baselines"]["test"][0]["metrics"]["loss"] = 3.0
+    assert "1.01 nats per token above the unigram baseline" in verdict.headline(facts_of((records, results)))
 
 
 def test_a_failed_gate_turns_a_completed_run_bad(good: Good) -> None:

@@ -28,9 +28,10 @@ class Options(TaskOptions):
         "loss": "minimize", "perplexity": "minimize", "word_perplexity": "minimize", "bits_per_byte": "minimize", "accuracy": "maximize",
     }  # fmt: skip
     metric_labels: ClassVar[Mapping[str, str]] = {
-        "loss": "loss, nats per token", "perplexity": "perplexity per token", "word_perplexity": "perplexity per word",
-        "bits_per_byte": "bits per byte", "accuracy": "accuracy",
+        "loss": "loss, nats per token", "perplexity": "perplexity, per token", "word_perplexity": "word perplexity, per word",
+        "bits_per_byte": "bits per byte, whatever the tokenizer", "accuracy": "accuracy, of tokens predicted right",
     }  # fmt: skip
+    metric_shares: ClassVar[frozenset[str]] = frozenset({"accuracy"})
 
     kind: Literal["causal_lm"] = option(impact="weights", description="Next-token prediction.")
     prompt: str | None = option(
