@@ -16,6 +16,8 @@ from specrun.spec.parts import kinds, options_class
 from specrun.spec.task_options import Goal, TaskOptions
 
 SPLITS = ("validation", "test")
+_SHORT_NOTE = 15
+"""Characters of a unit that a column has room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,8 @@ class Measure:
 
     @property
     def heading(self) -> str:
-        """The label with its unit."""
-        return f"{self.label}, {self.note}" if self.note else self.label
+        """The label with its unit, where that is short."""
+        return f"{self.label}, {self.note}" if 0 < len(self.note) <= _SHORT_NOTE else self.label
 
     def write(self, value: float | None) -> str:
         """A value as text."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from specrun.report.curves import Curve, bounds, curve, spread
 from specrun.report.facts import Facts
-from specrun.report.measures import level, measures
+from specrun.report.measures import Measure, level, measures
 from specrun.report.numbers import count, number, percent, plural, rate
 from specrun.report.views import Axis, Column, Mark, Panel, Row, Table
 
@@ -68,7 +68,7 @@ def _designs(facts: Facts) -> Iterator[_Design]:
     others = [measure for name, measure in known.items() if name not in _OWN and f"validation/{name}" in facts.series]
     room = max(0, _MEASURED - sum(name in known for name in _OWN))
     for measure in sorted(others, key=lambda measure: measure.name != chosen)[:room]:
-        metric, style = f"validation/{measure.name}", cast("Style", "percent" if measure.share else "number")
+        metric, style = f"validation/{measure.name}", _style(measure)
         yield _Design(measure.name.replace("_", "-"), measure.label[:1].upper() + measure.label[1:], measure.note,
                       (_Source(metric, "validation", "validation"),), style=style, best=metric)  # fmt: skip
     yield _Design("learning-rate", "Learning rate", "", (_Source("train/learning_rate", "learning rate", "train"),), style="rate")
@@ -79,6 +79,10 @@ def _designs(facts: Facts) -> Iterator[_Design]:
     yield _Design("time", "Time", f"{counts} per second",
                   (_Source(f"throughput/{counts}_per_second", f"{counts} per second", "train"),), style="count",
                   instead=((_Source("throughput/step_seconds", "step", "train"),), "seconds per optimizer step"))  # fmt: skip
+
+
+def _style(measure: Measure) -> Style:
+    return "percent" if measure.share else "number"
 
 
 def panels(facts: Facts) -> tuple[Panel, ...]:

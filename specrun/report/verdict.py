@@ -145,7 +145,9 @@ def tiles(facts: Facts) -> tuple[Fact, ...]:
     judged = [(f"{split} {one.label}", metrics[f"{split}/{one.name}"], one.write, one.note)
               for one in recorded(facts, split) if one != chosen][:_JUDGED]  # fmt: skip
     counts = _counts(facts)
-    speed = metrics.get(f"throughput/{counts}_per_second") or train.get("tokens_per_second")
+    speed = metrics.get(f"throughput/{counts}_per_second")
+    if counts == "tokens":
+        speed = train.get("tokens_per_second", speed)
     predictions = train.get("tokens") or max((p.tokens or 0 for p in facts.series.get("train/loss", ())), default=0)
     batch = facts.option("schedule", "batch_size")
     if counts == "samples" and train.get("steps") and isinstance(batch, int):
