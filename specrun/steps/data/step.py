@@ -18,6 +18,11 @@ def _what_is_stored(spec: Spec) -> Mapping[str, Any]:
     return {**dict.fromkeys(fields(type(spec.task))), "roles": roles and [list(role) for role in roles]}
 
 
+def _needs_own_process(spec: Spec) -> bool:
+    """Where a source, or an expectation, needs a library that the process of a training must not hold."""
+    return spec.data.checks.of_columns or any(getattr(source, "isolated", False) for source in (spec.data.source, spec.data.fallback))
+
+
 STEP = StepKind(
     kind="data",
     version=1,
@@ -36,6 +41,6 @@ STEP = StepKind(
     needs=(),
     scope="shared",
     per_seed=False,
-    isolated=False,
+    isolated=_needs_own_process,
     uses_device=False,
 )
