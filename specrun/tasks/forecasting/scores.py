@@ -60,9 +60,10 @@ def measured(predicted_BHYQ: Tensor, actual_BHY: Tensor, scales: Scales, *, quan
     absolute_BHY = actual_in_units_BHY.abs()
     both_BHY = absolute_BHY + middle_in_units_BHY.abs()
     smape_BHY = 200 * error_BHY * scale_B1Y / both_BHY.masked_fill(both_BHY == 0, 1)
-    loss_BYQ, below_BYQ = loss_BHYQ.sum(1).double(), (actual_BHY.unsqueeze(-1) <= predicted_BHYQ).sum(1).double()
-    error_BY, square_BY, width_BY = (of.sum(1).double() for of in (error_BHY, square_BHY, high_BHY - low_BHY))
-    absolute_BY, smape_BY = (of.sum(1).double() for of in (absolute_BHY, smape_BHY))
+    double = scale_BY.dtype
+    loss_BYQ, below_BYQ = loss_BHYQ.sum(1, dtype=double), (actual_BHY.unsqueeze(-1) <= predicted_BHYQ).sum(1).double()
+    error_BY, square_BY, width_BY = (of.sum(1, dtype=double) for of in (error_BHY, square_BHY, high_BHY - low_BHY))
+    absolute_BY, smape_BY = (of.sum(1, dtype=double) for of in (absolute_BHY, smape_BHY))
     inside_BY = ((actual_BHY >= low_BHY) & (actual_BHY <= high_BHY)).sum(1).double()
     judged_BY = (naive_BY > 0).double()
     mase_BY = error_BY * scale_BY * judged_BY / naive_BY.masked_fill(naive_BY <= 0, 1)
@@ -70,7 +71,7 @@ def measured(predicted_BHYQ: Tensor, actual_BHY: Tensor, scales: Scales, *, quan
         loss_BYQ, loss_BYQ * scale_BY.unsqueeze(-1), below_BYQ, error_BY, square_BY, error_BY * scale_BY, square_BY * scale_BY.square(),
         absolute_BY, smape_BY, mase_BY, judged_BY * steps, inside_BY, width_BY, width_BY * scale_BY,
     ]  # fmt: skip
-    by_step = [of.sum(2).double().sum(0) for of in (error_BHY, square_BHY, loss_BHYQ.mean(-1))]
+    by_step = [of.sum((0, 2), dtype=double) for of in (error_BHY, square_BHY, loss_BHYQ.mean(-1))]
     return [*(of.sum(0) for of in of_windows), *by_step]
 
 
