@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from specrun.errors import DataError
@@ -53,6 +55,21 @@ def check_flat(schema: pa.Schema, name: str, *, key: str) -> None:
             code="nested-column",
             hint=f"name another column for {key}, or write its values to columns of their own",
         )
+
+
+def check_same_columns(first: Path, names: Sequence[str], other: Path, others: Sequence[str]) -> None:
+    """Raise DataError where two files of a split do not have the same columns, in whatever order."""
+    lacking, more = [name for name in names if name not in others], [name for name in others if name not in names]
+    if lacking or more:
+        told = [f"lacks {listed(map(repr, lacking[:5]), 'and')}"] if lacking else []
+        told += [f"has {listed(map(repr, more[:5]), 'and')}, which {first.name} has not"] if more else []
+        hint = "files of one split have the same columns; make path a mapping for others: {train: ..., validation: ...}"
+        raise DataError(f"{other}: {', and '.join(told)}", code="columns-differ", hint=hint)
+
+
+def listed_columns(columns: Mapping[str, Any], most: int = 200) -> list[tuple[str, Any]]:
+    """The first columns, so many as a record can show."""
+    return list(islice(columns.items(), most))
 
 
 def is_text(kind: pa.DataType) -> bool:

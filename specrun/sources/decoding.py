@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from specrun.errors import DataError
-from specrun.sources.contract import SourceUnavailable
+from specrun.sources.open_files import open_bytes
 
 _BLOCK = 1 << 20
 _BYTE_ORDER_MARKS = (
@@ -19,8 +19,16 @@ _BYTE_ORDER_MARKS = (
 )
 
 
+class Undecodable(DataError):
+    """A byte that the encoding has no character for. line: on which it is, from 1."""
+
+    def __init__(self, message: str, *, line: int, hint: str) -> None:
+        super().__init__(message, code="wrong-encoding", hint=hint)
+        self.line = line
+
+
 def decoded_blocks(path: Path, encoding: str) -> Iterator[str]:
-    """The text in blocks, newlines as they are, without a byte-order mark.
+    """The text in blocks, newlines as they are, without a byte-order mark; of a file named .gz what is packed in it.
 
     Raises SourceUnavailable for a file that cannot be opened, DataError for a binary file and for bytes that do not decode.
     """
@@ -28,11 +36,7 @@ def decoded_blocks(path: Path, encoding: str) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else name)("strict")
     wide = name.startswith(("utf-16", "utf-32"))
     offset = lines = 0
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise SourceUnavailable(f"{path}: {error.strerror}", code="unreadable-file", hint="check the path and its permissions") from error
-    with stream:
+    with open_bytes(path) as stream:
         while True:
             block = stream.read(_BLOCK)
             if not wide and (at := block.find(b"\0")) >= 0:
@@ -62,7 +66,7 @@ def _binary(path: Path, at: int, start: bytes) -> DataError:
     return DataError(f"{path}: not text: a zero byte at byte {at:,}", code="binary-file", hint=hint)
 
 
-def _undecodable(path: Path, at: int, error: UnicodeDecodeError, line: int, encoding: str) -> DataError:
+def _undecodable(path: Path, at: int, error: UnicodeDecodeError, line: int, encoding: str) -> Undecodable:
     value = error.object[error.start]
     marked = _marked(_start(path))
     if marked is not None and not codecs.lookup(encoding).name.startswith(marked):
@@ -72,11 +76,11 @@ def _undecodable(path: Path, at: int, error: UnicodeDecodeError, line: int, enco
         fitting = next((name for name in meant if _decodes(path, name)), None)
         hint = f"the whole file decodes as {fitting}: set encoding: {fitting}, or repair the byte" if fitting else "repair the byte"
     message = f"{path}: byte {at:,} is 0x{value:02x} (line {line:,}), which is not {encoding}: {error.reason}"
-    return DataError(message, code="wrong-encoding", hint=hint)
+    return Undecodable(message, line=line, hint=hint)
 
 
 def _start(path: Path) -> bytes:
-    with path.open("rb") as stream:
+    with open_bytes(path) as stream:
         return stream.read(4096)
 
 
@@ -86,7 +90,7 @@ def _marked(start: bytes) -> str | None:
 
 def _decodes(path: Path, encoding: str) -> bool:
     decoder = codecs.getincrementaldecoder(encoding)("strict")
-    with path.open("rb") as stream:
+    with open_bytes(path) as stream:
         try:
             while block := stream.read(_BLOCK):
                 decoder.decode(block)

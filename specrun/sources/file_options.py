@@ -33,12 +33,14 @@ class FileOptions(Part):
     """Files by path, glob or address. Relative paths start at the spec's folder, or the current folder for values of `--set`.
 
     A mapping gives the splits: {train: ..., validation: ...}; a single path is one stretch, to be cut by `data.split`.
-    has_columns: whether its rows have columns. suffix: of its files, for messages; holds: what is in them.
+    has_columns: whether its rows have columns. suffix: of its files, for messages; holds: what is in them. bytes_per_byte: of values in one
+    of a file, roughly.
     """
 
     has_columns: ClassVar[bool] = True
     suffix: ClassVar[str]
     holds: ClassVar[str] = "rows"
+    bytes_per_byte: ClassVar[float] = 1.0
 
     path: str | tuple[str, ...] | dict[str, str | tuple[str, ...]] = option(
         impact="runtime",  # what the files hold enters keys as a digest; where they lie does not
@@ -98,7 +100,7 @@ class FileOptions(Part):
         return {split: self._extent(files) for split, files in self.files(base).items() if files}
 
     def _extent(self, files: tuple[Path, ...]) -> Extent:
-        size = sum(file.stat().st_size * (_COMPRESSED_RATIO if file.suffix == ".gz" else 1) for file in files)
+        size = sum(int(file.stat().st_size * (_COMPRESSED_RATIO if file.suffix == ".gz" else self.bytes_per_byte)) for file in files)
         return Extent(size, self.rows(files[0], size))
 
     def rows(self, file: Path, size_bytes: int) -> float | None:

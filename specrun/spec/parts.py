@@ -34,7 +34,7 @@ FAMILIES: dict[str, Family] = {
                    ("seq2seq", "text_classification", "image_classification")),
     "model": Family("specrun.models", "specrun.models.{kind}.options", "model", ("transformers",)),
     "source": Family("specrun.sources", "specrun.sources.{kind}.options", "data source",
-                     ("csv", "json", "jsonl", "parquet", "image_folder", "tokens", "sql", "url")),
+                     ("image_folder", "tokens", "sql"), synonyms={"jsonl": "json", "ndjson": "json", "tsv": "csv"}),
     "tokenizer": Family("specrun.tokenizers", "specrun.tokenizers.{kind}.options", "tokenizer",
                         synonyms={"bert": "wordpiece", "sentencepiece": "unigram", "spm": "unigram", "hub": "pretrained",
                                   "huggingface": "pretrained"}),
