@@ -63,6 +63,8 @@ def smoke_layers(spec: Spec) -> tuple[Layer, ...]:
         "schedule.log_every": "1 steps",
         "data.limit": _at_most(_DOCUMENTS, data.limit),
         "task.sample_tokens": _at_most(16, getattr(spec.task, "sample_tokens", None)),
+        "task.context": _at_most(32, getattr(spec.task, "context", None)),
+        "task.horizon": _at_most(8, getattr(spec.task, "horizon", None)),
         "expect": [],
     }
     if "sequence_length" in spec.task.data_settings:

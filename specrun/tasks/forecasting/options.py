@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from specrun.spec.section import Problem, Section, apart, option
+from specrun.spec.split_options import named
 from specrun.spec.task_options import Goal, Need, TaskOptions
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ class Options(TaskOptions):
 
     @staticmethod
     def _targets(spec: Spec) -> int:
-        return len(several(spec.data.columns.target))
+        return len(named(spec.data.columns.target))
 
     def _quantiles(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
         if list(self.quantiles) != sorted(set(self.quantiles)):
@@ -150,12 +151,13 @@ class Options(TaskOptions):
 
     def _columns(self, spec: Spec) -> Iterator[Problem]:
         columns, roles = spec.data.columns, dict[str, str]()
-        named = [("target", several(columns.target)), ("known", columns.known), ("observed", columns.observed)]
-        for role, name in [("time", name) for name in several(columns.time)] + [(role, name) for role, names in named for name in names]:
+        read = (("time", named(columns.time)), ("target", named(columns.target)), ("known", columns.known), ("observed", columns.observed))
+        for role, name in [(role, name) for role, names in read for name in names]:
             if name in roles:
-                yield Problem(("data", "columns", role), "column-in-two-roles", f"column {name!r} is named under {roles[name]} and {role}",
-                              f"name it under one of them; what is forecast or seen only up to now is not {role}"
-                              if role == "known" else f"remove it from data.columns.{role}")  # fmt: skip
+                twice = f"twice under {role}" if roles[name] == role else f"under both {roles[name]} and {role}"
+                yield Problem(("data", "columns", role), "column-in-two-roles", f"column {name!r} is named {twice}",
+                              f"name it once: a target is observed up to the forecast anyway, and its future is not {role}"
+                              if roles[name] == "target" != role else f"remove {name} from data.columns.{role}")  # fmt: skip
             roles.setdefault(name, role)
 
     @staticmethod
@@ -186,8 +188,3 @@ PERIODS: Mapping[CalendarFeature, int] = {
     "minute": 60, "hour": 24, "weekday": 7, "day_of_month": 31, "day_of_year": 366, "week": 53, "month": 12, "quarter": 4,
 }  # fmt: skip
 """Values that each feature of the calendar has, from 0."""
-
-
-def several(names: str | tuple[str, ...] | None) -> tuple[str, ...]:
-    """The columns that a role names: none, one or more."""
-    return () if names is None else (names,) if isinstance(names, str) else names

@@ -27,11 +27,12 @@ import numpy.typing as npt
 
 from specrun.errors import DataError
 from specrun.events import Progress
+from specrun.spec.split_options import named
 from specrun.tasks.contract import Prepared, PrepareRequest
 from specrun.tasks.forecasting.arrays import NAMES
 from specrun.tasks.forecasting.calendar import feature, on_circle
 from specrun.tasks.forecasting.columns import Columns, Floats, Integers, open_columns
-from specrun.tasks.forecasting.options import PERIODS, Options, several
+from specrun.tasks.forecasting.options import PERIODS, Options
 from specrun.tasks.forecasting.scaling import find_scale, naive_errors
 from specrun.tasks.forecasting.series import Series, find_series
 from specrun.tasks.forecasting.windows import check_lengths, too_short, window_starts
@@ -81,11 +82,11 @@ def prepare(options: Options, request: PrepareRequest) -> Prepared:
     """Read the splits of the `data` step, check them and write what the module says. Raises: DataError for what cannot be trained on."""
     roles = request.spec.data.columns
     columns = open_columns(request.folders["data"])
-    time = several(roles.time)
-    targets = several(roles.target)
+    time = named(roles.time)
+    targets = named(roles.target)
     assert len(time) == 1, "the task requires it"
     assert targets, "the task requires them"
-    series = find_series(columns, time=time[0], groups=several(roles.group))
+    series = find_series(columns, time=time[0], groups=named(roles.group))
     work = _Preparation(options, request, columns, series, season=options.season or series.frequency.season)
     check_lengths(columns, series, context=options.context, horizon=options.horizon)
     starts = _windows(work)
@@ -183,7 +184,7 @@ def _calendar(work: _Preparation) -> dict[Any, Integers]:
     """The features of the calendar, by their names, each once."""
     moments = work.series.times.local
     if work.options.calendar and moments is None:
-        name = several(work.request.spec.data.columns.time)[0]
+        name = named(work.request.spec.data.columns.time)[0]
         raise DataError(f"task.calendar reads dates, and time column {name!r} holds whole numbers", code="calendar-without-dates",
                         hint="remove task.calendar, or name a column of dates as data.columns.time")  # fmt: skip
     found = {} if moments is None else {name: feature(moments, name) for name in work.options.calendar}
