@@ -36,7 +36,7 @@ def meant_quantity(value: Any, allowed: Sequence[Unit]) -> str | None:
     if unit == "seconds":
         number *= TIME_SECONDS[nearest(word.lower(), TIME_SECONDS) or "s"]
     amount = number if unit in FRACTIONAL else math.ceil(number)
-    return str(Quantity(float(amount), unit)) if amount <= MOST[unit] else None
+    return str(Quantity(float(amount), unit)) if 0 < amount <= MOST[unit] else None
 
 
 def _usual(number: float, allowed: Sequence[Unit]) -> Unit:

@@ -140,6 +140,11 @@ def example(info: FieldInfo) -> str | None:
     return next((text for t in alternatives(info) if (text := example_of(*t))), None)
 
 
+def _least(arguments: tuple[Any, ...], bounds: dict[str, Any]) -> int:
+    """Values that a list must have, one where it may have any number."""
+    return bounds.get("min_length") or 1 if Ellipsis in arguments else len(arguments)
+
+
 def example_of(annotation: Any, metadata: tuple[Any, ...]) -> str | None:
     """A value of a type within its bounds; None where no value can be made up."""
     bounds = limits(metadata)
@@ -148,7 +153,7 @@ def example_of(annotation: Any, metadata: tuple[Any, ...]) -> str | None:
     if get_origin(annotation) is tuple:
         element = members(get_args(annotation)[0])
         inner = next((text for t in element if (text := example_of(*t))), None)
-        return f"[{inner}]" if inner else None
+        return f"[{', '.join([inner] * _least(get_args(annotation), bounds))}]" if inner else None
     makers: dict[Any, Callable[[], str]] = {
         int: lambda: shown(bounds.get("ge", bounds.get("gt", 0) + 1)),
         float: lambda: shown(float(bounds.get("ge", 0) or min(1.0, bounds.get("lt", 2) / 2))),

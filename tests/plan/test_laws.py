@@ -32,7 +32,7 @@ def first_reader(path: tuple[str, ...], impact: str) -> str | None:
         return None
     if impact in ("report", "eval"):
         return {"report": "report", "eval": "evaluate"}[impact]
-    if path[:2] in (("data", "source"), ("data", "fallback"), ("data", "columns"), ("data", "split"), ("data", "limit")):
+    if path[0] == "data" and path[1] in {"source", "fallback", "columns", "split", "limit", "sample", "deduplicate", "checks"}:
         return "data"
     return "tokenizer" if path[:2] == ("data", "tokenizer") else "train"
 
@@ -55,6 +55,8 @@ def another(value: Any, annotation: Any) -> Any:
             return ByteSize(value.bytes + 1)
         case tuple():
             return (*value, *value) if value else ("x",)
+        case dict():
+            return {**value, "x": 1}
         case None if ByteSize in get_args(annotation):
             return ByteSize(1)
         case None if sections := [inner for inner in get_args(annotation) if isinstance(inner, type) and issubclass(inner, Section)]:

@@ -13,6 +13,14 @@ def _schedule(text: str) -> str:
     return MINIMAL + f"schedule: {text}\n"
 
 
+def _rows(*, split: str = "{kind: ratio}", columns: str = "{target: y}", more: str = "", task: str = "tabular", model: str = "mlp") -> str:
+    """A spec of a task that reads rows."""
+    return (
+        f"version: 1\nname: rows\ntask: {{kind: {task}}}\nmodel: {{kind: {model}}}\n"
+        f"data:\n  source: {{kind: csv, path: a.csv}}\n  columns: {columns}\n  split: {split}\n" + (f"  {more}\n" if more else "")
+    )
+
+
 _BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{i}: &a{i} [{','.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9))
 
 BROKEN: dict[str, str] = {
@@ -21,6 +29,7 @@ BROKEN: dict[str, str] = {
     "bad-name": MINIMAL.replace("minimal", "my first model"),
     "batch-not-divisible": _schedule("{batch_size: 30, micro_batch_size: 8}"),
     "cadence-exceeds-duration": _schedule("{duration: 400 steps, evaluate: {every: 500 steps}}"),
+    "check-without-column": MINIMAL.replace("{kind: ratio}", "{kind: ratio}\n  checks: {ranges: {age: [0, 120]}, unique: [id]}"),
     "control-character": "version: 1\nname: a\x07b\n",
     "devices-without-torchrun": MINIMAL + "hardware: {devices: 4}\n",
     "duplicate-item": MINIMAL + "report: {formats: [html, html]}\n",
@@ -37,10 +46,13 @@ BROKEN: dict[str, str] = {
     "key-not-text": MINIMAL + "1: x\n",
     "masks-follow-devices": MINIMAL.replace("kind: gpt", "kind: gpt, dropout: 0.1") + "hardware: {engine: torchrun}\n",
     "lora-on-random-weights": _schedule("{parameters: {lora: {rank: 8}}}"),
+    "moments-not-in-order": _rows(split="{kind: time, validation: 2018-02-01, test: 2018-01-01}", columns="{target: y, time: when}"),
     "merge-not-a-mapping": MINIMAL + "<<: 3\n",
     "missing-colon": "version: 1\nname\n",
     "missing-key": MINIMAL.replace("model: {kind: gpt}\n", ""),
     "nesterov-without-momentum": _schedule("{optimizer: {kind: sgd, momentum: 0, nesterov: true}}"),
+    "no-such-fold": MINIMAL.replace("{kind: ratio}", "{kind: kfold, folds: 5, fold: 6}"),
+    "no-such-moment": _rows(split="{kind: time, validation: 2018-02-30}", columns="{target: y, time: when}"),
     "nothing-to-train": _schedule("{parameters: {frozen: ['*']}}"),
     "not-a-mapping": "- version: 1\n",
     "not-a-quantity": _schedule("{duration: 3 fortnights}"),
@@ -53,7 +65,14 @@ BROKEN: dict[str, str] = {
     "pattern-matches-nothing": _schedule("{parameters: {frozen: [token_embedding.*, 'block.*']}}"),
     "quantity-not-positive": _schedule("{duration: 0 steps}"),
     "quantity-without-unit": _schedule("{duration: 3}"),
+    "range-upside-down": _rows(more="checks: {min_rows: 20, max_rows: 10, ranges: {age: [120, 0]}}"),
     "rank-exceeds-matrix": MINIMAL.replace("kind: gpt", "kind: gpt, width: 64") + "schedule: {parameters: {lora: {rank: 96}}}\n",
+    "sample-breaks-series": _rows(columns="{target: y, time: when}", more="sample: 10%", task="forecasting", model="tft"),
+    "sample-exceeds-data": MINIMAL.replace("{kind: ratio}", "{kind: ratio}\n  sample: 110%"),
+    "share-beside-moment": _rows(split="{kind: time, validation: 2018-02-01, test: 0.1}", columns="{target: y, time: when}"),
+    "split-without-column": _rows(split="{kind: group}"),
+    "stratify-without-label": MINIMAL.replace("{kind: ratio}", "{kind: ratio, stratify: true}"),
+    "two-divisions": _rows(split="{kind: kfold, fold: 1, stratify: true, by_group: true}", columns="{target: y, group: who}"),
     "secret-literal": MINIMAL + "description: token hf_" + "a1B2" * 8 + "\n",
     "shares-leave-no-train": MINIMAL.replace("{kind: ratio}", "{kind: ratio, validation: 0.6, test: 0.5}"),
     "several-documents": MINIMAL + "---\nname: b\n",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,9 +40,12 @@ def test_what_a_hint_says_to_use_is_a_value_of_the_field(leaf: tuple[tuple[str, 
 
 
 def _mended(junk: object, path: str, text: str) -> object:
+    last, value = path.rpartition(".")[2], text.partition("=")[2]
+    mended = yaml.safe_load(value)
+    if isinstance(junk, dict):
+        return {**junk, last: mended}
     assert isinstance(junk, list)
-    index, value = int(path.rpartition(".")[2]), text.partition("=")[2]
-    return [*junk[:index], int(value) if value.isdigit() else value.strip('"'), *junk[index + 1 :]]
+    return [*junk[: int(last)], mended, *junk[int(last) + 1 :]]
 
 
 @pytest.mark.parametrize(

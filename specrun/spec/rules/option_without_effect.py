@@ -43,7 +43,8 @@ def _column(spec: Spec) -> Iterator[Problem]:
 
 
 def _roles(spec: Spec) -> Iterator[Problem]:
-    columns, roles = spec.data.columns, spec.task.roles
+    columns = spec.data.columns
+    roles = {*spec.task.roles, *getattr(spec.data.split, "keys", ()), *(("time", "group") if spec.data.checks.needs_time else ())}
     for name in fields(type(columns)):
         if name not in roles and _is_written(columns, name) and columns.__dict__.get(name) not in (None, ()):
             yield _without(("data", "columns", name), f"task {spec.task.kind} reads no column in that role", f"remove {name}")
