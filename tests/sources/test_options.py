@@ -17,6 +17,7 @@ from specrun.sources.inputs import input_digests
 from specrun.sources.python_docs.options import Options as PythonDocs
 from specrun.sources.synthetic.options import Options as Synthetic
 from specrun.sources.text.options import Options as Text
+from specrun.spec.parts import kinds
 from specrun.spec.section import Part, Problem
 from specrun.spec.splits.given import Options as Given
 from specrun.spec.splits.hash import Options as Hash
@@ -120,7 +121,7 @@ def test_the_identity_of_the_documentation_names_the_python_and_digests() -> Non
 def test_options_of_sources_import_nothing_heavy() -> None:
     import subprocess
 
-    modules = [f"specrun.sources.{kind}.options" for kind in ("text", "huggingface", "python_docs", "synthetic")]
+    modules = [f"specrun.sources.{kind}.options" for kind in kinds("source")]
     heavy = ("torch", "datasets", "pyarrow", "tokenizers", "numpy")
     code = f"import sys, {', '.join([*modules, 'specrun.sources.existence'])}; sys.exit(bool(set(sys.modules) & set({heavy})))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
