@@ -109,6 +109,15 @@ class Compared(Protocol):
 
 
 @runtime_checkable
+class Signed(Protocol):
+    """A task some of whose metrics are computed in one way of several, by someone else's tool."""
+
+    def signatures(self) -> Mapping[str, str]:
+        """By metric, in which way, as the tool's authors ask to be told beside it."""
+        ...
+
+
+@runtime_checkable
 class Illustrated(Protocol):
     """A task that has figures to show of a model."""
 

@@ -47,7 +47,8 @@ class Prepared:
 @dataclass(frozen=True, slots=True)
 class Opening:
     """What a task is built on. folders, facts: of the finished steps by kind (`data`, `tokenizer`, `tokens`, `examples`), as far as the
-    task's plan has them. pad_to_few_shapes: as code that is compiled for each shape wants what varies in length."""
+    task's plan has them. pad_to_few_shapes: as code that is compiled for each shape wants what varies in length. final: what it
+    judges is judged for good, so that nothing is left out to save time."""
 
     spec: Spec
     folders: Mapping[str, Path]
@@ -55,6 +56,7 @@ class Opening:
     seed: int
     device: Device
     pad_to_few_shapes: bool = False
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

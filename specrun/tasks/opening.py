@@ -15,14 +15,14 @@ from specrun.tasks.contract import Opening
 
 def open_task(
     spec: Spec, *, folders: Mapping[str, Path], facts: Mapping[str, Mapping[str, Any]], seed: int, device: Device,
-    pad_to_few_shapes: bool = False,
+    pad_to_few_shapes: bool = False, final: bool = False,
 ) -> Task:  # fmt: skip
     """folders, facts: of the finished steps by their kind, what they left and what they told; pad_to_few_shapes: as code that is
-    compiled for each shape wants what varies in length.
+    compiled for each shape wants what varies in length; final: what it judges is judged for good.
 
     Raises: DataError for data that the task cannot train on.
     """
-    opening = Opening(spec=spec, folders=folders, facts=facts, seed=seed, device=device, pad_to_few_shapes=pad_to_few_shapes)
+    opening = Opening(spec=spec, folders=folders, facts=facts, seed=seed, device=device, pad_to_few_shapes=pad_to_few_shapes, final=final)
     task: Task = load_factory(spec.task.factory)(spec.task, opening)
     return task
 

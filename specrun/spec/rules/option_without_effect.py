@@ -57,7 +57,10 @@ def _settings(spec: Spec) -> Iterator[Problem]:
 
 
 def _tokenizer(spec: Spec) -> Iterator[Problem]:
-    if "tokenizer" not in spec.task.data_settings and _is_written(spec.data, "tokenizer"):
+    tokenizer, left_out = spec.data.tokenizer, type(spec.data).model_fields["tokenizer"].default
+    # Also one that is left out is filled in, by its default.
+    written = tokenizer.kind != left_out["kind"] or tokenizer.model_fields_set > {"kind"}
+    if "tokenizer" not in spec.task.data_settings and written:
         yield _without(("data", "tokenizer"), f"task {spec.task.kind} reads no text", "remove tokenizer")
 
 

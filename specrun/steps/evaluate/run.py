@@ -15,7 +15,7 @@ from specrun.errors import StoreError
 from specrun.events import Alert, Example, Metrics, Progress, Span
 from specrun.runtime.device import Device, open_device
 from specrun.runtime.distributed import ALONE
-from specrun.runtime.protocols import Compared, Illustrated, Task
+from specrun.runtime.protocols import Compared, Illustrated, Signed, Task
 from specrun.spec.document import Spec
 from specrun.steps.contract import StepContext, StepInput, StepOutput, facts_of, folders_of
 from specrun.steps.evaluate.load import DamagedCheckpoint, load_model
@@ -34,7 +34,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     device = open_device(context.hardware, number=workers.local_rank)
     train, facts = inputs["train"], facts_of(inputs)
     checkpoint = str(train.values["best_checkpoint"])
-    task = open_task(spec, folders=folders_of(inputs), facts=facts, seed=context.seed, device=device)
+    task = open_task(spec, folders=folders_of(inputs), facts=facts, seed=context.seed, device=device, final=True)
     with workers.first_before_others():
         model = load_trained(spec, train.folder / checkpoint, sizes=model_sizes(spec, facts), device=device)
     parallel = place_to_judge(context, model, device)
@@ -66,6 +66,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
         "sums": sums,
         "checkpoint": checkpoint,
         "baselines": baselines_of(task, names) if parallel.first else {},
+        "signatures": task.signatures() if isinstance(task, Signed) else {},
         "figures": _figures(task, model, parallel, names, sums),
         "peak_memory_bytes": workers.largest_sum(device.peak_memory_bytes, together=context.sharing_memory),
     }
