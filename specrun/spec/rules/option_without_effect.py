@@ -97,7 +97,7 @@ def _strategy(spec: Spec) -> Iterator[Problem]:
 
 
 def _grouping(spec: Spec) -> Iterator[Problem]:
-    if spec.data.packing == "stream" and spec.data.group_by_length:
+    if "packing" in spec.task.data_settings and spec.data.packing == "stream" and spec.data.group_by_length:
         yield _without(("data", "group_by_length"), "windows of the stream are of one length", "remove it, or use packing: documents")
 
 

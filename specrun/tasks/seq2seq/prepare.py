@@ -77,14 +77,12 @@ def _warnings(split: str, counted: _Counted, sequence_length: int) -> Iterator[t
         rows = f"row {named} has" if counted.empty == 1 else f"{counted.empty:,} rows ({named}) have"
         yield "empty-texts", f"split {split}: {rows} no source or no target, and {'is' if counted.empty == 1 else 'are'} left out"
     if counted.cut:
-        yield (
-            "texts-cut",
-            (
-                f"split {split}: {counted.cut / counted.samples:.1%} of {counted.samples:,} pairs, {counted.cut:,}, have a side of more than "
-                f"{sequence_length:,} tokens, which is cut there; the longest has {counted.longest:,}: data.sequence_length: {counted.longest} "
-                "keeps all"
-            ),
+        share = f"{counted.cut:,} of {counted.samples:,} pairs ({counted.cut / counted.samples:.1%})"
+        told = (
+            f"split {split}: {share} have a side of more than {sequence_length:,} tokens, its end counted, which is cut there; "
+            f"the longest has {counted.longest:,}: data.sequence_length: {counted.longest} keeps all"
         )
+        yield "texts-cut", told
     if (unknown := unknown_share(split, counted.unknown, counted.tokens)) is not None:
         yield "unknown-tokens", unknown
 
