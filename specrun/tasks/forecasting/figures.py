@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _SHOWN_STEPS = 200
 """Of the horizon: more are thinned."""
 _SHOWN_TARGETS = 30
+_DAY = 86_400 * 10**6
 _TEXT_VALUES = 6
 _INTERPRETED = 256
 """Windows that weights are a mean over."""
@@ -34,6 +35,7 @@ class Illustration:
     def __init__(self, task: Forecasting, split: str) -> None:
         self.task, self.split, self.options = task, split, task.options
         self.starts = task.arrays.starts[split]
+        self._whole_days = not (task.arrays.times % _DAY).any()
         self.names: list[str] = task.facts["names"]["targets"]
 
     def figures(self, model: nn.Module, sums: Mapping[str, Any], *, between: Callable[[], None]) -> list[Figure]:
@@ -77,7 +79,7 @@ class Illustration:
         ticks = int(self.task.arrays.times[row])
         if not self.task.facts["dates"]:
             return ticks
-        return str(np.datetime64(ticks, "us").astype("datetime64[s]")).removesuffix("T00:00:00")
+        return str(np.datetime64(ticks, "us").astype("datetime64[D]" if self._whole_days else "datetime64[s]"))
 
     def target_at(self, start: int, target: int) -> str:
         """The target of a window, and of which series it is, where there are several."""
