@@ -12,7 +12,7 @@ import altair as alt
 import vl_convert
 
 from specrun.report.curves import Curve
-from specrun.report.drawing import FONT, Frame, finish
+from specrun.report.drawing import FONT, Frame, Key, finish
 from specrun.report.theme import light
 from specrun.report.views import Axis, Mark, Panel
 
@@ -29,7 +29,16 @@ def draw(panel: Panel, axis: Axis, *, prefix: str, standalone: bool = False) -> 
     """
     assert not panel.empty
     svg = vl_convert.vegalite_to_svg(_chart(panel, axis), allowed_base_urls=[])
-    return finish(svg, panel, frame=FRAME, prefix=prefix, standalone=standalone)
+    return finish(
+        svg, title=panel.title, summary=panel.summary, keys=_keys(panel), prefix=prefix, standalone=standalone, left=float(FRAME.left)
+    )
+
+
+def _keys(panel: Panel) -> list[Key]:
+    """The curves, and the best step. A lone curve named as its panel needs no legend."""
+    alone = len(panel.curves) == 1 and panel.curves[0].label in (panel.title.lower(), panel.unit)
+    keys = [] if alone else [Key(curve.label, curve.role) for curve in panel.curves]
+    return [*keys, Key(panel.best.label, "ink", "ring")] if panel.best else keys
 
 
 def _chart(panel: Panel, axis: Axis) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from specrun.report.theme import DRAWN, drawing_rules, light
-from specrun.report.views import Panel
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _SVG = "http://www.w3.org/2000/svg"
@@ -38,8 +38,18 @@ class Frame:
         return {"left": self.left, "right": self.right, "top": self.top, "bottom": self.bottom}
 
 
-def finish(svg: str, panel: Panel, *, frame: Frame, prefix: str, standalone: bool) -> str:
-    """Complete a drawing. prefix: makes ids unique in a page. standalone: carries its own style for a dark page."""
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An entry of a legend: a name, the role of its colour, and the mark it names."""
+
+    name: str
+    role: str
+    mark: Literal["line", "dashed", "points", "band", "ring"] = "line"
+
+
+def finish(svg: str, *, title: str, summary: str, keys: Sequence[Key], prefix: str, standalone: bool, left: float = 8.0) -> str:
+    """Complete a drawing. summary: it in words, for those who cannot see it; keys: its legend, from `left` on. prefix: makes ids unique in
+    a page. standalone: carries its own style for a dark page."""
     ET.register_namespace("", _SVG)
     root = ET.fromstring(svg)  # noqa: S314 - what vl-convert wrote from our own figures
     # The renderer numbers its ids on from one drawing to the next; ours depend on nothing but the drawing.
@@ -51,9 +61,9 @@ def finish(svg: str, panel: Panel, *, frame: Frame, prefix: str, standalone: boo
     root.set("class", "chart")
     root.set("role", "img")
     root.set("aria-labelledby", f"{prefix}-title {prefix}-desc")
-    _insert(root, 0, "title", panel.title, id=f"{prefix}-title")
-    _insert(root, 1, "desc", panel.summary, id=f"{prefix}-desc")
-    _legend(root, panel, left=float(frame.left))
+    _insert(root, 0, "title", title, id=f"{prefix}-title")
+    _insert(root, 1, "desc", summary, id=f"{prefix}-desc")
+    _legend(root, keys, left=left)
     if standalone:
         _insert(root, 2, "style", drawing_rules())
     return ET.tostring(root, encoding="unicode")
@@ -80,19 +90,27 @@ def _insert(root: ET.Element, position: int, tag: str, text: str, **attributes: 
     root.insert(position, element)
 
 
-def _legend(root: ET.Element, panel: Panel, *, left: float) -> None:
-    """Names of the curves above the plot, each in its colour, and the best step's. A lone curve named as its panel needs none."""
+def _legend(root: ET.Element, keys: Sequence[Key], *, left: float) -> None:
+    """Names above the plot, each beside its mark in its colour."""
     legend = ET.SubElement(root, f"{{{_SVG}}}g", {"font-family": FONT, "font-size": "11"})
-    for curve in panel.curves:
-        if len(panel.curves) == 1 and curve.label in (panel.title.lower(), panel.unit):
+    for key in keys:
+        stroke, fill = {"class": f"stroke-{key.role}"}, {"class": f"fill-{key.role}"}
+        if key.mark == "ring":
+            ring = {"cx": f"{left + 5:g}", "cy": "13", "r": "3.5", "fill": "none", "stroke": light(key.role), "stroke-width": "1.8"}
+            ET.SubElement(legend, f"{{{_SVG}}}circle", {**ring, **stroke})
+            left = _label(legend, key.name, left + 14)
             continue
-        line = {"x1": f"{left:g}", "x2": f"{left + 14:g}", "y1": "13", "y2": "13", "stroke": light(curve.role), "stroke-width": "2.5"}
-        ET.SubElement(legend, f"{{{_SVG}}}line", {**line, "class": f"stroke-{curve.role}"})
-        left = _label(legend, curve.label, left + 19)
-    if panel.best:
-        ring = {"cx": f"{left + 5:g}", "cy": "13", "r": "3.5", "fill": "none", "stroke": light("ink"), "stroke-width": "1.8"}
-        ET.SubElement(legend, f"{{{_SVG}}}circle", {**ring, "class": "stroke-ink"})
-        _label(legend, panel.best.label, left + 14)
+        if key.mark == "points":
+            dot = {"cx": f"{left + 7:g}", "cy": "13", "r": "2.5", "fill": light(key.role)}
+            ET.SubElement(legend, f"{{{_SVG}}}circle", {**dot, **fill})
+        elif key.mark == "band":
+            area = {"x": f"{left:g}", "y": "8", "width": "14", "height": "10", "fill": light(key.role), "fill-opacity": "0.25"}
+            ET.SubElement(legend, f"{{{_SVG}}}rect", {**area, **fill})
+        else:
+            line = {"x1": f"{left:g}", "x2": f"{left + 14:g}", "y1": "13", "y2": "13", "stroke": light(key.role), "stroke-width": "2.5"}
+            dashed = {"stroke-dasharray": "4 3"} if key.mark == "dashed" else {}
+            ET.SubElement(legend, f"{{{_SVG}}}line", {**line, **dashed, **stroke})
+        left = _label(legend, key.name, left + 19)
 
 
 def _label(legend: ET.Element, text: str, left: float) -> float:

@@ -20,6 +20,7 @@ from specrun.errors import SpecrunError
 from specrun.records.atomic import atomic_write, storage_failure
 from specrun.report import markdown
 from specrun.report.charts import FRAME, draw
+from specrun.report.figure_charts import draw_figure
 from specrun.report.theme import page_rules
 from specrun.report.views import Axis, Panel, RunView
 from specrun.resources import template_folder
@@ -45,6 +46,8 @@ def render(view: RunView, formats: Sequence[str], folder: Path) -> dict[str, Pat
         if name == "md":
             for panel in _drawn(view):
                 atomic_write(folder / CHARTS / f"{panel.id}.svg", draw(panel, panel.axes[0], prefix=panel.id, standalone=True) + "\n")
+            for figure in (figure for figure in view.figures if figure.drawn):
+                atomic_write(folder / CHARTS / f"{figure.id}.svg", draw_figure(figure, prefix=figure.id, standalone=True) + "\n")
         written[name] = folder / FILES[name]
         atomic_write(written[name], html(view) if name == "html" else text(view))
     return written
@@ -79,9 +82,11 @@ def html(view: RunView) -> str:
         panel.id: [Markup(draw(panel, axis, prefix=f"{panel.id}-{axis_name(axis)}")) for axis in panel.axes]  # noqa: S704 - see drawing
         for panel in _drawn(view)
     }
+    figures = {figure.id: Markup(draw_figure(figure, prefix=figure.id)) for figure in view.figures if figure.drawn}  # noqa: S704 - as above
     template = _environment().get_template("report.html.j2")
     return template.render(
         view=view,
+        figures=figures,
         policy=policy,
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file

@@ -12,6 +12,7 @@ from specrun.report.facts import RunRecords, read, when
 from specrun.report.machine_facts import machine_facts
 from specrun.report.machine_panels import machine_panels
 from specrun.report.panels import panels
+from specrun.report.task_figures import task_figures
 from specrun.report.views import RunView
 
 
@@ -45,6 +46,7 @@ def run_view(
         attempts=sections.attempts_table(facts),
         panels=panels(facts),
         evaluation=evaluation(facts),
+        figures=task_figures(facts),
         samples=shown,
         samples_note=samples_note,
         data=sections.data_facts(facts),

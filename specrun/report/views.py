@@ -5,8 +5,9 @@ How a run's records become one: `run_view`. How one becomes a document: `render`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from specrun.report.curves import Curve
 
@@ -124,6 +125,26 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskFigure:
+    """A figure that the task gives of its model. document: the data to draw, checked; values: the same as a table, None where it cannot be
+    drawn, and then empty says why."""
+
+    id: str
+    kind: str
+    title: str
+    caption: str
+    split: str
+    document: Mapping[str, Any]
+    values: Table | None
+    empty: str = ""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether there is a drawing, beside the table."""
+        return not self.empty and self.kind != "table"
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """A generated text. step: which weights wrote it, in words. figure: the loss at that step. cut: how many characters are
     left out, as text, or empty."""
@@ -183,6 +204,7 @@ class RunView:
     attempts: Table | None
     panels: tuple[Panel, ...]
     evaluation: Evaluation | None
+    figures: tuple[TaskFigure, ...]
     samples: tuple[Sample, ...]
     samples_note: str
     data: tuple[Fact, ...]

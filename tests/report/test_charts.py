@@ -88,9 +88,9 @@ def test_references_inside_a_drawing_are_met(good_view: RunView) -> None:
         assert all(found.startswith(panel.id) for found in ids)
 
 
-def test_an_inline_style_is_refused_rather_than_shipped_to_a_page_that_forbids_it(good_view: RunView) -> None:
+def test_an_inline_style_is_refused_rather_than_shipped_to_a_page_that_forbids_it() -> None:
     with pytest.raises(AssertionError, match="security policy"):
-        finish(f'<svg xmlns="{SVG[1:-1]}"><g style="fill:red"/></svg>', good_view.panels[0], frame=FRAME, prefix="x", standalone=False)
+        finish(f'<svg xmlns="{SVG[1:-1]}"><g style="fill:red"/></svg>', title="t", summary="s", keys=[], prefix="x", standalone=False)
 
 
 def test_two_drawings_of_one_panel_share_no_id(good_view: RunView) -> None:
