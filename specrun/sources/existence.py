@@ -42,8 +42,9 @@ def _missing(spec: Spec, role: _Role, base_folder: BaseFolder, data_root: Path |
         yield from options.file_problems(path, base_folder(".".join((*path, "path"))), data_root, severity)
 
 
-def missing_files(options: FileOptions, path: tuple[str, ...], base: Path, severity: str) -> Iterator[Problem]:
-    """Paths that cannot be one, that lead to no file, or to one that is named already. path: of the source in the spec."""
+def missing_files(options: FileOptions, path: tuple[str, ...], base: Path, severity: str, *, repeated: bool = True) -> Iterator[Problem]:
+    """Paths that cannot be one, that lead to no file, or to one that is named already. path: of the source in the spec; repeated: whether
+    it matters that a file is named twice."""
     files = cache(lambda pattern: matches(pattern, base))  # a walk over folders, for both
     for split, patterns in options.patterns().items():
         for index, pattern in valid_items(patterns):
@@ -54,7 +55,8 @@ def missing_files(options: FileOptions, path: tuple[str, ...], base: Path, sever
                 yield _no_path(pattern, why, at)
             elif not files(pattern):
                 yield _no_file(pattern, base, at, severity, options)
-    yield from repeated_files(options, path, base, files)
+    if repeated:
+        yield from repeated_files(options, path, base, files)
 
 
 def _no_path(given: str, why: str, at: tuple[str | int, ...]) -> Problem:

@@ -34,13 +34,14 @@ class FileOptions(Part):
 
     A mapping gives the splits: {train: ..., validation: ...}; a single path is one stretch, to be cut by `data.split`.
     has_columns: whether its rows have columns. suffix: of its files, for messages; holds: what is in them. bytes_per_byte: of values in one
-    of a file, roughly.
+    of a file, roughly. splits_key: the option that is a mapping where the source has splits of its own.
     """
 
     has_columns: ClassVar[bool] = True
     suffix: ClassVar[str]
     holds: ClassVar[str] = "rows"
     bytes_per_byte: ClassVar[float] = 1.0
+    splits_key: ClassVar[str] = "path"
 
     path: str | tuple[str, ...] | dict[str, str | tuple[str, ...]] = option(
         impact="runtime",  # what the files hold enters keys as a digest; where they lie does not
@@ -153,29 +154,30 @@ class FileOptions(Part):
                 yield Problem((*path, "path"), "not-an-address", f"{address!r} names no host", f"write {scheme}://<host>/<file>")
 
     def _split_problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
-        at, split, one = ("data", "split"), spec.data.split, f"one stretch of {self.holds}"
+        at, split, key = ("data", "split"), spec.data.split, f"data.source.{self.splits_key}"
+        given, one = getattr(self, self.splits_key), f"one stretch of {self.holds}"
         if path != ("data", "source"):
             return
-        if isinstance(split, Given) and not isinstance(self.path, dict):
+        if isinstance(split, Given) and not isinstance(given, dict):
             yield Problem(
                 at,
                 "split-not-given",
-                f"split given takes the splits from the source, but data.source.path is {one}",
-                "use split: {kind: ratio, validation: 0.1}, or make path a mapping: {train: ..., validation: ...}",
+                f"split given takes the splits from the source, but {key} is {one}",
+                f"use split: {{kind: ratio, validation: 0.1}}, or make {self.splits_key} a mapping: {{train: ..., validation: ...}}",
             )
-        elif isinstance(split, Given) and isinstance(self.path, dict):
+        elif isinstance(split, Given) and isinstance(given, dict):
             for role, name in split.sources.items():
-                if name not in self.path:
-                    near = nearest(name, self.path)
-                    hint = f'did you mean "{near}"?' if near else f"add {name} to data.source.path"
-                    there = listed(sorted(self.path), "and")
-                    yield Problem((*at, role), "missing-split", f"data.source.path has no split {name!r}; it has {there}", hint)
-        elif isinstance(self.path, dict):
+                if name not in given:
+                    near = nearest(name, given)
+                    hint = f'did you mean "{near}"?' if near else f"add {name} to {key}"
+                    there = listed(sorted(given), "and")
+                    yield Problem((*at, role), "missing-split", f"{key} has no split {name!r}; it has {there}", hint)
+        elif isinstance(given, dict):
             yield Problem(
                 at,
                 "splits-already-given",
-                f"split {split.kind} cuts {one}, but data.source.path names splits: {', '.join(sorted(self.path))}",
-                "use split: {kind: given, train: train, validation: validation}, or make path one file, glob or list",
+                f"split {split.kind} cuts {one}, but {key} names splits: {', '.join(sorted(given))}",
+                f"use split: {{kind: given, train: train, validation: validation}}, or make {self.splits_key} one, without splits",
             )
 
 

@@ -31,10 +31,10 @@ class Family:
 
 FAMILIES: dict[str, Family] = {
     "task": Family("specrun.tasks", "specrun.tasks.{kind}.options", "task",
-                   ("seq2seq", "text_classification", "image_classification")),
+                   ("text_classification", "image_classification")),
     "model": Family("specrun.models", "specrun.models.{kind}.options", "model", ("transformers",)),
     "source": Family("specrun.sources", "specrun.sources.{kind}.options", "data source",
-                     ("image_folder", "tokens", "sql"), synonyms={"jsonl": "json", "ndjson": "json", "tsv": "csv"}),
+                     ("image_folder", "tokens"), synonyms={"jsonl": "json", "ndjson": "json", "tsv": "csv"}),
     "tokenizer": Family("specrun.tokenizers", "specrun.tokenizers.{kind}.options", "tokenizer",
                         synonyms={"bert": "wordpiece", "sentencepiece": "unigram", "spm": "unigram", "hub": "pretrained",
                                   "huggingface": "pretrained"}),
