@@ -27,7 +27,9 @@ class Columns(nn.Module):
     """y = W x + b for each column x. maps: how many maps side by side; None: one, and no dimension for it. parts: projections that one
     matrix holds, one below the other."""
 
-    def __init__(self, inputs: int, outputs: int, *, maps: int | None = None, parts: tuple[int, ...] | None = None, bias: bool = True) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, *, maps: int | None = None, parts: tuple[int, ...] | None = None, bias: bool = True
+    ) -> None:
         super().__init__()
         count = maps or 1
         self.maps, self.inputs, self.outputs = maps, inputs, outputs

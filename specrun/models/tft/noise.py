@@ -40,9 +40,10 @@ class Noise:
         words: Any = self._generator.integers(0, 2**64 - 1, size=-(-count // 4), dtype=np.uint64, endpoint=True)
         return torch.from_numpy(words.view(np.int16)[:count]).view(shape)
 
-    def mask(self, drawn: Tensor) -> Tensor:
-        """1 where an element is kept, 0 where it is dropped, float32. What is kept has yet to be multiplied by `scale`."""
-        return torch.ge(drawn, self._threshold, out=torch.empty(drawn.shape))
+    def mask(self, drawn: Tensor, *, out: Tensor | None = None) -> Tensor:
+        """1 where an element is kept, 0 where it is dropped, float32. What is kept has yet to be multiplied by `scale`. out: memory for
+        it."""
+        return torch.ge(drawn, self._threshold, out=torch.empty(drawn.shape) if out is None else out)
 
     def dropout(self, x: Tensor) -> Tensor:
         """The same by torch's own means, for any device."""

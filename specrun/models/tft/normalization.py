@@ -13,10 +13,16 @@ EPSILON = 1e-5
 """Added to the variance."""
 
 
+def center_(x_CN: Tensor, *, room: Tensor | None = None) -> Tensor:
+    """Take the mean over the channels off each position, in place. Returns what normalising multiplies by, (..., 1, N). room: memory of
+    its shape to compute in."""
+    x_CN.sub_(x_CN.mean(-2, keepdim=True))
+    return torch.mul(x_CN, x_CN, out=room).mean(-2, keepdim=True).add_(EPSILON).rsqrt_()
+
+
 def normalize_(x_CN: Tensor) -> Tensor:
     """Bring each position to mean 0 and variance 1 over its channels, in place. Returns what it was multiplied by, (..., 1, N)."""
-    x_CN.sub_(x_CN.mean(-2, keepdim=True))
-    scale_1N = torch.mul(x_CN, x_CN).mean(-2, keepdim=True).add_(EPSILON).rsqrt_()
+    scale_1N = center_(x_CN)
     x_CN.mul_(scale_1N)
     return scale_1N
 
