@@ -30,7 +30,7 @@ class Expectation:
 
 
 def compile_checks(spec: Spec, types: Mapping[str, str]) -> tuple[Expectation, ...]:
-    """Every expectation of columns. types: DuckDB's names for the types of the columns. Raises DataError for one that a type cannot meet."""
+    """Every expectation of columns. types: DuckDB's names for the types of the columns. Raises DataError for one of another type."""
     checks = spec.data.checks
     return (*_nulls(checks, types), *_ranges(checks, types), *_values(checks, types), *_unique(checks), *_order(spec, types))
 
@@ -67,7 +67,7 @@ def _values(checks: Checks, types: Mapping[str, str]) -> Iterator[Expectation]:
 def _unique(checks: Checks) -> Iterator[Expectation]:
     if checks.unique:
         columns = ", ".join(map(quoted, checks.unique))
-        source = f"(SELECT *, row_number() OVER (PARTITION BY {columns} ORDER BY {IN_ORDER}) AS place FROM rows)"
+        source = f"(SELECT *, row_number() OVER (PARTITION BY {columns} ORDER BY {IN_ORDER}) AS place FROM rows)"  # noqa: S608 - names are quoted
         shown = " || ', ' || ".join(f"coalesce(CAST({quoted(name)} AS VARCHAR), 'nothing')" for name in checks.unique)
         yield Expectation("unique", f"have the {' and '.join(checks.unique)} of an earlier row", "place > 1", shown, source)
 
@@ -83,7 +83,7 @@ def _order(spec: Spec, types: Mapping[str, str]) -> Iterator[Expectation]:
 
     def with_previous(order: str) -> str:
         over = f"OVER (PARTITION BY {SPLIT}{groups} ORDER BY {order})"
-        return f"(SELECT *, {time} AS now, lag({time}) {over} AS previous FROM rows)"
+        return f"(SELECT *, {time} AS now, lag({time}) {over} AS previous FROM rows)"  # noqa: S608 - names are quoted
 
     if checks.increasing:
         broken = f"have a {name} that is not after that of the row before"

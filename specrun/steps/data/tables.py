@@ -51,7 +51,7 @@ def store_table(context: StepContext, spec: Spec, chosen: Chosen[LoadedTable]) -
     roles = roles_of(spec, schema)
     left_out: dict[str, int] = {}
     stretches = assigned(spec, chosen.split, tables, roles, left_out)
-    written = _write(context, spec, stretches, roles, schema, chosen.split.names)
+    written = _write(context, spec, stretches, roles=roles, schema=schema, splits=chosen.split.names)
     written.missing.refuse()
     sizes = {name: writer.rows for name, writer in written.writers.items()}
     if not any(sizes.values()) and not any(left_out.values()):
@@ -84,7 +84,7 @@ class _Written:
     missing: MissingValues
 
 
-def _write(context: StepContext, spec: Spec, stretches: Sequence[Stretch], roles: Roles, schema: Any, splits: Sequence[str]) -> _Written:
+def _write(context: StepContext, spec: Spec, stretches: Sequence[Stretch], *, roles: Roles, schema: Any, splits: Sequence[str]) -> _Written:
     wanted = checked_columns(spec)
     for name, key in wanted.items():
         check_column(schema, name, key=key)
