@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -39,16 +41,25 @@ def mirror(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def text_file(tmp_path_factory) -> Path:
+def files(tmp_path_factory) -> dict[str, Path]:
+    """What stands for files that do not ship, by the name that a spec gives them."""
     from pydoc_data.topics import topics
 
-    path = tmp_path_factory.mktemp("text") / "corpus.txt"
-    path.write_text("".join(topics[name] for name in sorted(topics)))
-    return path
+    folder = tmp_path_factory.mktemp("files")
+    text, hours = folder / "corpus.txt", folder / "hours.csv"
+    text.write_text("".join(topics[name] for name in sorted(topics)))
+    first, values = datetime(2016, 7, 1), ",".join(f"{{{place}:.3f}}" for place in range(7))
+    lines = ["date,HUFL,HULL,MUFL,MULL,LUFL,LULL,OT"]
+    for hour in range(14_500):
+        numbers = (math.sin((hour + 3 * place) * math.pi / 12) + (hour * place) % 5 for place in range(7))
+        lines.append(f"{first + timedelta(hours=hour)},{values.format(*numbers)}")
+    hours.write_text("\n".join(lines) + "\n")
+    return {"../data/tinyshakespeare.txt": text, "../data/ETTh1.csv": hours}
 
 
-def sets_for(spec: Path, text_file: Path) -> list[str]:
-    return [f"data.source.path={text_file}"] if "kind: text" in spec.read_text() else []
+def sets_for(spec: Path, files: dict[str, Path]) -> list[str]:
+    text = spec.read_text()
+    return [f"data.source.path={file}" for name, file in files.items() if f"path: {name}" in text]
 
 
 def test_there_are_specs_and_the_quickstart_is_among_them():
@@ -70,8 +81,8 @@ def test_a_shipped_spec_is_valid_without_a_warning(spec):
 
 
 @pytest.mark.parametrize("spec", [pytest.param(it, id=it.stem, marks=() if it.stem == "quickstart" else pytest.mark.slow) for it in SPECS])
-def test_a_shipped_spec_runs_whole_on_two_tiny_batches(spec, mirror, text_file, tmp_path):
-    outcome = apply(spec, store=tmp_path / "store", sets=sets_for(spec, text_file), data_root=mirror, smoke=True)
+def test_a_shipped_spec_runs_whole_on_two_tiny_batches(spec, mirror, files, tmp_path):
+    outcome = apply(spec, store=tmp_path / "store", sets=sets_for(spec, files), data_root=mirror, smoke=True)
     assert outcome.exit_code == 0, outcome.runs
     assert {step.action for step in outcome.steps} == {"run"}
     (run,) = outcome.runs

@@ -137,15 +137,15 @@ def test_the_loss_is_the_mean_pinball_of_quantiles_summed_over_values(it: Foreca
     wanted = 0.0
     for place, quantile in enumerate((0.1, 0.5, 0.9)):
         error = batch.targets - predicted[..., place]
-        wanted += torch.where(error > 0, quantile * error, (quantile - 1) * error).sum() / 3
-    assert float(it.loss_sum(network, batch)) == pytest.approx(float(wanted), rel=1e-6)
+        wanted += torch.where(error > 0, quantile * error, (quantile - 1) * error).sum().item() / 3
+    assert it.loss_sum(network, batch).item() == pytest.approx(wanted, rel=1e-6)
 
 
 def test_squared_error_is_that_of_one_forecast(tmp_path: Path) -> None:
     it = task(tmp_path, table(), quantiles=(0.5,), loss="squared_error")
     batch, network = it.train_batch(0, count=4), Linear(it)
     wanted = ((network(batch.inputs)[..., 0] - batch.targets) ** 2).sum()
-    assert float(it.loss_sum(network, batch)) == pytest.approx(float(wanted), rel=1e-6)
+    assert it.loss_sum(network, batch).item() == pytest.approx(wanted.item(), rel=1e-6)
     found = it.metrics(it.evaluate(network, "test"))
     assert found["loss"] == found["mse"]
     assert not {"coverage", "width"} & found.keys()

@@ -65,7 +65,7 @@ def test_figures_are_small_plain_json_with_what_a_report_needs(shown: dict[str, 
 
 
 def test_a_long_context_still_makes_small_figures(tmp_path: Path) -> None:
-    it = task(tmp_path, table(4000, y=np.random.default_rng(0).normal(size=4000)), borders=(2600, 3300), context=1000, horizon=300)
+    it = task(tmp_path, table(2000, y=np.random.default_rng(0).normal(size=2000)), borders=(1200, 1600), context=500, horizon=250)
     network = Linear(it)
     figures = it.figures(network, "test", it.evaluate(network, "test", max_samples=5))
     assert max(len(json.dumps(figure)) for figure in figures) < MOST_BYTES
