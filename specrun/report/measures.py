@@ -63,7 +63,7 @@ class Gain:
 
 def measures(facts: Facts) -> list[Measure]:
     """Every metric of the run's task, in the task's order."""
-    options = _options(facts.run.task)
+    options = declared(facts.run.task)
     if options is not None:
         return [_measure(options, name, goal) for name, goal in options.metrics.items()]
     names = (name.partition("/") for name in (*facts.metrics, *facts.series))
@@ -111,7 +111,8 @@ def measure_of(facts: Facts, metric: str) -> Measure | None:
     return next((measure for measure in measures(facts) if measure.name == name), None)
 
 
-def _options(task: str) -> type[TaskOptions] | None:
+def declared(task: str) -> type[TaskOptions] | None:
+    """The options of a kind of task; None for one that this installation does not know."""
     if task not in kinds("task"):
         return None
     options = options_class("task", task)

@@ -11,6 +11,7 @@ from specrun.plan.start import NOT_POSSIBLE, kept_of_parent
 from specrun.records.rows import ExampleRow
 from specrun.report.curves import spread
 from specrun.report.facts import Facts, mapping, when
+from specrun.report.measures import declared
 from specrun.report.numbers import MISSING, count, duration, number, plural, size
 from specrun.report.views import Column, Fact, PlanRow, Row, Sample, SpecRow, Table
 
@@ -38,6 +39,11 @@ def what_ran(facts: Facts) -> tuple[Fact, ...]:
     vocabulary = facts.result("tokens").get("vocab_size") or tokenizer.get("vocab_size")
     length = facts.option("data", "sequence_length")
     samples = "documents, up to" if facts.option("data", "packing") == "documents" else "sequences"
+    task = declared(facts.run.task)
+    if task is not None and "tokenizer" not in task.data_settings:
+        tokenizer, vocabulary = {}, None
+    if task is not None and "sequence_length" not in task.data_settings:
+        length = None
     wanted = (
         ("task", facts.run.task),
         ("model", " · ".join(filter(None, (", ".join(str(model[n]) for n in _NAMED if model.get(n)), *sizes)))),
@@ -89,6 +95,9 @@ def final_examples(facts: Facts) -> list[ExampleRow]:
 
 
 def _sample(example: ExampleRow, title: str, *, loss: float | None) -> Sample:
+    if "text" not in example.data:
+        parts = tuple(Fact(name.replace("_", " "), _short(value)) for name, value in example.data.items() if value is not None)
+        return Sample(title, "" if loss is None else f"validation loss {number(loss)}", "", "", parts=parts)
     text, prompt = str(example.data.get("text", "")), str(example.data.get("prompt") or "")
     if prompt and text.startswith(prompt):
         text = text[len(prompt) :]
@@ -96,8 +105,13 @@ def _sample(example: ExampleRow, title: str, *, loss: float | None) -> Sample:
     return Sample(title, "" if loss is None else f"validation loss {number(loss)}", prompt, text[:SHOWN_CHARACTERS], cut)
 
 
+def _short(value: Any) -> str:
+    text = number(value) if isinstance(value, float) else str(value)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+
+
 def data_facts(facts: Facts) -> tuple[Fact, ...]:
-    """Where the text came from, and what was checked about it."""
+    """Where the data came from, and what was checked about it."""
     data = {**mapping(facts.document.get("data")), **facts.result("data")}
     found = [Fact(label.replace("_", " "), value, mono=_is_name(value)) for label, value in _flat(mapping(data.get("source")))]
     if "fallback_used" in data:
@@ -118,6 +132,8 @@ def splits_table(facts: Facts) -> Table | None:
     names = [name for name in ("train", "validation", "test") if name in recorded] + sorted(
         recorded.keys() - {"train", "validation", "test"}
     )
+    if any("documents" not in mapping(recorded[name]) for name in names):
+        return _rows_table(facts, {name: mapping(recorded[name]) for name in names})
     rows = []
     for name in names:
         split = mapping(recorded[name])
@@ -133,6 +149,19 @@ def splits_table(facts: Facts) -> Table | None:
         rows.append(Row((name, *cells)))
     labels = ("documents", "words", "size", "tokens", "bytes per token")
     return Table("Text of each split", (Column("split"), *(Column(label, numeric=True) for label in labels)), tuple(rows))
+
+
+def _rows_table(facts: Facts, splits: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Rows and bytes of each split, and the samples that the task makes of them."""
+    prepared = mapping(facts.result("examples").get("splits"))
+    rows = []
+    for name, split in splits.items():
+        made = mapping(prepared.get(name))
+        rows.append(
+            Row((name, count(split.get("rows")), size(split.get("bytes")), count(made.get("samples")), count(made.get("predictions"))))
+        )
+    labels = ("rows", "size", "samples", "predictions in a pass")
+    return Table("Rows of each split", (Column("split"), *(Column(label, numeric=True) for label in labels)), tuple(rows))
 
 
 def plan_rows(facts: Facts) -> tuple[tuple[PlanRow, ...], str]:

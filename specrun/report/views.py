@@ -146,14 +146,15 @@ class TaskFigure:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A generated text. step: which weights wrote it, in words. figure: the loss at that step. cut: how many characters are
-    left out, as text, or empty."""
+    """A generated text, or (parts) another thing to look at, such as what was asked, predicted and true. step: which weights made it, in
+    words. figure: the loss at that step. cut: how many characters are left out, as text, or empty."""
 
     step: str
     figure: str
     prompt: str
     text: str
     cut: str = ""
+    parts: tuple[Fact, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
