@@ -93,9 +93,10 @@ def level(facts: Facts, split: str, name: str) -> tuple[str, float] | None:
 
 
 def gain(facts: Facts, split: str) -> Gain | None:
-    """By the metric that chose the checkpoint, or else the first one that a baseline has."""
-    chosen = facts.best_metric.partition("/")[2]
-    for measure in sorted(recorded(facts, split), key=lambda measure: measure.name != chosen):
+    """By the metric that chose the checkpoint where every baseline has it, or else the first one that all of them, or one, has."""
+    chosen, rivals = facts.best_metric.partition("/")[2], [values for _, values in baselines(facts, split)]
+    shared = {name for name in (rivals[0] if rivals else ()) if all(name in values for values in rivals)}
+    for measure in sorted(recorded(facts, split), key=lambda measure: (measure.name not in shared, measure.name != chosen)):
         value, beaten = facts.metrics[f"{split}/{measure.name}"], level(facts, split, measure.name)
         if beaten is not None:
             if not math.isfinite(value):
