@@ -47,7 +47,7 @@ class TextClassification:
         self._weights_K = None
         if options.class_weights == "balanced":
             counts_K = np.bincount(self._samples.train_labels, minlength=len(self._classes)).astype(np.float32)
-            self._weights_K = device.transfer(counts_K.sum() / (np.count_nonzero(counts_K) * np.maximum(counts_K, 1)))
+            self._weights_K = device.transfer(counts_K.sum() / (np.float32(np.count_nonzero(counts_K)) * np.maximum(counts_K, 1)))
 
     def train_batch(self, first: int, *, count: int) -> TextBatch:
         """Texts first .. first + count - 1 in the order of the seed."""
