@@ -94,7 +94,8 @@ class Reference:
 
     def lstm(self, name: str, x: Tensor, state: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
         after = []
-        for layer, (hidden, cell) in enumerate(state):
+        for layer, before in enumerate(state):
+            hidden, cell = before
             steps = []
             for step in x.unbind(1):
                 gates = F.linear(step, self.w[f"{name}.weight_ih_l{layer}"], self.w[f"{name}.bias_ih_l{layer}"])
@@ -168,8 +169,8 @@ def test_it_is_the_network_of_one_module_a_variable_and_so_are_its_gradients(
     wanted = torch.randn(found.shape)
     gradients = [torch.autograd.grad((out * wanted).sum(), list(model.parameters()), allow_unused=True) for out in (found, expected)]
     for (name, parameter), one, other in zip(model.named_parameters(), *gradients, strict=True):
-        other = torch.zeros_like(parameter) if other is None else other
-        torch.testing.assert_close(torch.zeros_like(parameter) if one is None else one, other, rtol=1e-3, atol=2e-4, msg=lambda text: f"{name}: {text}")
+        both = [torch.zeros_like(parameter) if grad is None else grad for grad in (one, other)]
+        assert torch.allclose(*both, rtol=1e-3, atol=2e-4), name
     seen = model.interpret(inputs)
     assert seen.keys() == told.keys()
     for name, weights in seen.items():

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from specrun.models.tft.columns import Columns, fusable
+from specrun.models.columns import Columns, fusable
 
 _AT_ONCE = 2**18
 """Probabilities that are computed at once."""
@@ -68,7 +68,7 @@ class _Attend(torch.autograd.Function):
         return torch.bmm(v_BDT, mean_BHT.mT), mean_BHT
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         q_BKHD, k_BKDT, v_BDT, mask_HT, mean_BHT = ctx.saved_tensors
         grad_q, grad_k = torch.empty_like(q_BKHD), torch.empty_like(k_BKDT)

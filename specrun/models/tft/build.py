@@ -8,39 +8,26 @@ together; C width, Y targets, Q quantiles of each.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
+from specrun.models.columns import Columns
+from specrun.models.forecast_sizes import ForecastSizes
 from specrun.models.quantiles import ascending
 from specrun.models.tft.attention import Attention
-from specrun.models.tft.columns import Columns
 from specrun.models.tft.gating import GatedNorm, GatedResidual
 from specrun.models.tft.noise import Noise
 from specrun.models.tft.options import Options
+from specrun.models.tft.parameters import STATIC_VECTORS, static_variables
 from specrun.models.tft.selection import Embeddings, Selection, Values
 from specrun.runtime.interfaces import ForecastInputs
 
 
-def build(
-    options: Options,
-    *,
-    context: int,
-    horizon: int,
-    targets: int,
-    observed: int,
-    known: int,
-    static: int,
-    known_categories: Sequence[int],
-    static_categories: Sequence[int],
-    quantiles: int,
-) -> TFT:
+def build(options: Options, **sizes: Unpack[ForecastSizes]) -> TFT:
     """The network with random weights from torch's generator."""
-    past = targets + observed
-    return TFT(
-        options, context=context, horizon=horizon, past=past, known=known, static=static, known_categories=tuple(known_categories),
-        static_categories=tuple(static_categories), targets=targets, quantiles=quantiles,
-    )  # fmt: skip
+    return TFT(options, sizes)
 
 
 class Static(nn.Module):
@@ -50,7 +37,7 @@ class Static(nn.Module):
         super().__init__()
         self.embeddings = Embeddings(numbers, categories, width)
         self.selection = Selection(numbers + len(categories), width)
-        self.encoders = GatedResidual(width, maps=4)
+        self.encoders = GatedResidual(width, maps=STATIC_VECTORS)
 
     def forward(self, inputs: ForecastInputs, noise: Noise | None) -> tuple[Tensor, Tensor]:
         """The vectors (4, C, B) and the weights of the variables (V, B)."""
@@ -62,39 +49,29 @@ class Static(nn.Module):
 class TFT(nn.Module):
     """Forecasts of all targets at once; numbers that are not known enter the context alone."""
 
-    def __init__(
-        self,
-        options: Options,
-        *,
-        context: int,
-        horizon: int,
-        past: int,
-        known: int,
-        static: int,
-        known_categories: tuple[int, ...],
-        static_categories: tuple[int, ...],
-        targets: int,
-        quantiles: int,
-    ) -> None:
+    def __init__(self, options: Options, sizes: ForecastSizes) -> None:
         super().__init__()
-        width, layers, categories = options.width, options.num_lstm_layers, len(known_categories)
-        self.rate = options.dropout
-        self.context, self.horizon, self.outputs = context, horizon, (targets, quantiles)
-        has_static = bool(static or static_categories)
-        self.static = Static(static, static_categories, width) if has_static else None
-        self.embeddings = Embeddings(past + known, known_categories, width)
-        self.past_selection = Selection(past + known + categories, width, context=has_static)
-        self.future_selection = Selection(known + categories, width, context=has_static) if known + categories else None
+        width, layers, known = options.width, options.num_lstm_layers, sizes["known"]
+        categories, static_categories = tuple(sizes["known_categories"]), tuple(sizes["static_categories"])
+        past = sizes["targets"] + sizes["observed"] + known
+        self.rate, self.context, self.horizon = options.dropout, sizes["context"], sizes["horizon"]
+        self.outputs = sizes["targets"], sizes["quantiles"]
+        has_static = bool(static_variables(sizes))
+        self.static = Static(sizes["static"], static_categories, width) if has_static else None
+        self.embeddings = Embeddings(past, categories, width)
+        self.past_selection = Selection(past + len(categories), width, context=has_static)
+        ahead = known + len(categories)
+        self.future_selection = Selection(ahead, width, context=has_static) if ahead else None
         dropout = options.dropout if layers > 1 else 0.0
         self.encoder = nn.LSTM(width, width, num_layers=layers, dropout=dropout)
         self.decoder = nn.LSTM(width, width, num_layers=layers, dropout=dropout)
         self.lstm_gate = GatedNorm(width, width)
         self.enrichment = GatedResidual(width, context=has_static)
-        self.attention = Attention(width, options.num_heads, context=context, horizon=horizon)
+        self.attention = Attention(width, options.num_heads, context=self.context, horizon=self.horizon)
         self.attention_gate = GatedNorm(width, width)
         self.position_wise = GatedResidual(width)
         self.output_gate = GatedNorm(width, width)
-        self.head = Columns(width, targets * quantiles)
+        self.head = Columns(width, sizes["targets"] * sizes["quantiles"])
 
     def forward(self, inputs: ForecastInputs) -> Tensor:
         """Predictions (B, H, Y, Q), quantiles ascending."""
@@ -122,7 +99,7 @@ class TFT(nn.Module):
         """Predictions, attention (B, H, T) and the weights (V, N) of variables."""
         noise = Noise(self.rate) if self.training and self.rate else None
         samples, shares = len(inputs.past), {}
-        series: Sequence[Tensor | None] = (None,) * 4
+        series: Sequence[Tensor | None] = (None,) * STATIC_VECTORS
         if self.static is not None:
             series_4CB, shares["static_variables"] = self.static(inputs, noise)
             series = series_4CB.unbind()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
-from specrun.models.tft.columns import Columns, fusable
+from specrun.models.columns import Columns, fusable
 from specrun.models.tft.noise import Noise
 from specrun.models.tft.normalization import normalization_gradient, normalize_, normalized
 
@@ -55,7 +55,7 @@ class _GatedNorm(torch.autograd.Function):
         return torch.mul(y_ON, norm_weight_O[:, None]).add_(norm_bias_O[:, None])
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         x_IN, gates_EN, y_ON, scale_1N, weight_EI, norm_weight_O = ctx.saved_tensors
         (grad_ON,) = grad_outputs

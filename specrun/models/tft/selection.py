@@ -1,4 +1,4 @@
-"""Variable selection networks (Lim et al. 2021, section 4.2): a gated residual network for each variable, and weights that choose among them.
+"""Variable selection (Lim et al. 2021, section 4.2): a gated residual network for each variable, and weights that choose among them.
 
 A number enters as a vector times itself plus a vector, a category as a row of a table. The first linear maps that meet them, of each
 variable's network and of the weights', are multiplied into these before any data is seen: the same function, and for a position V numbers
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
-from specrun.models.tft.columns import Columns, fusable
+from specrun.models.columns import Columns, fusable
 from specrun.models.tft.gating import GatedNorm, add_context
 from specrun.models.tft.noise import Noise
 from specrun.models.tft.variable_networks import Entering, combined, combined_fused
@@ -45,7 +45,7 @@ class Embeddings(nn.Module):
         count, width = len(numbers_RN), self.width
         none = numbers_RN.new_empty(0, width, 1)
         slope, offset = (none if own is None else own.view(-1, width, 1)[-count:] if count else none for own in (self.slope, self.offset))
-        return Values(numbers_RN, categories_GN, slope, offset, tuple(table.weight for table in self.tables))
+        return Values(numbers_RN, categories_GN, slope, offset, tuple(table.get_parameter("weight") for table in self.tables))
 
 
 class Selection(nn.Module):
@@ -63,17 +63,24 @@ class Selection(nn.Module):
         weight_VCC, bias_VC1, count = self.first.weight_VOI, self.first.bias_VO1, len(values.numbers_RN)
         first_slope_RC1 = weight_VCC[:count] @ values.slope_RC1
         first_offset_RC1 = weight_VCC[:count] @ values.offset_RC1 + bias_VC1[:count]
-        rows_GEN = torch.stack([
-            F.embedding(ids_N, torch.cat((table_KC, F.linear(table_KC, weight_CC, bias_C1[:, 0])), 1)).t()
-            for ids_N, table_KC, weight_CC, bias_C1 in zip(values.categories_GN, values.tables, weight_VCC[count:], bias_VC1[count:], strict=True)
-        ]) if values.tables else weight_VCC.new_empty(0, 2 * weight_VCC.shape[1], values.numbers_RN.shape[1])  # fmt: skip
-        shares_VN = self.choice(values, noise, context_CB) if self.choice else weight_VCC.new_ones(1, values.numbers_RN.shape[1])
+        rows_GEN = _rows(values, weight_VCC[count:], bias_VC1[count:])
+        shares_VN = self.choice(values, noise, context_CB) if self.choice else rows_GEN.new_ones(1, rows_GEN.shape[2])
         entering = Entering(
             values.numbers_RN, rows_GEN, shares_VN, values.slope_RC1, values.offset_RC1, first_slope_RC1, first_offset_RC1,
             self.second.weight_VOI, self.second.bias_VO1, self.gated.gate.weight_VOI, self.gated.gate.bias_VO1,
             self.gated.norm_weight.view(self.gated.shape), self.gated.norm_bias.view(self.gated.shape),
         )  # fmt: skip
         return (combined_fused if fusable(values.numbers_RN) else combined)(entering, noise), shares_VN
+
+
+def _rows(values: Values, weight_GCC: Tensor, bias_GC1: Tensor) -> Tensor:
+    """(G, 2 C, N): the vector of each category, and what the first linear map makes of it."""
+    if not values.tables:
+        return values.numbers_RN.new_empty(0, 2 * weight_GCC.shape[-1], values.numbers_RN.shape[1])
+    found = []
+    for ids_N, table_KC, weight_CC, bias_C1 in zip(values.categories_GN, values.tables, weight_GCC, bias_GC1, strict=True):
+        found.append(F.embedding(ids_N, torch.cat((table_KC, F.linear(table_KC, weight_CC, bias_C1[:, 0])), 1)).t())
+    return torch.stack(found)
 
 
 class Choice(nn.Module):

@@ -26,9 +26,9 @@ _FEWEST = 64
 
 
 class Entering(NamedTuple):
-    """What the networks are given. numbers_RN; rows_GEN: of each category, its vector and what the first linear map makes of it;
-    shares_VN: weights of the sum. slope, offset: a number's vector is slope x number + offset; first: what the first linear map makes of it.
-    The rest are weights of the networks, columns that are multiplied or added last in their shape."""
+    """What the networks are given. rows: of each category, its vector and what the first linear map makes of it; shares: weights of the
+    sum; slope, offset: a number's vector is slope x number + offset; first_slope, first_offset: what the first linear map makes of it.
+    The rest are weights of the networks."""
 
     numbers_RN: Tensor
     rows_GEN: Tensor
@@ -78,7 +78,7 @@ class _Combined(torch.autograd.Function):
         return out_CN
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         given = _scaled(Entering(*ctx.saved_tensors), ctx.noise)
         wants = Entering(*ctx.needs_input_grad[1:])
@@ -86,7 +86,7 @@ class _Combined(torch.autograd.Function):
         room: _Room = ctx.room
         for part in _parts(given):
             grad_y_VCM, gates_VEM = _output_gradient(given, grads, part, grad_outputs[0][:, part], room)
-            grad_first_VCM = _inner_gradient(given, grads, part, grad_y_VCM, gates_VEM, room, ctx.noise)
+            grad_first_VCM = _inner_gradient(given, grads, part, grad_y_VCM, gates_VEM, room=room, noise=ctx.noise)
             _entering_gradient(given, grads, part, grad_y_VCM, grad_first_VCM, numbers=bool(wants.numbers_RN))
         if ctx.noise:
             grads.gate_VEC.mul_(ctx.noise.scale)
@@ -168,7 +168,7 @@ def _output_gradient(given: Entering, grads: Entering, part: slice, grad_CM: Ten
 
 
 def _inner_gradient(
-    given: Entering, grads: Entering, part: slice, grad_y_VCM: Tensor, gates_VEM: Tensor, room: _Room, noise: Noise | None
+    given: Entering, grads: Entering, part: slice, grad_y_VCM: Tensor, gates_VEM: Tensor, *, room: _Room, noise: Noise | None
 ) -> Tensor:
     """Gradient before the ELU, through gates, dropout and second linear map."""
     hidden_VCM, second_VCM = (room.of(memory, part, kept=True) for memory in (room.hidden, room.second))
@@ -181,7 +181,7 @@ def _inner_gradient(
     grads.second_VCC.baddbmm_(grad_second_VCM, hidden_VCM.mT)
     grads.second_bias_VC1.add_(grad_second_VCM.sum(2, keepdim=True))
     grad_hidden_VCM = torch.bmm(given.second_VCC.mT, grad_second_VCM, out=room.of(room.wide, part))
-    found_VCM: Tensor = torch.ops.aten.elu_backward(grad_hidden_VCM, 1, 1, 1, True, hidden_VCM)  # noqa: FBT003 - torch's own signature
+    found_VCM: Tensor = torch.ops.aten.elu_backward(grad_hidden_VCM, 1, 1, 1, True, hidden_VCM)
     return found_VCM
 
 
