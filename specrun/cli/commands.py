@@ -13,6 +13,7 @@ COMMANDS = {
     "init": "Write a commented spec to start from.",
     "validate": "Check specs: every error of every file.",
     "explain": "Show the resolved spec, or where one value came from.",
+    "data": "Show the data of a spec: sizes, types, lengths, classes, leaks.",
     "plan": "Show what apply would do, and what it would cost.",
     "apply": "Plan and run: train, evaluate, record, report.",
     "lr-find": "Find a learning rate by a short range test.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 
 from specrun.engine.facts import text_bytes
@@ -46,15 +46,18 @@ Ready = Callable[[Plan, Mapping[str, StepResult]], Plan]
 """Asks what must hold before anything is trained. Raises SharedStepEnded where it does not."""
 
 
-def run_shared(prepared: Plan, *, show: Emit, tally: list[StepOutcome], ready: Ready) -> tuple[Plan, dict[str, StepResult], Taken]:
+def run_shared(
+    prepared: Plan, *, show: Emit, tally: list[StepOutcome], ready: Ready, only: Container[str] | None = None
+) -> tuple[Plan, dict[str, StepResult], Taken]:
     """Run what has to run. Returns the plan as it is afterwards, the results by step kind, and what was done about each.
 
-    ready: asked before a step that trains. Raises SharedStepEnded for whatever ends a step.
+    ready: asked before a step that trains. only: kinds of step that are run at all; None: every one that is shared.
+    Raises SharedStepEnded for whatever ends a step.
     """
     shared: dict[str, StepResult] = {}
     taken: Taken = {}
     for kind in prepared.kinds.values():
-        if kind.scope != "shared" or kind.kind not in {step.kind for step in prepared.graph.steps}:
+        if kind.scope != "shared" or kind.kind not in {step.kind for step in prepared.graph.steps} or (only and kind.kind not in only):
             continue
         decision = prepared.decision(kind.kind)
         result = prepared.workspace.result(kind.kind, decision.step.key)

@@ -75,15 +75,15 @@ def html(view: RunView) -> str:
     for asset, end in ((style, "</style"), (script, "</script")):
         assert end not in asset.lower(), f"an asset that contains {end} would end its own element"
     policy = "; ".join((
-        "default-src 'none'", f"style-src '{_digest(style)}'", f"script-src '{_digest(script)}'", "img-src data:", "base-uri 'none'",
-        "form-action 'none'",
+        "default-src 'none'", f"style-src '{content_digest(style)}'", f"script-src '{content_digest(script)}'", "img-src data:",
+        "base-uri 'none'", "form-action 'none'",
     ))  # fmt: skip
     drawings = {
         panel.id: [Markup(draw(panel, axis, prefix=f"{panel.id}-{axis_name(axis)}")) for axis in panel.axes]  # noqa: S704 - see drawing
         for panel in _drawn(view)
     }
     figures = {figure.id: Markup(draw_figure(figure, prefix=figure.id)) for figure in view.figures if figure.drawn}  # noqa: S704 - as above
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     return template.render(
         view=view,
         figures=figures,
@@ -98,7 +98,7 @@ def html(view: RunView) -> str:
 
 def text(view: RunView) -> str:
     """The report as Markdown, its charts as links to drawings beside it."""
-    template = _environment().get_template("report.md.j2")
+    template = environment().get_template("report.md.j2")
     return template.render(view=view, charts=CHARTS, plan=markdown.plan_table(view.plan), spec=markdown.spec_table(view.spec))
 
 
@@ -129,12 +129,12 @@ def _drawn(view: RunView) -> list[Panel]:
     return [panel for panel in (*view.panels, *view.machine) if not panel.empty]
 
 
-def _digest(content: str) -> str:
+def content_digest(content: str) -> str:
     """A content security policy's name for exactly this text."""
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
 
 
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
     """Templates that can reach nothing, where everything is escaped that is not marked as safe by this package."""
     environment = ImmutableSandboxedEnvironment(
         loader=jinja2.FileSystemLoader(template_folder("report")),

@@ -21,6 +21,8 @@ MOST_CLASSES = 30
 """Classes that are told by name, the largest ones."""
 _COUNTED = 10_000
 """Different values that are counted; of more, nothing but that they are more is told."""
+_ROWS_A_CLASS = 5
+"""Where fewer rows share a value than this, more than MOST_CLASSES of them are no classes."""
 _BINS = 24
 _NAME_CHARACTERS = 80
 
@@ -97,7 +99,7 @@ class _Column:
         elif is_text(values.type):
             lengths = _numbers(pc.utf8_length(there))
             self.range.add(lengths)
-            bins = np.bincount(np.minimum(_BINS - 1, np.ceil(np.log2(lengths + 1))).astype(np.int64), minlength=_BINS)
+            bins = _binned(lengths)
             self.bins = bins if self.bins is None else self.bins + bins
         elif pa.types.is_temporal(values.type) and len(there):
             low, high = (pc.min_max(there)[end].as_py() for end in ("min", "max"))
@@ -128,14 +130,22 @@ class _Column:
             told |= self.range.to_json(spread=True)
         elif pa.types.is_temporal(self.kind) and self.bins:
             told |= {"first": self.bins[0].isoformat(), "last": self.bins[1].isoformat()}
+        return told | self._classes()
+
+    def _classes(self) -> dict[str, Any]:
+        """How many different values there are and, where rows share them, the most frequent ones."""
+        import pyarrow as pa
+
         if self.classes is None:
-            told["distinct"] = f"more than {_COUNTED:,}"
-        elif self.classes:
-            told["distinct"] = len(self.classes)
-            if self.counts or len(self.classes) <= MOST_CLASSES:
-                largest = sorted(self.classes.items(), key=lambda item: (-item[1], str(item[0])))[:MOST_CLASSES]
-                told["classes"] = {_name(value): rows for value, rows in largest}
-        return told
+            return {} if pa.types.is_floating(self.kind) else {"distinct": f"more than {_COUNTED:,}"}
+        few = 0 < len(self.classes) <= MOST_CLASSES
+        shared = few or (
+            self.counts and not pa.types.is_floating(self.kind) and 0 < len(self.classes) <= self.classes.total() / _ROWS_A_CLASS
+        )
+        if not shared:
+            return {} if pa.types.is_floating(self.kind) or not self.classes else {"distinct": len(self.classes)}
+        largest = sorted(self.classes.items(), key=lambda item: (-item[1], str(item[0])))[:MOST_CLASSES]
+        return {"distinct": len(self.classes), "classes": {_name(value): rows for value, rows in largest}}
 
 
 def _is_number(kind: Any) -> bool:
@@ -151,8 +161,16 @@ def _numbers(values: Any) -> Any:
     return pc.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
 
 
-def _without_tail(bins: Any) -> list[int]:
+def length_bins(lengths: Any) -> list[int]:
     """Counts of lengths 0, 1, 2-3, 4-7, 8-15 and so on, up to the last that has any."""
+    return _without_tail(_binned(lengths))
+
+
+def _binned(lengths: Any) -> Any:
+    return np.bincount(np.minimum(_BINS - 1, np.ceil(np.log2(lengths + 1))).astype(np.int64), minlength=_BINS)
+
+
+def _without_tail(bins: Any) -> list[int]:
     return [int(count) for count in np.trim_zeros(bins, "b")]
 
 

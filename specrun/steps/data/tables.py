@@ -44,7 +44,8 @@ def store_table(context: StepContext, spec: Spec, chosen: Chosen[LoadedTable]) -
     """Split, check and write.
 
     values: splits {name: rows, bytes, sha256}, columns {name: type}, roles {role: columns}, profile {split: {column: see `profile`}},
-    leakage {"train/validation": rows}; where there are any, left_out {reason: rows}, class_names and checks (the expectations that hold).
+    leakage {"train/validation": rows}; where there are any, unread {column without a role: type}, left_out {reason: rows}, class_names and
+    checks (the expectations that hold).
     """
     data, tables = spec.data, _used(chosen)
     schema = _common_schema(tables)
@@ -61,12 +62,14 @@ def store_table(context: StepContext, spec: Spec, chosen: Chosen[LoadedTable]) -
     held = _expectations(context, spec, written)
     leakage, warnings = row_leaks(written.leakage, data.checks, sizes, context.folder)
     class_names = {name: names for name, names in chosen.loaded.facts.get("class_names", {}).items() if name in roles.names}
+    unread = {field.name: type_name(field.type) for field in schema if field.name not in roles.names}
     values: dict[str, Any] = {
         "splits": {name: dict(writer.facts) for name, writer in written.writers.items()},
         "columns": {field.name: type_name(field.type) for field in _schema_of(schema, roles.names)},
         "roles": {role: list(columns) for role, columns in roles.columns.items()},
         "profile": {name: writer.profile.to_json() for name, writer in written.writers.items()},
         "leakage": leakage,
+        **({"unread": unread} if unread else {}),
         **({"left_out": left_out} if any(left_out.values()) else {}),
         **({"class_names": class_names} if class_names else {}),
         **({"checks": held} if held else {}),
