@@ -108,28 +108,31 @@ class Transform:
             images_BCHW = moved(images_BCHW, moves_BM, crop=changes.crop)
         found_BCHW = self.normalized(images_BCHW)
         if changes.cutout:
-            # 0 is the mean (DeVries & Taylor 2017).
-            found_BCHW.masked_fill_(_squares(moves_BM, cutout=changes.cutout, like=found_BCHW), 0.0)
+            cut_out(found_BCHW, moves_BM, side=changes.cutout)
         return found_BCHW
 
 
 def moved(images_BCHW: Tensor, moves_BM: Tensor, *, crop: int) -> Tensor:
-    """Stretches of the size of the images out of them with so many pixels of black around, some of them mirrored; one gathering."""
+    """Stretches of the size of the images out of them with so many pixels of black around, some of them mirrored. Whole rows are gathered
+    first: columns are then by an index of one row, where one of each pixel would be eight times as many bytes as the image."""
     B, C, H, W = images_BCHW.shape
     padded_BCHW = F.pad(images_BCHW, (crop, crop, crop, crop)) if crop else images_BCHW
-    column_W, row_H = torch.arange(W, device=images_BCHW.device), torch.arange(H, device=images_BCHW.device)
+    height, width = H + 2 * crop, W + 2 * crop
+    image_BC1 = torch.arange(B * C, device=images_BCHW.device).view(B, C, 1)
+    row_BCH = image_BC1 * height + (moves_BM[:, 1:2] + torch.arange(H, device=images_BCHW.device))[:, None]
+    rows_BPW = padded_BCHW.view(-1, width).index_select(0, row_BCH.view(-1)).view(B, C * H, width)
+    column_W = torch.arange(W, device=images_BCHW.device)
     column_BW = torch.where(moves_BM[:, :1] > 0, W - 1 - column_W, column_W) + moves_BM[:, 2:3]
-    row_BH = row_H + moves_BM[:, 1:2]
-    place_BP = (row_BH[:, :, None] * (W + 2 * crop) + column_BW[:, None, :]).view(B, 1, H * W)
-    return padded_BCHW.flatten(2).gather(2, place_BP.expand(B, C, H * W)).view(B, C, H, W)
+    return rows_BPW.gather(2, column_BW[:, None].expand(B, C * H, W)).view(B, C, H, W)
 
 
-def _squares(moves_BM: Tensor, *, cutout: int, like: Tensor) -> Tensor:
-    """Where the square of each image is, as far as it is inside of it: bool (B, 1, H, W)."""
-    inside = []
-    for place, size in ((3, like.shape[2]), (4, like.shape[3])):
-        start_B1 = moves_BM[:, place : place + 1] - cutout // 2
-        pixel = torch.arange(size, device=like.device)
-        inside.append((pixel >= start_B1) & (pixel < start_B1 + cutout))
-    rows_BH, columns_BW = inside
-    return (rows_BH[:, :, None] & columns_BW[:, None, :])[:, None]
+def cut_out(images_BCHW: Tensor, moves_BM: Tensor, *, side: int) -> None:
+    """Set a square around the drawn place of each image to 0, as far as it is inside, in place: normalised, that is the mean
+    (DeVries & Taylor 2017). Touches the squares alone."""
+    B, C, H, W = images_BCHW.shape
+    offset_S = torch.arange(side, device=images_BCHW.device) - side // 2
+    # What lies outside is moved to the edge, which is in the square then.
+    row_BS = (moves_BM[:, 3:4] + offset_S).clamp_(0, H - 1)
+    column_BS = (moves_BM[:, 4:5] + offset_S).clamp_(0, W - 1)
+    place_BP = (row_BS[:, :, None] * W + column_BS[:, None, :]).view(B, 1, side * side)
+    images_BCHW.view(B, C, H * W).scatter_(2, place_BP.expand(B, C, side * side), 0.0)
