@@ -13,6 +13,7 @@ import torch
 from specrun.runtime.distributed import Workers
 from specrun.runtime.interfaces import ForecastInputs
 from specrun.tasks.forecasting.build import ForecastBatch, Forecasting, Windows
+from specrun.tasks.forecasting.window_scaling import scale_windows
 
 from .forecasting_data import DEVICE, Linear, hours, opened, prepared, table, task
 
@@ -133,7 +134,7 @@ def test_a_known_value_within_the_horizon_is_known(it: Forecasting, tmp_path: Pa
 
 def test_the_loss_is_the_mean_pinball_of_quantiles_summed_over_values(it: Forecasting) -> None:
     batch, network = it.train_batch(0, count=4), Linear(it)
-    predicted = network(batch.inputs)
+    predicted = it._forecast(network, batch)
     wanted = 0.0
     for place, quantile in enumerate((0.1, 0.5, 0.9)):
         error = batch.targets - predicted[..., place]
@@ -141,10 +142,32 @@ def test_the_loss_is_the_mean_pinball_of_quantiles_summed_over_values(it: Foreca
     assert it.loss_sum(network, batch).item() == pytest.approx(wanted, rel=1e-6)
 
 
+@pytest.mark.parametrize(("scaling", "factor"), [("standard", 3.0), ("mean", 1.0)])
+def test_a_window_that_is_shifted_or_stretched_is_forecast_so_too(tmp_path: Path, scaling: str, factor: float) -> None:
+    rows = {"y": np.random.default_rng(0).normal(size=60) * 100}
+    plain = task(tmp_path / "plain", table(**rows), scaling="none", window_scaling=scaling)
+    moved = task(tmp_path / "moved", table(y=rows["y"] * factor + 500), scaling="none", window_scaling=scaling)
+    network, starts = Linear(plain), plain.arrays.starts["test"]
+    np.testing.assert_allclose(moved.predict(network, starts), plain.predict(network, starts) * factor + 500, rtol=1e-4)
+
+
+def test_windows_are_scaled_by_their_context_alone_and_not_at_all_where_asked(it: Forecasting) -> None:
+    inputs = it.batch(it.arrays.starts["test"]).inputs
+    scaled, scale = scale_windows(inputs, scaling="standard")
+    assert scale
+    np.testing.assert_allclose(scaled.past.mean(1), 0, atol=1e-6)
+    np.testing.assert_allclose(scaled.past.std(1, correction=0), 1, rtol=1e-3)
+    forecast = scaled.past[:, :3, :2, None].expand(-1, -1, -1, 3)
+    np.testing.assert_allclose(scale.undone(forecast)[..., 0], inputs.past[:, :3, :2], atol=1e-6)
+    assert scale_windows(inputs, scaling="none") == (inputs, None)
+    constant, _ = scale_windows(replace(inputs, past=torch.ones_like(inputs.past)), scaling="standard")
+    assert (constant.past == 0).all()
+
+
 def test_squared_error_is_that_of_one_forecast(tmp_path: Path) -> None:
     it = task(tmp_path, table(), quantiles=(0.5,), loss="squared_error")
     batch, network = it.train_batch(0, count=4), Linear(it)
-    wanted = ((network(batch.inputs)[..., 0] - batch.targets) ** 2).sum()
+    wanted = ((it._forecast(network, batch)[..., 0] - batch.targets) ** 2).sum()
     assert it.loss_sum(network, batch).item() == pytest.approx(wanted.item(), rel=1e-6)
     found = it.metrics(it.evaluate(network, "test"))
     assert found["loss"] == found["mse"]
@@ -172,7 +195,8 @@ def test_an_evaluation_of_some_windows_takes_them_from_all_of_the_split(it: Fore
     network.register_forward_hook(lambda _, given, __: seen.append(given[0].past))
     assert it.evaluate(network, "test", max_samples=4)["windows"] == 4
     starts = it.arrays.starts["test"]
-    assert torch.equal(torch.cat(seen), it.batch(starts[np.arange(4) * len(starts) // 4]).inputs.past)
+    chosen = it.batch(starts[np.arange(4) * len(starts) // 4]).inputs
+    assert torch.equal(torch.cat(seen), scale_windows(chosen, scaling="standard")[0].past)
 
 
 def test_an_evaluation_waits_for_the_device_once_and_comes_back_after_an_error(it: Forecasting) -> None:

@@ -121,7 +121,7 @@ def test_origins_are_the_last_ones_counted_back() -> None:
 
 def test_calibration_is_the_share_at_or_below_each_quantile(it: Forecasting, shown: dict[str, dict[str, Any]]) -> None:
     batch = it.batch(it.arrays.starts["test"])
-    below = (batch.targets[..., None] <= Telling(it)(batch.inputs)).double().mean(dim=(0, 1, 2))
+    below = (batch.targets[..., None] <= it._forecast(Telling(it), batch)).double().mean(dim=(0, 1, 2))
     assert shown["calibration"]["series"][0]["values"] == pytest.approx(below.tolist(), rel=1e-4)
 
 

@@ -27,6 +27,7 @@ from specrun.tasks.forecasting.baselines import Forecast, error_quantiles, forec
 from specrun.tasks.forecasting.columns import Floats, Integers
 from specrun.tasks.forecasting.figures import Illustration
 from specrun.tasks.forecasting.options import MEDIAN, Options
+from specrun.tasks.forecasting.window_scaling import scale_windows
 from specrun.training.order import Order
 
 _RESIDENT_BYTES = 2**30
@@ -122,7 +123,7 @@ class Forecasting:
 
     def loss_sum(self, model: nn.Module, batch: ForecastBatch) -> Tensor:
         """Over every value: the mean pinball loss of its quantiles, or the squared error. Returns: scalar, float32, scaled values."""
-        predicted_BHYQ = cast("Forecaster", model)(batch.inputs).float()
+        predicted_BHYQ = self._forecast(model, batch)
         if self.options.loss == "squared_error":
             return (predicted_BHYQ[..., 0] - batch.targets).square().sum()
         return scores.pinball(predicted_BHYQ, batch.targets, self._quantiles_Q).mean(-1).sum()
@@ -148,7 +149,7 @@ class Forecasting:
                 if number:
                     between()
                 batch = self.batch(part)
-                found = self._measured(cast("Forecaster", model)(batch.inputs).float(), batch)
+                found = self._measured(self._forecast(model, batch), batch)
                 if counts:
                     total = found if total is None else total + found
         size = sum(int(np.prod(shape)) for shape in self._layout.values())
@@ -166,7 +167,7 @@ class Forecasting:
             for number, part in enumerate(self._parts(starts)):
                 if number:
                     between()
-                found.append(cast("Forecaster", model)(self.batch(part).inputs).double())
+                found.append(self._forecast(model, self.batch(part)).double())
         shape = (len(starts), self.options.horizon, self.targets, len(self.options.quantiles))
         return self._device.to_host(torch.cat(found)).view(np.float64).reshape(shape)
 
@@ -178,7 +179,8 @@ class Forecasting:
         sums: dict[str, Tensor] = {}
         with judging(model), torch.no_grad(), self._device.autocast():
             for part in self._parts(starts):
-                for name, of in tell(self.batch(part).inputs).items():
+                inputs, _ = scale_windows(self.batch(part).inputs, scaling=self.options.window_scaling)
+                for name, of in tell(inputs).items():
                     sums[name] = sums[name] + of.double() if name in sums else of.double()
         return {name: self._device.to_host(of).view(np.float64).reshape(of.shape) / len(starts) for name, of in sums.items()}
 
@@ -206,6 +208,12 @@ class Forecasting:
     ) -> list[dict[str, Any]]:
         """Forecasts, errors by target, by step and by origin, calibration, and what the model looked at."""
         return Illustration(self, split).figures(model, sums, between=between)
+
+    def _forecast(self, model: nn.Module, batch: ForecastBatch) -> Tensor:
+        """Scaled by train, whatever the model sees: (B, H, Y, Q), float32."""
+        inputs, scale = scale_windows(batch.inputs, scaling=self.options.window_scaling)
+        predicted_BHYQ = cast("Forecaster", model)(inputs).float()
+        return predicted_BHYQ if scale is None else scale.undone(predicted_BHYQ)
 
     def _parts(self, starts: Integers, *, divided: int = 1) -> Iterator[Integers]:
         size = max(1, _POSITIONS_AT_ONCE[self._device.kind] // (self.options.context + self.options.horizon) // divided)

@@ -88,6 +88,12 @@ class Options(TaskOptions):
     scale_by_group: bool = option(
         False, impact="weights", description="Scale targets and observed columns of each group by its own rows, instead of by all rows."
     )
+    window_scaling: Literal["none", "mean", "standard"] = option(
+        "standard",
+        impact="weights",
+        description="How each window is scaled besides, before the model sees it, and its forecasts back: by the mean of its context, "
+        "by its deviation too (standard), or not; what drifts away from the level it had in train is then forecast as well.",
+    )
     calendar: tuple[CalendarFeature, ...] = option(
         (), impact="weights", description="What of the time stamp the model is told, of context and horizon.", max_length=8
     )
