@@ -37,7 +37,20 @@ def mirror(tmp_path_factory) -> Path:
             pq.write_table(pa.table({"text": lines[number * 3000 : (number + 1) * 3000]}), folder / config / f"{split}.parquet")
             files.append(f"  - {{split: {split}, path: {config}/{split}.parquet}}\n")
     (folder / "README.md").write_text("---\nconfigs:\n" + "".join(files) + "---\n")
+    write_pairs(root / "bentrevett" / "multi30k" / "data", [line.split() for line in lines if line.strip()])
     return root
+
+
+def write_pairs(folder: Path, lines: list[list[str]]) -> None:
+    """Sentences and the same backwards, as a dataset of the Hub has translations."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True)
+    for number, split in enumerate(("train", "validation", "test")):
+        words = lines[number * 2000 : (number + 1) * 2000]
+        pairs = {"en": [" ".join(line) for line in words], "de": [" ".join(reversed(line)) for line in words]}
+        pq.write_table(pa.table(pairs), folder / f"{split}-00000-of-00001.parquet")
 
 
 @pytest.fixture(scope="module")
