@@ -13,6 +13,7 @@ import torch
 
 from specrun.runtime.device import Device
 from specrun.spec.sections.data import Columns
+from specrun.steps.data.roles import roles_of
 from specrun.tasks.contract import Opening, Prepared, PrepareRequest
 from specrun.tasks.tabular.build import Tabular, build
 from specrun.tasks.tabular.options import Options
@@ -28,12 +29,25 @@ def write_split(folder: Path, name: str, columns: Mapping[str, Sequence[Any] | p
     pq.write_table(pa.table(numbered), folder / f"{name}.parquet")
 
 
-def prepared(folder: Path, *, smoke: bool = False, options: Mapping[str, Any] | None = None, **columns: Any) -> Prepared:
+def prepared(
+    folder: Path,
+    *,
+    smoke: bool = False,
+    options: Mapping[str, Any] | None = None,
+    class_names: Mapping[str, Sequence[str]] | None = None,
+    **columns: Any,
+) -> Prepared:
     """What `prepare` makes of the splits under folder/data. columns: roles."""
     (folder / "examples").mkdir(exist_ok=True)
-    spec: Any = SimpleNamespace(data=SimpleNamespace(columns=Columns(**columns)))
-    request = PrepareRequest(spec, {"data": folder / "data"}, {}, folder / "examples", emit=lambda _: None, smoke=smoke)
-    return prepare(Options(kind="tabular", **(options or {})), request)
+    task = Options(kind="tabular", **(options or {}))
+    spec: Any = SimpleNamespace(task=task, data=SimpleNamespace(columns=Columns(**columns)))
+    schema = pq.read_schema(folder / "data" / "train.parquet").remove_metadata()
+    schema = schema.remove(schema.get_field_index("__row__"))
+    found = roles_of(spec, schema)
+    unread = {field.name: str(field.type) for field in schema if field.name not in found.names}
+    facts: dict[str, Any] = {"roles": found.columns, "unread": unread, "class_names": class_names or {}}
+    request = PrepareRequest(spec, {"data": folder / "data"}, {"data": facts}, folder / "examples", emit=lambda _: None, smoke=smoke)
+    return prepare(task, request)
 
 
 def opened(folder: Path, *, seed: int = 0, **options: Any) -> Tabular:

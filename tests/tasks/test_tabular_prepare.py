@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from specrun.errors import DataError
 from specrun.spec.sections.data import Columns
-from specrun.tasks.tabular import fitting, table
+from specrun.tasks.tabular import statistics, table
 from specrun.tasks.tabular.arrays import SplitArrays
 from specrun.tasks.tabular.encoding import read_encoding
 from specrun.tasks.tabular.options import Options
@@ -57,7 +55,7 @@ def test_columns_are_taken_by_their_type_and_encoded_as_the_train_split_says(tmp
     assert arrays.targets[:, 0].mean() == pytest.approx(0, abs=1e-6)
     assert arrays.targets[:, 0].std() == pytest.approx(1, rel=1e-6)
     assert found.warnings == (
-        ("unread-columns", "of no type that is read as a number or a category, and left out: when (timestamp[ms])"),
+        ("unread-columns", "of a type that is no number and no category, and left out: when (timestamp[ms])"),
     )  # fmt: skip
 
 
@@ -76,8 +74,7 @@ def test_edges_are_the_quantiles_of_what_a_model_sees(tmp_path: Path) -> None:
     assert edges == pytest.approx(np.quantile(seen, np.linspace(0, 1, 65)), rel=1e-4, abs=1e-4)
 
 
-@settings(max_examples=6)
-@given(st.lists(st.floats(-1e6, 1e6, width=32) | st.none(), min_size=1, max_size=40).map(lambda v: [*v, 0.0, 1.0]), st.integers(1, 7))
+@pytest.mark.parametrize(("values", "rows"), [([3.5, None, 1e6, 3.5, -2.0], 2), ([None, None, 0.0, 1.0], 1), ([1e5, 1e5 + 0.25, 1e5], 7)])
 def test_the_rows_of_a_batch_change_nothing(tmp_path: Path, values: list[float | None], rows: int) -> None:
     write_split(tmp_path / "data", "train", {"x": pa.array(values, pa.float64()), "y": [float(n) for n in range(len(values))]})
     whole = prepared(tmp_path, target="y").values["sizes"]
@@ -91,7 +88,7 @@ def test_the_rows_of_a_batch_change_nothing(tmp_path: Path, values: list[float |
 
 
 def test_quantiles_of_many_rows_come_from_rows_all_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fitting, "_SAMPLED_ROWS", 500)
+    monkeypatch.setattr(statistics, "_SAMPLED_ROWS", 500)
     monkeypatch.setattr(table, "_BATCH_ROWS", 333)
     values = np.arange(2000.0)
     write_split(tmp_path / "data", "train", {"x": values, "y": values})
@@ -140,14 +137,18 @@ def test_what_the_train_split_lacks_is_read_as_unknown_and_told_with_its_first_r
 
 def test_columns_that_tell_nothing_are_left_out_and_said(tmp_path: Path) -> None:
     rows = 300
-    train = {"x": np.arange(rows) * 1.0, "same": np.ones(rows), "empty": pa.nulls(rows, pa.float64()), "word": ["a"] * rows,
-             "name": [f"n{n}" for n in range(rows)], "y": np.arange(rows) * 2.0}  # fmt: skip
+    shuffled = np.random.default_rng(0).permutation(rows)
+    train = {
+        "x": np.arange(rows) * 1.0, "id": 5 + 2 * shuffled, "score": shuffled**2, "same": np.ones(rows), "word": ["a"] * rows,
+        "empty": pa.nulls(rows, pa.float64()), "name": [f"n{n}" for n in range(rows)], "y": np.arange(rows) * 2.0,
+    }  # fmt: skip
     write_split(tmp_path / "data", "train", train)
     found = prepared(tmp_path, target="y")
-    assert found.values["inputs"] == ["x"]
-    assert sorted(code for code, _ in found.warnings) == ["constant-column"] * 3 + ["near-unique-column"]
-    kept = prepared(tmp_path, target="y", categories=("name",))
-    assert kept.values["inputs"] == ["x", "name"]
+    assert found.values["inputs"] == ["x", "score"]
+    assert sorted(code for code, _ in found.warnings) == ["constant-column"] * 3 + ["near-unique-column", "row-number-column"]
+    kept = prepared(tmp_path, target="y", numbers=("id",), categories=("name",))
+    assert kept.values["inputs"] == ["id", "name"]
+    assert kept.warnings == ()
 
 
 REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str, str]] = {
@@ -158,13 +159,13 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], str, st
                              "height in row 3 of train is 'tall'"),
     "an infinite number": (changed(height=pa.array([1.0, 2.0, float("inf"), 3.0, 4.0])), TRAIN, {}, "number-out-of-range",
                            "row 3 of train is inf"),
-    "a column that is not there": (TRAIN, TRAIN, {"numbers": ("hight",)}, "missing-column", "names hight, which is not there"),
     "a column of no type for it": (TRAIN, TRAIN, {"categories": ("when",)}, "wrong-type", "timestamp[ms]"),
     "a constant target": (changed(y=[2.0] * 5), TRAIN, {}, "constant-target", "y is 2 in all rows"),
     "one class": (changed(y=["a"] * 5), TRAIN, {}, "one-class", "y is 'a' in all rows"),
-    "a class that training lacks": (changed(y=list("aabba")), changed(y=list("abcab")), {}, "unseen-class",
+    "a class that training lacks": (changed(y=list("aabba")), changed(y=list("abcab")), {}, "unseen-label",
                                     "y in row 103 of validation is 'c'"),
     "no input": (TRAIN, TRAIN, {"numbers": (), "categories": ()}, "no-input-columns", "no column to predict y from"),
+    "fractions as classes": (TRAIN, TRAIN, {"options": {"objective": "classification"}}, "fractional-class", "row 5 of train is 5.5"),
     "nothing but constants": (changed(height=pa.array([1.0] * 5)), TRAIN, {"numbers": ("height",), "categories": ()}, "no-input-columns",
                               "constant"),
     "an empty split": (TRAIN, {name: column[:0] for name, column in TRAIN.items()}, {}, "empty-split", "validation split has no rows"),
@@ -180,10 +181,17 @@ def test_bad_data_is_refused_with_its_place(tmp_path: Path, what: str) -> None:
     assert said in refused.value.message
 
 
-def test_fractions_are_no_classes(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="row 5 of train is 5") as refused:
-        prepared(write(tmp_path), target="y", options={"objective": "classification"})
-    assert refused.value.code == "fractional-class"
+def test_classes_that_the_source_has_by_number_have_their_names(tmp_path: Path) -> None:
+    write_split(tmp_path / "data", "train", {"x": [1.0, 2.0, 3.0], "y": [2, 0, 2]})
+    names = {"y": ["cat", "dog", "owl"]}
+    found = prepared(tmp_path, target="y", class_names=names)
+    assert found.values["classes"] == ["cat", "dog", "owl"]
+    assert found.values["class_counts"] == {"train": [1, 0, 2]}
+    assert [code for code, _ in found.warnings] == ["class-without-samples"]
+    assert {row["expected"] for row in json.loads((tmp_path / "examples" / "samples.json").read_text())["rows"]} == {"cat", "owl"}
+    write_split(tmp_path / "data", "train", {"x": [1.0, 2.0, 3.0], "y": [2, -1, 2]})
+    with pytest.raises(DataError, match="row 2 of train is -1, and its classes are numbered 0 to 2"):
+        prepared(tmp_path, target="y", class_names=names)
 
 
 def test_a_smoke_test_reads_few_rows_and_still_knows_every_class(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def store_table(context: StepContext, spec: Spec, chosen: Chosen[LoadedTable]) -
     checks (the expectations that hold).
     """
     data, tables = spec.data, _used(chosen)
-    schema = _common_schema(tables)
+    schema = common_schema(tables)
     roles = roles_of(spec, schema)
     left_out: dict[str, int] = {}
     stretches = assigned(spec, chosen.split, tables, roles, left_out)
@@ -141,7 +141,7 @@ def _used(chosen: Chosen[LoadedTable]) -> dict[str, Table]:
     return {"train": only_stretch(split.kind, loaded.splits, of="rows")}
 
 
-def _common_schema(tables: Mapping[str, Table]) -> Any:
+def common_schema(tables: Mapping[str, Table]) -> Any:
     """The columns that all tables have, with types that hold the values of each. Raises DataError where types do not go together."""
     import pyarrow as pa
 

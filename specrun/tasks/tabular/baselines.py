@@ -27,7 +27,8 @@ def judged(linear: Linear, train: SplitArrays, arrays: SplitArrays, encoding: En
     restricted += [f"on {linear.rows:,} rows"] if linear.rows < len(train) else []
     more = f" ({', '.join(restricted)})" if restricted else ""
     if encoding.classes:
-        counts_K = np.asarray(encoding.targets[0].counts, dtype=np.float64)
+        # A class without rows has half of one: never is more than anyone can know.
+        counts_K = np.maximum(np.asarray(encoding.targets[0].counts, dtype=np.float64), 0.5)
         constant_O, shown = np.log(counts_K / counts_K.sum()), ("majority", "most frequent class", "logistic", "logistic regression")
     else:
         constant_O, shown = np.zeros(len(encoding.targets)), ("mean", "mean of the train split", "ridge", "ridge regression")

@@ -82,7 +82,9 @@ class Tabular:
         self._weights_K = None
         if self._encoding.classes and options.class_weights == "balanced":
             counts_K = np.asarray(self._encoding.targets[0].counts, dtype=np.float32)
-            self._weights_K = self._device.transfer(counts_K.sum() / (len(counts_K) * counts_K))
+            # A class without rows has no weight, and the others are 1 on average.
+            weights_K = np.divide(counts_K.sum() / (counts_K > 0).sum(), counts_K, out=np.zeros_like(counts_K), where=counts_K > 0)
+            self._weights_K = self._device.transfer(weights_K)
 
     def train_batch(self, first: int, *, count: int) -> RowBatch:
         """Rows first .. first + count - 1 in the order of the seed."""

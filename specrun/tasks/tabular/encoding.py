@@ -81,13 +81,15 @@ class Category:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A target. mean, std: of one that is a number. classes: of one that is not, in their order, with rows of the train split."""
+    """A target. mean, std: of one that is a number. classes: of one that is not, as the data has them, in their order; counts: their rows
+    in the train split; names: what they are called."""
 
     name: str
     mean: float = 0.0
     std: float = 1.0
     classes: tuple[str, ...] = ()
     counts: tuple[int, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class Encoding:
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes; none where numbers are predicted."""
-        return self.targets[0].classes
+        return self.targets[0].names
 
     @property
     def sizes(self) -> dict[str, Any]:
@@ -132,7 +134,7 @@ class Encoding:
 
 def read_encoding(document: Mapping[str, Any]) -> Encoding:
     """The encoding that `document()` wrote."""
-    targets = tuple(Target(**{**one, "classes": tuple(one["classes"]), "counts": tuple(one["counts"])}) for one in document["targets"])
+    targets = tuple(Target(**{**one, **{name: tuple(one[name]) for name in ("classes", "counts", "names")}}) for one in document["targets"])
     numbers = tuple(Number(**{**one, "edges": tuple(one["edges"])}) for one in document["numbers"])
     categories = tuple(Category(**{**one, "values": tuple(one["values"])}) for one in document["categories"])
     return Encoding(document["objective"], targets, numbers, categories)

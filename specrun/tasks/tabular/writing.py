@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from specrun.errors import DataError
 from specrun.plan.figures import plural
+from specrun.spec.nearest import nearest
 from specrun.tasks.tabular.encoding import Encoding, place_of
 from specrun.tasks.tabular.table import Column, Table
 
@@ -95,8 +96,11 @@ def _targets(encoding: Encoding, batch: Mapping[str, Column]) -> npt.NDArray[Any
         codes = place_of(words, target.classes)
         if (bad := np.flatnonzero(codes < 0)).size:
             where = f"{target.name} in row {column.row[bad[0]]} of {column.split}"
-            raise DataError(f"{where} is {words[int(bad[0])].as_py()[:80]!r}, which no row of the train split is", code="unseen-class",
-                            hint="split so that the train split has every class, or leave such rows out")  # fmt: skip
+            word = words[int(bad[0])].as_py()[:80]
+            near = nearest(word, target.classes)
+            meant = f'did you mean "{near}"? ' if near else ""
+            raise DataError(f"{where} is {word!r}, a class that the train split has not", code="unseen-label",
+                            hint=f"{meant}correct it, or split the data so that every class is in the train split")  # fmt: skip
         return codes[:, None]
     found = []
     for target in encoding.targets:
