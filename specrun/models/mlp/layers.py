@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from specrun.models.layer_costs import Layer, linear
+from specrun.models.layer_costs import Layer, linear, parameter_shapes
+from specrun.plan.cost import ModelCost
 
 if TYPE_CHECKING:
     from specrun.models.mlp.options import Options
@@ -46,3 +48,15 @@ def layers(options: Options, *, numbers: int, categories: Sequence[int], edges: 
         before = options.activation != "relu" or options.dropout > 0
         yield Layer({}, kept=(size if before else 0) + (size if options.dropout else 0), made=size)
     yield linear("head", size, outputs)
+
+
+def cost_of(layers: Iterable[Layer], *, outputs: int) -> ModelCost:
+    """Of one row. The backward pass takes twice the products of the forward pass, of two operations each."""
+    all_of_them = list(layers)
+    return ModelCost(
+        parameters=sum(math.prod(shape) for shape in parameter_shapes(all_of_them).values()),
+        flops_per_token=6 * sum(layer.products for layer in all_of_them),
+        activation_bytes_per_token=4 * sum(layer.kept for layer in all_of_them),
+        layer_bytes_per_token=8 * max(layer.made for layer in all_of_them),
+        vocabulary_rows=outputs,
+    )

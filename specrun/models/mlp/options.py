@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from specrun.models.layer_costs import Shape, model_cost, parameter_shapes
-from specrun.models.mlp.layers import layers
+from specrun.models.layer_costs import Shape, parameter_shapes
+from specrun.models.mlp.layers import cost_of, layers
 from specrun.plan.cost import ModelCost
 from specrun.spec.model_options import ModelOptions
 from specrun.spec.section import Problem, option
@@ -69,4 +69,4 @@ class Options(ModelOptions):
 
     def cost(self, *, numbers: int, categories: Sequence[int], edges: Sequence[Sequence[float]], outputs: int) -> ModelCost:
         """Of one row, in closed form."""
-        return model_cost(layers(self, numbers=numbers, categories=categories, edges=edges, outputs=outputs), num_classes=outputs)
+        return cost_of(layers(self, numbers=numbers, categories=categories, edges=edges, outputs=outputs), outputs=outputs)
