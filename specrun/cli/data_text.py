@@ -39,7 +39,8 @@ def _head(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _splits(document: Mapping[str, Any]) -> Iterator[str]:
     noun, counts = document["noun"], document["counts"]
-    total = sum(facts["bytes"] for facts in document["splits"].values())
+    unit = noun if noun == "rows" else "bytes"
+    total = sum(facts[unit] for facts in document["splits"].values())
     splits = document["splits"].values()
     known = [name for name in dict.fromkeys(("samples", counts, "tokens", "padding_share")) if any(name in facts for facts in splits)]
     if counts in known and counts not in (noun, "samples") and all(facts.get(counts) == facts.get("samples") for facts in splits):
@@ -48,7 +49,7 @@ def _splits(document: Mapping[str, Any]) -> Iterator[str]:
     rows = []
     for name, facts in document["splits"].items():
         told = [_known(facts, other) for other in known]
-        rows.append([name, facts[noun], f"{facts['bytes'] / total:.1%}", figures.size(facts["bytes"]), *told])
+        rows.append([name, facts[noun], f"{facts[unit] / total:.1%}", figures.size(facts["bytes"]), *told])
     yield ""
     headings = ["SPLIT", noun.upper(), "SHARE", "SIZE", *("PADDING" if name == "padding_share" else name.upper() for name in known)]
     yield table(headings, rows)

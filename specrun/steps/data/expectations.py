@@ -124,7 +124,8 @@ def _is_number(kind: str) -> bool:
 
 
 def _wrong_type(key: str, name: str, kind: str, wanted: str) -> DataError:
-    return DataError(f"data.checks.{key} expects {wanted}, and column {name!r} holds {kind}", code="check-of-another-type",
+    held = {"VARCHAR": "text", "BOOLEAN": "truth values"}.get(kind, kind)
+    return DataError(f"data.checks.{key} expects {wanted}, and column {name!r} holds {held}", code="check-of-another-type",
                      hint=f"remove data.checks.{key}, or give the column another type in the source")  # fmt: skip
 
 

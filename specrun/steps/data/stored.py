@@ -36,8 +36,9 @@ def _more_for(name: str, split: Any, *, noun: str) -> str:
         return f"set data.split.{name} to one of the source's splits that has {noun}"
     if split.kind == "kfold":
         return "lower data.split.folds"
-    if split.kind == "time" and split.shares is None:
-        return f"move the moments of data.split, or lower its gap, so that {name} has rows"
+    if split.kind == "time" and (split.shares is None or split.gap is not None):
+        moments = "move the moments of data.split" if split.shares is None else "change the shares of data.split"
+        return moments if split.gap is None else f"lower data.split.gap, {moments}"
     if name == "train":
         return "lower data.split.validation" + (" or data.split.test" if getattr(split, "test", None) else "")
     return f"raise data.split.{name}"

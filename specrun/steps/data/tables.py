@@ -1,7 +1,7 @@
 """Stores rows: every row goes to its split's file, with its number in the source.
 
 Two readings: one of what the split needs to know of each row, where it needs anything, and one of the columns that are stored. Memory:
-some batches, and up to 40 bytes a row.
+some batches, and up to 160 bytes a row while splits and leaks are computed.
 """
 
 from __future__ import annotations
