@@ -66,7 +66,7 @@ def parameter_shapes(layers: Iterable[Layer]) -> dict[str, Shape]:
     return {name: shape for layer in layers for name, shape in layer.shapes.items()}
 
 
-def model_cost(layers: Iterable[Layer], *, num_classes: int) -> ModelCost:
+def model_cost(layers: Iterable[Layer], *, num_classes: int, height: int, width: int) -> ModelCost:
     """Of one image. The backward pass takes twice the products of the forward pass, of two operations each."""
     all_of_them = list(layers)
     return ModelCost(
@@ -75,4 +75,5 @@ def model_cost(layers: Iterable[Layer], *, num_classes: int) -> ModelCost:
         activation_bytes_per_token=4 * sum(layer.kept for layer in all_of_them),
         layer_bytes_per_token=8 * max(layer.made for layer in all_of_them),
         vocabulary_rows=num_classes,
+        image_size=(height, width),
     )

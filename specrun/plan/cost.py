@@ -6,8 +6,15 @@ from dataclasses import dataclass
 
 EVALUATION_TOKENS = {"cpu": 4_096, "cuda": 16_384}
 """Tokens computed at once in an evaluation. More take a CPU's memory and, beyond its caches, longer."""
+_IMAGES_AT_ONCE = {"cpu": 256, "cuda": 2_048}
+_PIXELS_AT_ONCE = {"cpu": 2**22, "cuda": 2**25}
 LOGITS_AT_ONCE = {"cpu": 2**24, "cuda": 2**27}
 """Logits held at once: 64 MiB in float32 on a CPU, 512 MiB on a GPU, where larger products pay."""
+
+
+def images_at_once(kind: str, height: int, width: int) -> int:
+    """How many images an evaluation computes at once. kind: cpu or cuda."""
+    return max(1, min(_IMAGES_AT_ONCE[kind], _PIXELS_AT_ONCE[kind] // (height * width)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +23,8 @@ class ModelCost:
     activation_bytes_per_token: float32 bytes that the layers keep for the backward pass. layer_bytes_per_token: what one layer makes
     on its way forward, and again as gradients on the way back. vocabulary_rows: logits of a token.
     checkpointed_bytes_per_token: as activation_bytes_per_token, where layers are computed a second time; None: a model that cannot.
-    frozen_parameters: those of parameters that are not trained. moments: numbers kept beside each one that is trained and its gradient."""
+    frozen_parameters: those of parameters that are not trained. moments: numbers kept beside each one that is trained and its gradient.
+    image_size: height and width, where a position is an image, of which evaluations compute `images_at_once`."""
 
     parameters: int
     flops_per_token: int
@@ -26,6 +34,7 @@ class ModelCost:
     checkpointed_bytes_per_token: int | None = None
     frozen_parameters: int = 0
     moments: float = 2.0
+    image_size: tuple[int, int] | None = None
 
     @property
     def trainable_parameters(self) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from specrun.plan.cost import EVALUATION_TOKENS, LOGITS_AT_ONCE, ModelCost
+from specrun.plan.cost import EVALUATION_TOKENS, LOGITS_AT_ONCE, ModelCost, images_at_once
 from specrun.plan.resolve import ResolvedSchedule
 from specrun.plan.spread import ON_ONE, Spread
 
@@ -68,7 +68,8 @@ def predict_memory(cost: ModelCost, schedule: ResolvedSchedule, *, evaluation_to
     positions = schedule.full_positions or schedule.sequence_length
     tokens = schedule.micro_batch_size * positions
     kept = cost.activation_bytes_per_token * tokens + cost.layer_bytes_per_token * tokens + _logits(cost, tokens, kind) * _LOGITS_COPIES
-    at_once = min(evaluation_tokens, max(EVALUATION_TOKENS[kind], positions))
+    usual = EVALUATION_TOKENS[kind] if cost.image_size is None else images_at_once(kind, *cost.image_size)
+    at_once = min(evaluation_tokens, max(usual, positions))
     forward = max(cost.layer_bytes_per_token * at_once, 2 * _logits(cost, at_once, kind))
     beside = spread.devices if on_cpu else 1
     state = int(NUMBER_BYTES * (cost.parameters + (1 + cost.moments) * cost.trainable_parameters))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from specrun.plan.cost import images_at_once
 from specrun.runtime.device import Device
 from specrun.runtime.distributed import Workers
 from specrun.training.augmentation import Changes, Drawn, draw
@@ -22,9 +23,6 @@ from specrun.training.order import Order
 
 RESIDENT_BYTES = {"cpu": 2**28, "cuda": 2**33}
 """A split of more is read from its file, whose pages the system keeps as far as there is memory."""
-_PIXELS_AT_ONCE = {"cpu": 2**22, "cuda": 2**25}
-_IMAGES_AT_ONCE = {"cpu": 256, "cuda": 2048}
-"""Of an evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +125,6 @@ class Images:
             return self._train
         images = np.load(self._folder / f"{split}.images.npy", mmap_mode="r")
         return _Split(images, self.labels(split), self._device, resident=images.nbytes <= self._resident_bytes)
-
-
-def images_at_once(kind: str, height: int, width: int) -> int:
-    """How many images an evaluation computes at once. kind: cpu or cuda."""
-    return max(1, min(_IMAGES_AT_ONCE[kind], _PIXELS_AT_ONCE[kind] // (height * width)))
 
 
 class _Split:

@@ -15,8 +15,10 @@ from specrun.models.cnn.build import build as build_cnn
 from specrun.models.cnn.options import Options as Cnn
 from specrun.models.resnet.build import build as build_resnet
 from specrun.models.resnet.options import Options as ResNet
+from specrun.models.vit.build import build as build_vit
+from specrun.models.vit.options import Options as ViT
 
-BUILD: dict[str, Any] = {"cnn": build_cnn, "resnet": build_resnet}
+BUILD: dict[str, Any] = {"cnn": build_cnn, "resnet": build_resnet, "vit": build_vit}
 GREY: dict[str, int] = {"channels": 1, "height": 16, "width": 12, "num_classes": 5}
 NORMS = st.sampled_from(["batch", "group"])
 
@@ -120,8 +122,9 @@ def _our_name(name: str, blocks: tuple[int, ...]) -> str:
           for activation, norm in (("relu", "batch"), ("silu", "batch"), ("relu", "group"), ("gelu", "none"))),
         ResNet(kind="resnet", blocks=(2, 1), width=8),
         ResNet(kind="resnet", blocks=(1, 1), width=8, block="bottleneck", stem="large"),
+        ViT(kind="vit", num_layers=2, width=48),
     ],
-    ids=lambda options: "-".join(str(value) for value in (options.kind, getattr(options, "activation", options.norm), options.norm)),
+    ids=lambda options: "-".join(str(value) for value in (options.kind, getattr(options, "activation", ""), getattr(options, "norm", ""))),
 )  # fmt: skip
 def test_predicted_activations_are_what_autograd_keeps(options: Any) -> None:
     model, batch = build(options, height=32, width=32).train(), 4
@@ -137,6 +140,67 @@ def test_predicted_activations_are_what_autograd_keeps(options: Any) -> None:
     found = sum(tensor.untyped_storage().nbytes() for place, tensor in kept.items() if place not in own)
     predicted = options.cost(**{**GREY, "height": 32, "width": 32}).activation_bytes_per_token * batch
     assert predicted == pytest.approx(found, rel=0.1)
+
+
+@settings(max_examples=15)
+@given(
+    side=st.integers(1, 5),
+    high=st.integers(1, 4),
+    wide=st.integers(1, 4),
+    layers=st.integers(1, 2),
+    pooling=st.sampled_from(["mean", "cls"]),
+)
+def test_the_parameters_of_a_vision_transformer_are_told_and_each_learns(
+    side: int, high: int, wide: int, layers: int, pooling: Any
+) -> None:
+    options = ViT(kind="vit", patch_size=side, num_layers=layers, width=12, num_heads=3, pooling=pooling)
+    sizes = {"channels": 2, "height": side * high, "width": side * wide, "num_classes": 4}
+    model = build(options, **sizes)
+    shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
+    assert options.parameter_shapes(**sizes) == shapes
+    assert sorted(options.parameter_names) == sorted(shapes)
+    assert options.cost(**sizes).parameters == sum(parameter.numel() for parameter in model.parameters())
+    model(torch.randn(3, 2, side * high, side * wide)).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in model.parameters())
+
+
+def test_the_published_vision_transformer_has_its_published_size() -> None:
+    options = ViT(kind="vit", patch_size=16, num_layers=12, width=768, num_heads=12, pooling="cls")
+    cost = options.cost(channels=3, height=224, width=224, num_classes=1000)
+    assert cost.parameters == 86_567_656
+    assert cost.flops_per_token / 6 == pytest.approx(17.56e9, rel=0.01)  # multiply-adds, as torchvision's table has them
+
+
+def test_a_vision_transformer_is_that_of_transformers() -> None:
+    transformers = pytest.importorskip("transformers")
+    theirs = transformers.ViTForImageClassification(transformers.ViTConfig(
+        hidden_size=24, num_hidden_layers=2, num_attention_heads=3, intermediate_size=96, image_size=[8, 12], patch_size=4, num_channels=2,
+        num_labels=5, layer_norm_eps=1e-5, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )).eval()  # fmt: skip
+    for parameter in theirs.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    w, ours = theirs.state_dict(), {}
+    ours["class_vector"] = w["vit.embeddings.cls_token"][0, 0]
+    ours["position_embedding.weight"] = w["vit.embeddings.position_embeddings"][0]
+    for part in ("weight", "bias"):
+        ours[f"patches.{part}"] = w[f"vit.embeddings.patch_embeddings.projection.{part}"]
+        ours[f"final_norm.{part}"], ours[f"head.{part}"] = w[f"vit.layernorm.{part}"], w[f"classifier.{part}"]
+        for layer in range(2):
+            its = f"vit.layers.{layer}"
+            ours[f"blocks.{layer}.attention.qkv.{part}"] = torch.cat([w[f"{its}.attention.{one}_proj.{part}"] for one in "qkv"])
+            for mine, theirs_name in _VIT_NAMES.items():
+                ours[f"blocks.{layer}.{mine}.{part}"] = w[f"{its}.{theirs_name}.{part}"]
+    model = build(ViT(kind="vit", patch_size=4, num_layers=2, width=24, num_heads=3, pooling="cls"), channels=2, height=8, width=12).eval()
+    model.load_state_dict(ours)
+    images = torch.randn(3, 2, 8, 12)
+    with torch.no_grad():
+        torch.testing.assert_close(model(images), theirs(images).logits, atol=1e-4, rtol=1e-4)
+
+
+_VIT_NAMES = {
+    "attention.out": "attention.o_proj", "mlp.up": "mlp.fc1", "mlp.out": "mlp.fc2", "attention_norm": "layernorm_before",
+    "mlp_norm": "layernorm_after",
+}  # fmt: skip
 
 
 def test_batch_norm_alone_makes_a_model_depend_on_its_micro_batch() -> None:
@@ -156,6 +220,7 @@ def test_batch_norm_alone_makes_a_model_depend_on_its_micro_batch() -> None:
         (Cnn(kind="cnn", groups=4), "option-without-effect", "model.groups", "norm: group"),
         (ResNet(kind="resnet", norm="group", width=12), "groups-do-not-divide-width", "model.norm", "width of 16"),
         (ResNet(kind="resnet", groups=4), "option-without-effect", "model.groups", "norm: group"),
+        (ViT(kind="vit", width=50), "heads-do-not-divide-width", "model.width", "width 48 or 51"),
         (ResNet(kind="resnet", depth=34, block="basic", blocks=(1,), width=8), "option-without-effect", "model.depth", "remove depth"),
     ],
 )
@@ -172,6 +237,16 @@ def test_images_that_are_gone_before_the_last_stage_are_refused_with_what_fits()
     assert caught.value.code == "image-too-small"
     assert "use 3 widths at most" in str(caught.value.hint)
     build(Cnn(kind="cnn", widths=(4, 8, 16)), height=7, width=9)(torch.randn(2, 1, 7, 9))
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "hint"), [(28, 28, "model.patch_size: 4, or task.size: 30"), (9, 22, "model.patch_size: 1, or task.size: [10, 20]")]
+)
+def test_patches_that_do_not_divide_the_image_are_refused_with_what_does(height: int, width: int, hint: str) -> None:
+    with pytest.raises(SpecrunError, match=f"{height} x {width} pixels") as caught:
+        build(ViT(kind="vit", patch_size=5), height=height, width=width)
+    assert caught.value.code == "patch-does-not-divide-image"
+    assert hint in str(caught.value.hint)
 
 
 def test_a_micro_batch_of_one_pixel_has_no_variance_and_says_so() -> None:

@@ -93,4 +93,5 @@ class Options(ModelOptions):
 
     def cost(self, *, channels: int, height: int, width: int, num_classes: int) -> ModelCost:
         """Of one image of that size, in closed form."""
-        return model_cost(layers(self, channels=channels, height=height, width=width, num_classes=num_classes), num_classes=num_classes)
+        found = layers(self, channels=channels, height=height, width=width, num_classes=num_classes)
+        return model_cost(found, num_classes=num_classes, height=height, width=width)
