@@ -38,8 +38,8 @@ def _attention(weights_HT: Floats, *, context: int) -> Figure:
         "id": "attention", "kind": "lines", "title": "Attention",
         "caption": "How much a forecast attends to each step: 0 is the first one forecast, before it lies the context. Mean over windows.",
         "x_label": "steps from the first one forecast", "y_label": "weight", "x": positions[kept].tolist(), "bands": [],
-        "series": [{"name": name, "values": [rounded(weight) for weight in of[kept]], "style": "dashed" if number else "solid"}
-                   for number, (name, of) in enumerate(curves.items())],
+        "series": [{"name": name, "values": [rounded(weight) for weight in of[kept]], "style": "solid"}
+                   for name, of in curves.items()],
     }  # fmt: skip
 
 

@@ -43,13 +43,13 @@ def seasonal_naive(context_BLY: Floats, *, horizon: int, season: int) -> Floats:
 
 def forecasts(arrays: Arrays, *, context: int, horizon: int, targets: int, season: int) -> Iterator[Forecast]:
     """All there are: without seasonal_naive where the context holds no whole season, or a season is one step."""
-    yield Forecast("repeat_last", "Last value", lambda given: repeat_last(given, horizon=horizon))
+    yield Forecast("repeat_last", "last value", lambda given: repeat_last(given, horizon=horizon))
     if 1 < season <= context:
-        label = f"Value a season before ({season} steps)"
+        label = f"value a season before ({season} steps)"
         yield Forecast("seasonal_naive", label, lambda given: seasonal_naive(given, horizon=horizon, season=season))
     ridge = fit(arrays.values[:, :targets], arrays.train_runs, context=context, horizon=horizon)
     if ridge is not None:
-        yield Forecast("ridge", f"Ridge regression on {context} steps", ridge)
+        yield Forecast("ridge", f"ridge regression on {context} steps", ridge)
 
 
 def read_windows(arrays: Arrays, starts: Integers, *, context: int, horizon: int, targets: int) -> Iterator[tuple[slice, Floats, Floats]]:

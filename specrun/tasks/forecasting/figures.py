@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 _SHOWN_STEPS = 200
 """Of the horizon: more are thinned."""
 _SHOWN_TARGETS = 30
-_DAY = 86_400 * 10**6
+_PRECISIONS = {"D": 86_400 * 10**6, "m": 60 * 10**6, "s": 10**6}
+"""Microseconds of what times are shown by."""
 _TEXT_VALUES = 6
 _INTERPRETED = 256
 """Windows that weights are a mean over."""
@@ -35,7 +36,7 @@ class Illustration:
     def __init__(self, task: Forecasting, split: str) -> None:
         self.task, self.split, self.options = task, split, task.options
         self.starts = task.arrays.starts[split]
-        self._whole_days = not (task.arrays.times % _DAY).any()
+        self._precision = next((unit for unit, size in _PRECISIONS.items() if not (task.arrays.times % size).any()), "us")
         self.names: list[str] = task.facts["names"]["targets"]
 
     def figures(self, model: nn.Module, sums: Mapping[str, Any], *, between: Callable[[], None]) -> list[Figure]:
@@ -79,7 +80,7 @@ class Illustration:
         ticks = int(self.task.arrays.times[row])
         if not self.task.facts["dates"]:
             return ticks
-        return str(np.datetime64(ticks, "us").astype("datetime64[D]" if self._whole_days else "datetime64[s]"))
+        return str(np.datetime64(ticks, "us").astype(f"datetime64[{self._precision}]"))
 
     def target_at(self, start: int, target: int) -> str:
         """The target of a window, and of which series it is, where there are several."""
@@ -96,7 +97,7 @@ class Illustration:
         names = [name for name in told if name != "loss"]
         labels = type(self.options).metric_labels
         values = sums["windows"] * self.options.horizon
-        more = {"width (units)": np.asarray(sums["width_in_units"]) / values} if "width" in told else {}
+        more = {"width (own units)": np.asarray(sums["width_in_units"]) / values} if "width" in told else {}
         columns = [{"name": "target", "format": "text"},
                    *({"name": labels.get(name, name), "format": "percent" if name == "coverage" else "number"} for name in names),
                    *({"name": name, "format": "number"} for name in more)]  # fmt: skip
@@ -110,11 +111,11 @@ class Illustration:
     def _by_step(self, sums: Mapping[str, Any]) -> Figure:
         kept = spread(np.arange(self.options.horizon), _SHOWN_STEPS)
         judged = [("the model", sums), *((it.label, of) for it, _, of in self.task.judged_baselines(self.split))]
-        series = [{"name": name, "style": "dashed" if number else "solid",
+        series = [{"name": name, "style": "solid",
                    "values": [rounded(value) for value in np.asarray(of["step_error"])[kept] / (of["windows"] * len(self.names))]}
-                  for number, (name, of) in enumerate(judged)]  # fmt: skip
+                  for name, of in judged]  # fmt: skip
         return {"id": "by-step", "kind": "lines", "title": "Error by step of the horizon", "x_label": "steps ahead",
-                "y_label": "MAE (scaled values)", "x": (kept + 1).tolist(), "series": series, "bands": [],
+                "y_label": "MAE (scaled)", "x": (kept + 1).tolist(), "series": series, "bands": [],
                 "caption": "Mean absolute error of the median over all windows and targets, and of the baselines."}  # fmt: skip
 
     def _calibration(self, sums: Mapping[str, Any]) -> list[Figure]:

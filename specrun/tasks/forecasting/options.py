@@ -54,11 +54,12 @@ class Options(TaskOptions):
         "smape": "minimize", "mae_in_units": "minimize", "rmse_in_units": "minimize", "coverage": "maximize", "width": "minimize",
     }  # fmt: skip
     metric_labels: ClassVar[Mapping[str, str]] = {
-        "loss": "loss (scaled values)", "pinball": "pinball (scaled values)", "mse": "MSE (scaled values)", "mae": "MAE (scaled values)",
-        "q_risk": "q-risk", "mase": "MASE", "smape": "sMAPE (%)", "mae_in_units": "MAE (targets' own units)",
-        "rmse_in_units": "RMSE (targets' own units)", "coverage": "coverage of the outermost quantiles",
-        "width": "width of the outermost quantiles (scaled values)",
+        "loss": "loss (scaled)", "pinball": "pinball (scaled)", "mse": "MSE (scaled)", "mae": "MAE (scaled)", "q_risk": "q-risk",
+        "mase": "MASE", "smape": "sMAPE (%)", "mae_in_units": "MAE (own units)", "rmse_in_units": "RMSE (own units)",
+        "width": "width (scaled)",
     }  # fmt: skip
+    """Scaled: as by train, whatever `scaling` says; own units: the mean over targets, each in its own. coverage and width are those of the
+    outermost quantiles."""
     roles: ClassVar[Mapping[str, Need]] = {
         "time": "required", "target": "required", "group": "optional", "known": "optional", "observed": "optional", "static": "optional",
     }  # fmt: skip
