@@ -118,4 +118,5 @@ def _extents(spec: Spec, base_folder: Callable[[str], Path], data_root: Path | N
     if extents is None:
         return {}
     found: Mapping[str, Extent] = extents(base=base_folder("data.source.path"), data_root=data_root)
-    return found
+    sample = spec.data.sample
+    return found if sample is None else {name: extent.share(sample.fraction) for name, extent in found.items()}
