@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from specrun.sources.contract import WHOLE
 from specrun.sources.extent import Extent
 from specrun.sources.files import is_address, matches, real_paths
+from specrun.spec.bounds import found
 from specrun.spec.nearest import listed, nearest
 from specrun.spec.section import Part, Problem, apart, option
 from specrun.spec.shape import valid_items
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 SCHEMES = frozenset({"http", "https", "s3", "gs", "gcs", "az", "abfs", "abfss", "hf", "ftp", "sftp"})
 """How an address may begin: http by the standard library; of fsspec's, those that read a file from elsewhere and run nothing."""
 _HOST = re.compile(r"[^/\s:]+(:\d+)?/\S")
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _BEGINNING_BYTES = 1 << 18
 _COMPRESSED_RATIO = 3
 """Bytes of text in a byte of gzip, roughly; for estimates alone."""
@@ -49,7 +48,7 @@ class FileOptions(Part):
         examples=["data/corpus.txt"],
         min_length=1,
     )
-    sha256: Sha256 | dict[str, Sha256] | None = option(
+    sha256: str | dict[str, str] | None = option(
         None,
         impact="runtime",  # counts in the key in the place of the address, see `identity`
         description="SHA-256 that the file at an address must have, 64 digits; for several, a mapping from address to it; absent takes "
@@ -72,8 +71,7 @@ class FileOptions(Part):
 
     def files(self, base: Path) -> Mapping[str, tuple[Path, ...]]:
         """The local files of each split, in the order they are read: as the patterns stand, those of a glob by name, each once."""
-        found = self.patterns().items()
-        return {split: each_once(file for pattern in given for file in matches(pattern, base)) for split, given in found}
+        return {split: each_once(file for pattern in given for file in matches(pattern, base)) for split, given in self.patterns().items()}
 
     def local_inputs(self, *, base: Path, data_root: Path | None) -> tuple[Path, ...]:
         """The local files that decide the result, sorted."""
@@ -130,6 +128,10 @@ class FileOptions(Part):
 
     def _checksum_problems(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
         addresses, at = self.addresses(), (*path, "sha256")
+        for given in self.sha256.values() if isinstance(self.sha256, dict) else (self.sha256,):
+            if given is not None and not _SHA256.fullmatch(given):
+                hint = "write its 64 digits of 0-9 and a-f, as sha256sum does"
+                yield Problem(at, "not-a-checksum", f"{found(given)} is no SHA-256", hint)
         if isinstance(self.sha256, dict):
             for address in self.sha256.keys() - set(addresses):
                 near = nearest(address, addresses)
@@ -183,8 +185,8 @@ class FileOptions(Part):
 
 def each_once(files: Iterable[Path]) -> tuple[Path, ...]:
     """Files without those that lead where one before them does."""
-    found: dict[Path, Path] = {}
+    first: dict[Path, Path] = {}
     given = tuple(files)
     for file, real in zip(given, real_paths(given), strict=True):
-        found.setdefault(real, file)
-    return tuple(found.values())
+        first.setdefault(real, file)
+    return tuple(first.values())

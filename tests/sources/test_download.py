@@ -108,6 +108,7 @@ def test_addresses_and_checksums_that_cannot_be_are_found_without_the_network() 
     assert problems("a.csv", sha256=SHA256) == ["checksum-without-address"]
     assert problems((one, other), sha256=SHA256) == ["checksum-not-single"]
     assert problems(one, sha256={other: SHA256}) == ["checksum-without-address"]
+    assert problems(one, sha256="abc") == ["not-a-checksum"]
     assert problems("file:///a.csv") == ["file-address"]
     assert problems("memory://a/b.csv") == ["unknown-scheme"]
     assert problems("https:///x.csv") == ["not-an-address"]

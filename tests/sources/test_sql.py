@@ -120,6 +120,7 @@ def test_what_is_wrong_with_the_files_or_the_splits_is_found_before_anything_run
     assert problems(ratio, path={"t": "a.xlsx"})[0] == ("unknown-format", ("data", "source", "path", "t"))
     assert problems(ratio, path={"t": ("trips1.parquet", "secret.csv")}) == [("unknown-format", ("data", "source", "path", "t"))]
     assert problems(ratio, path={"t": "trip1.parquet"}) == [("missing-file", ("data", "source", "path", "t"))]
+    assert problems(ratio, path={"t t": "trips1.parquet"}) == [("unusable-name", ("data", "source", "path", "t t"))]
     assert problems(given) == [("split-not-given", ("data", "split"))]
     assert problems(given, query={"train": "SELECT 1"}) == [("missing-split", ("data", "split", "validation"))]
     assert problems(ratio, query={"train": "SELECT 1"}) == [("splits-already-given", ("data", "split"))]

@@ -56,7 +56,7 @@ class Options(FileOptions):
         impact="weights",
         description="How dates and times are written, by the signs of strptime; absent means ISO 8601, such as 2024-12-31 23:59:00.",
         examples=["%d/%m/%Y %H:%M"],
-        min_length=2,
+        min_length=1,
     )
 
     def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:

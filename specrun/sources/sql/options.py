@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -11,6 +12,7 @@ from pydantic import Field
 from specrun.sources.contract import WHOLE
 from specrun.sources.extent import Extent
 from specrun.sources.file_options import FileOptions
+from specrun.spec.bounds import found
 from specrun.spec.section import Problem, apart, option
 from specrun.spec.shape import valid_items
 from specrun.spec.units import ByteSize
@@ -27,7 +29,7 @@ READERS: Mapping[str, str] = {
     ".ndjson": "read_json({files}, sample_size = -1)",
 }
 """What reads a file, by the end of its name without .gz. Types of columns are found over whole files."""
-View = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
+_VIEW = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 Query = Annotated[str, Field(min_length=1, max_length=100_000)]
 
 
@@ -43,7 +45,7 @@ class Options(FileOptions):
     isolated: ClassVar[bool] = True
 
     kind: Literal["sql"] = option(impact="weights", description="A query over local files.")
-    path: dict[View, str | tuple[str, ...]] = option(
+    path: dict[str, str | tuple[str, ...]] = option(
         impact="runtime",  # what the files hold enters keys as a digest; where they lie does not
         description="Mapping from the name of a table to its files, by path, glob, address or a list of them: Parquet, CSV or JSON.",
         examples=[{"trips": "data/trips/*.parquet", "zones": "data/zones.csv"}],
@@ -83,6 +85,9 @@ class Options(FileOptions):
 
     def _format_problems(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
         for view, patterns in self.patterns().items():
+            if not _VIEW.fullmatch(view):
+                message = f"{found(view)} cannot be a table's name"
+                yield Problem((*path, "path", view), "unusable-name", message, "use letters, digits and _, such as trips")
             given = {reader_of(pattern.partition("?")[0]) for _, pattern in valid_items(patterns)}
             if None in given or len(given) > 1:
                 what = "ends in none of the known ways" if None in given else "are of several formats"
