@@ -8,7 +8,7 @@ from specrun.spec.bounds import found
 from specrun.spec.findings import Findings
 from specrun.spec.nearest import distance, listed, nearest
 from specrun.spec.nodes import MapNode, Path_, dotted, key_place, place, plain
-from specrun.spec.parts import FAMILIES, kinds, options_class
+from specrun.spec.parts import FAMILIES, kinds, options_class, suggested
 from specrun.spec.secrets import shortened
 from specrun.spec.shape import Field, fields
 
@@ -36,7 +36,7 @@ def check_kind(field: Field, node: MapNode, path: Path_, root: MapNode, findings
             return Chosen(field.default_kind, good=True)
         findings.add(
             key_place(root, path), "missing-key", f"{dotted(path)} has no kind; it says which {family.noun} is meant", path=where,
-            hint=f"add kind: {(fitting or known)[0]}; kinds are {listed(known, 'and')}",
+            hint=f"add kind: {_first(field.family, fitting)}; kinds are {listed(known, 'and')}",
         )  # fmt: skip
         return Chosen(fitting[0] if len(fitting) == 1 else None, good=False)
     value = plain(node.entries["kind"].value)
@@ -47,7 +47,7 @@ def check_kind(field: Field, node: MapNode, path: Path_, root: MapNode, findings
             "wrong-type",
             f"{dotted(where)} is {found(value)}; it must be the name of a {family.noun}",
             path=where,
-            hint=f"use {field.default_kind or known[0]}",
+            hint=f"use {field.default_kind or suggested(field.family)}",
         )
         return Chosen(None, good=False)
     if value in known:
@@ -64,6 +64,12 @@ def check_kind(field: Field, node: MapNode, path: Path_, root: MapNode, findings
     hint = f"did you mean {meant}?" if meant else f"kinds are {listed(known, 'and')}"
     findings.add(at, "unknown-kind", f'there is no {family.noun} of kind "{shortened(value)}"', path=where, hint=hint)
     return Chosen(meant, good=False)
+
+
+def _first(family: str, fitting: list[str]) -> str:
+    """The usual kind where it has every key that is written, or where none has."""
+    usual = suggested(family)
+    return usual if usual in fitting or not fitting else fitting[0]
 
 
 def _misspelt(family: str, node: MapNode) -> str | None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from specrun.spec.findings import Findings
 from specrun.spec.nodes import MapNode, Path_, dotted, key_place
-from specrun.spec.parts import kinds
+from specrun.spec.parts import suggested
 from specrun.spec.section import Section
 from specrun.spec.shape import Field, fields
 
@@ -49,7 +49,7 @@ class MissingKeys:
 def missing_hint(field: Field) -> str:
     """How a field may be written: `add batch_size: 32`."""
     if field.family is not None:
-        return f"add {field.name}: {{kind: {field.default_kind or kinds(field.family)[0]}}}"
+        return f"add {field.name}: {{kind: {field.default_kind or suggested(field.family)}}}"
     if field.section is not None:
         inner = next((f for f in fields(field.section).values() if f.required), next(iter(fields(field.section).values())))
         return f"add {field.name}: {{{missing_hint(inner).removeprefix('add ')}}}"

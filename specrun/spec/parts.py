@@ -19,22 +19,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Where the parts of a family live. module: pattern of the options module; noun: for messages; synonyms: what other tools call a
-    kind, without underscores."""
+    """Where the parts of a family live. module: pattern of the options module; noun: for messages; usual: the kind that is shown as an
+    example; synonyms: what other tools call a kind, without underscores."""
 
     package: str
     module: str
     noun: str
     planned: tuple[str, ...] = ()
+    usual: str = ""
     synonyms: Mapping[str, str] = field(default_factory=dict)
 
 
 FAMILIES: dict[str, Family] = {
     "task": Family("specrun.tasks", "specrun.tasks.{kind}.options", "task",
-                   ("text_classification", "image_classification")),
-    "model": Family("specrun.models", "specrun.models.{kind}.options", "model", ("transformers",)),
+                   usual="causal_lm"),
+    "model": Family("specrun.models", "specrun.models.{kind}.options", "model", ("transformers",), usual="gpt"),
     "source": Family("specrun.sources", "specrun.sources.{kind}.options", "data source",
-                     ("image_folder", "tokens"), synonyms={"jsonl": "json", "ndjson": "json", "tsv": "csv"}),
+                     ("tokens",), usual="huggingface", synonyms={"jsonl": "json", "ndjson": "json", "tsv": "csv"}),
     "tokenizer": Family("specrun.tokenizers", "specrun.tokenizers.{kind}.options", "tokenizer",
                         synonyms={"bert": "wordpiece", "sentencepiece": "unigram", "spm": "unigram", "hub": "pretrained",
                                   "huggingface": "pretrained"}),
@@ -61,6 +62,11 @@ def kinds(family: str) -> tuple[str, ...]:
     in_folders = FAMILIES[family].module.endswith(".options")
     modules = pkgutil.iter_modules(package.__path__)
     return tuple(sorted(m.name for m in modules if m.ispkg == in_folders and not m.name.startswith("_")))
+
+
+def suggested(family: str) -> str:
+    """The kind that a message shows as an example."""
+    return FAMILIES[family].usual or kinds(family)[0]
 
 
 @cache

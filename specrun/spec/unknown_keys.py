@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from specrun.spec.document import Spec
 from specrun.spec.findings import Findings
 from specrun.spec.missing import MissingKeys
 from specrun.spec.nearest import distance, listed, nearest
 from specrun.spec.nodes import MapNode, Path_, ScalarNode, dotted, key_place
+from specrun.spec.parts import FAMILIES
 from specrun.spec.secrets import shortened
 from specrun.spec.section import Part, Section
 from specrun.spec.shape import Field, classes_under, fields, known_places, walk_classes
+
+_FEW_KINDS = 3
+"""Kinds of a part that a hint names one by one."""
 
 
 def report_unknown_keys(
@@ -98,8 +104,17 @@ def _belongs(name: str, cls: type[Section], missing: MissingKeys) -> str | None:
         return None
     same = {dotted(place) for place, owner in walk_classes(Spec) if owner is cls and place} & found.keys()
     found = {place: kinds for place, kinds in found.items() if not same or place in same}
-    labels = [f"{place} of kind {listed(dict.fromkeys(kinds))}" if kinds else place for place, kinds in found.items()]
+    labels = [f"{place} of kind {_kinds(kinds)}" if kinds else place for place, kinds in found.items()]
     return f'"{name}" belongs to {listed(sorted(labels, key=lambda label: " of kind " in label)[:3])}'
+
+
+def _kinds(names: Sequence[str]) -> str:
+    """Kinds that have a key; of many, one that is in use everywhere and how many more."""
+    each = list(dict.fromkeys(names))
+    if len(each) <= _FEW_KINDS:
+        return listed(each)
+    known = {family.usual for family in FAMILIES.values()}
+    return f"{next((kind for kind in each if kind in known), each[0])} and {len(each) - 1} others"
 
 
 def _kind(owner: type[Part]) -> str:

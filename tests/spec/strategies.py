@@ -15,6 +15,7 @@ from specrun.spec.units import ByteSize, Quantity, Units
 TEXTS = st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12).filter(
     lambda text: "hf_" not in text and "sk-" not in text
 )
+KEYS = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,12}", fullmatch=True)
 
 
@@ -55,7 +56,7 @@ def values(annotation: Any, metadata: tuple[Any, ...]) -> st.SearchStrategy[Any]
     if origin is tuple:
         return sequences(get_args(annotation), bounds)
     if origin is dict:
-        return st.dictionaries(NAMES, one_of(members(get_args(annotation)[1])), min_size=1, max_size=2)
+        return st.dictionaries(KEYS, one_of(members(get_args(annotation)[1])), min_size=1, max_size=2)
     raise AssertionError(f"no strategy for {annotation}")
 
 
@@ -93,7 +94,20 @@ def sections(cls: type[Section]) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(required, optional=optional)
 
 
-SPECS = sections(Spec)
+def specs() -> st.SearchStrategy[dict[str, Any]]:
+    """Documents of whole specs, each with a model that serves its task."""
+
+    def of_task(kind: str) -> st.SearchStrategy[dict[str, Any]]:
+        task: Any = options_class("task", kind)
+        models: list[Any] = [options_class("model", name) for name in kinds("model")]
+        fitting = {"task": sections(task), "model": st.one_of([sections(it) for it in models if task.interface in it.serves])}
+        return st.tuples(ANY, st.fixed_dictionaries(fitting)).map(lambda both: {**both[0], **both[1]})
+
+    return st.sampled_from(kinds("task")).flatmap(of_task)
+
+
+ANY = sections(Spec)
+SPECS = specs()
 
 
 def leaf_paths(cls: type[Section] = Spec, prefix: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Field]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from specrun.spec.document import Spec
-from specrun.spec.metrics import training_metrics, validation_metrics
+from specrun.spec.metrics import EVERY_TASK, OF_TOKENS, OF_UNEQUAL, validation_metrics
 from specrun.spec.nearest import listed, nearest
 from specrun.spec.section import Problem, apart
 from specrun.spec.shape import read
@@ -39,6 +39,6 @@ def _check(name: str, spec: Spec) -> Iterator[Problem]:
 def _why(metric: str, spec: Spec) -> str:
     if metric.startswith("test/"):
         return "decisions during training go by the validation split"
-    if metric in training_metrics(spec):
+    if metric in {*EVERY_TASK, *OF_TOKENS, *OF_UNEQUAL}:
         return "it is measured on what is trained on, between them"
     return f"{spec.task.kind} has no such metric"
