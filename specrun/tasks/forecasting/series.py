@@ -127,5 +127,5 @@ def _check_regular(columns: Columns, order: Integers, steps: Integers, *, within
     raise DataError(
         f"{row} comes {took} after {before} in column {time!r}, where rows are {frequency.label} apart",
         code="irregular-time",
-        hint=f"write a row each {frequency.label}; where only the order counts, name a column of whole numbers as time",
+        hint=f"write a row every {frequency.label.removeprefix('1 ')}; where only the order counts, name a column of whole numbers as time",
     )
