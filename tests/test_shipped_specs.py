@@ -38,6 +38,7 @@ def mirror(tmp_path_factory) -> Path:
             files.append(f"  - {{split: {split}, path: {config}/{split}.parquet}}\n")
     (folder / "README.md").write_text("---\nconfigs:\n" + "".join(files) + "---\n")
     write_pairs(root / "bentrevett" / "multi30k" / "data", [line.split() for line in lines if line.strip()])
+    write_digits(root / "ylecun" / "mnist")
     return root
 
 
@@ -51,6 +52,27 @@ def write_pairs(folder: Path, lines: list[list[str]]) -> None:
         words = lines[number * 2000 : (number + 1) * 2000]
         pairs = {"en": [" ".join(line) for line in words], "de": [" ".join(reversed(line)) for line in words]}
         pq.write_table(pa.table(pairs), folder / f"{split}-00000-of-00001.parquet")
+
+
+def write_digits(folder: Path) -> None:
+    """Small images of ten classes, with the names of a dataset of the Hub."""
+    import io
+
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for split, count in (("train", 300), ("test", 100)):
+        images = []
+        for pixels in random.integers(0, 256, (count, 28, 28), dtype=np.uint8):
+            Image.fromarray(pixels).save(stream := io.BytesIO(), "PNG")
+            images.append({"bytes": stream.getvalue(), "path": None})
+        kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+        table = pa.table({"image": pa.array(images, kind), "label": [number % 10 for number in range(count)]})
+        pq.write_table(table, folder / f"{split}-00000-of-00001.parquet")
 
 
 @pytest.fixture(scope="module")
