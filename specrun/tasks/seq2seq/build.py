@@ -36,6 +36,7 @@ class Seq2Seq:
         spec, facts = opening.spec, opening.facts["examples"]
         self._options, self._folder, self._device = options, opening.folders["examples"], opening.device
         self._length, self._final = spec.data.sequence_length, opening.final
+        self._how = Search(options.beam_size, options.length_penalty) if opening.final else Search(beams=1)
         self._vocab_size, self._end_id = int(facts["sizes"]["vocab_size"]), int(facts["end_id"])
         reading = Reading(spec.schedule.batch_size, group_by_length=spec.data.group_by_length, pad_to_few_shapes=opening.pad_to_few_shapes)
         self._samples = Pairs(
@@ -68,7 +69,8 @@ class Seq2Seq:
         between: Callable[[], None] = nothing,
     ) -> dict[str, Any]:
         """Sums over a split. Returns: nll in nats, tokens, correct, each token of the targets predicted after those before it; translated,
-        and the counts of n-grams of what is written for so many sources: in training `task.translated_samples`, at the end all.
+        and the counts of n-grams of what is written for so many sources: in training greedily for some, so that weights
+        do not depend on the search, at the end with beams for all.
         """
         training = model.training
         at_once = EVALUATION_TOKENS[self._device.kind] // divided
@@ -168,7 +170,7 @@ class Seq2Seq:
         network, (_, targets) = cast("EncoderDecoder", model), self._texts(split)
         written, references = list[str](), list[str]()
         # Each beam has a row of its own.
-        batches = self._samples.evaluation_batches(split, workers, max_samples=max_samples, at_once=at_once // self._options.beam_size)
+        batches = self._samples.evaluation_batches(split, workers, max_samples=max_samples, at_once=at_once // self._how.beams)
         for batch, numbers, counts in batches:
             texts = self._search(network, batch, between=between)
             if counts:
@@ -181,9 +183,8 @@ class Seq2Seq:
     def _search(self, network: EncoderDecoder, batch: PairBatch, *, between: Callable[[], None]) -> list[str]:
         """The text found for each source of a batch."""
         limits = self._samples.limits(batch.lengths[:, 0])
-        how = Search(self._options.beam_size, self._options.length_penalty)
         ids = search(
-            network, batch.source_ids, batch.source_lengths, self._device.transfer(limits), how=how, longest=int(limits.max()),
+            network, batch.source_ids, batch.source_lengths, self._device.transfer(limits), how=self._how, longest=int(limits.max()),
             start_id=self._end_id, end_id=self._end_id, vocab_size=self._vocab_size, device=self._device, between=between,
         )  # fmt: skip
         return self._decoded(ids)
@@ -193,8 +194,8 @@ class Seq2Seq:
         return texts
 
     def _search_in_words(self) -> str:
-        beams = self._options.beam_size
-        return "each token the likeliest" if beams == 1 else f"{beams} beams, length penalty {self._options.length_penalty:g}"
+        how = self._how
+        return "each token the likeliest" if how.beams == 1 else f"{how.beams} beams, length penalty {how.length_penalty:g}"
 
 
 def build(options: Options, opening: Opening) -> Seq2Seq:

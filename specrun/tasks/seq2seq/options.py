@@ -43,7 +43,13 @@ class Options(TaskOptions):
         ge=0,
         lt=1,
     )
-    beam_size: int = option(4, impact="eval", description="Beams of the search for a target; 1 is greedy.", ge=1, le=64)
+    beam_size: int = option(
+        4,
+        impact="eval",
+        description="Beams of the search for targets, at the end; 1 is greedy, as evaluations during training always are.",
+        ge=1,
+        le=64,
+    )
     length_penalty: float = option(
         1.0,
         impact="eval",
@@ -53,7 +59,7 @@ class Options(TaskOptions):
     )
     translated_samples: int = option(
         200,
-        impact="eval",
+        impact="weights",
         description="Sources of the validation split, the first ones, that evaluations during training write a target for; at the end all.",
         ge=1,
         le=10**9,
