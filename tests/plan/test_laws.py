@@ -11,6 +11,7 @@ from specrun.runtime.hardware import resolve
 from specrun.spec.document import Spec
 from specrun.spec.dump import select, walk_fields
 from specrun.spec.section import Part, Section
+from specrun.spec.sections.data import Columns
 from specrun.spec.units import ByteSize, Quantity
 from specrun.steps.registry import step_kinds
 
@@ -87,7 +88,7 @@ def changed_kinds(before: tuple[Step, ...], after: tuple[Step, ...]) -> set[str]
 
 NOT_CHANGED = {("seeds",), ("version",)}
 """Seeds add steps (tests of their own); there is one version."""
-IDLE = {("data", "columns", "text"), ("data", "split", "seed"), ("data", "group_by_length")}
+IDLE = {("data", "split", "seed"), ("data", "group_by_length")} | {("data", "columns", role) for role in Columns.model_fields}
 """Without effect, given the rest of the document."""
 NOT_YET = {("search",), ("export",), ("tracking",), ("hardware", "devices")}
 """Keys that accept no value so far."""

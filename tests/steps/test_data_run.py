@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from specrun.errors import DataError
 from specrun.events import Progress
 from specrun.sources.document_file import read_documents
+from specrun.spec.sections.checks import Checks
+from specrun.spec.units import parse_quantity
 from specrun.steps.data import leakage
 from specrun.steps.data.leakage import LeakageCheck
 
@@ -191,6 +193,66 @@ def test_short_documents_and_those_repeated_inside_a_split_are_no_leak(tmp_path:
     output = Chain(spec_of(source, split=GIVEN), tmp_path).run("data")
     assert output.values["leakage"] == {"train/validation": 0}
     assert output.warnings == ()
+
+
+def lines(count: int) -> str:
+    return "".join(f"{LONG}, number {n}\n" for n in range(count))
+
+
+def test_over_the_folds_each_document_validates_once(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(lines(12))
+    validated = []
+    for fold in (1, 2, 3):
+        (tmp_path / str(fold)).mkdir()
+        split = {"kind": "kfold", "folds": 3, "fold": fold, "shuffle": True}
+        chain = Chain(spec_of({"kind": "text", "path": "a.txt", "documents": "lines"}, split=split), tmp_path / str(fold), base=tmp_path)
+        assert set(chain.run("data").values["splits"]) == {"train", "validation"}
+        validated += stored(chain, "validation")
+        assert sorted(stored(chain, "train") + stored(chain, "validation")) == sorted(lines(12).splitlines(keepends=True))
+    assert sorted(validated) == sorted(lines(12).splitlines(keepends=True))
+
+
+def test_fewer_documents_than_folds_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(lines(3))
+    spec = spec_of({"kind": "text", "path": "a.txt"}, split={"kind": "kfold", "fold": 1})
+    with pytest.raises(DataError, match="the source has 1 document, too few for 5 folds"):
+        Chain(spec, tmp_path).run("data")
+
+
+def test_a_share_of_the_given_train_split_validates_where_the_source_has_no_other(tmp_path: Path) -> None:
+    source = text_source(tmp_path, train=lines(200), test=f"{LONG} of the test\n")
+    chain = Chain(spec_of(source, split={"kind": "given", "validation": 0.25, "test": "test"}), tmp_path)
+    splits = chain.run("data").values["splits"]
+    assert {name: facts["documents"] for name, facts in splits.items()} == {"train": 150, "validation": 50, "test": 1}
+    assert stored(chain, "validation") != lines(200).splitlines(keepends=True)[150:]
+
+
+def test_duplicates_and_what_is_not_sampled_are_left_out_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(lines(300) + lines(40))
+    spec = spec_of({"kind": "text", "path": "a.txt", "documents": "lines"}, split={"kind": "hash"})
+    data = spec.data.model_copy(update={"deduplicate": True, "sample": parse_quantity("50%")})
+    chain = Chain(spec.model_copy(update={"data": data}), tmp_path)
+    values = chain.run("data").values
+    kept = stored(chain, "train") + stored(chain, "validation")
+    assert values["left_out"]["duplicates"] == 40
+    assert len(kept) == len(set(kept)) == 300 - values["left_out"]["unsampled"]
+    assert 110 < len(kept) < 190
+    assert not chain.alerts
+
+
+def test_a_leak_ends_the_step_where_the_spec_says_so(tmp_path: Path) -> None:
+    source = text_source(tmp_path, train=f"{LONG}\n", validation=f"{LONG}\n")
+    spec = spec_of(source, split=GIVEN)
+    for what, found in (("off", {}), ("fail", None)):
+        (tmp_path / what).mkdir()
+        data = spec.data.model_copy(update={"checks": Checks(leakage=what)})
+        chain = Chain(spec.model_copy(update={"data": data}), tmp_path / what, base=tmp_path)
+        if found is None:
+            with pytest.raises(DataError, match=r"1 document of validation .* also in train") as caught:
+                chain.run("data")
+            assert caught.value.code == "leaking-split"
+        else:
+            assert chain.run("data").values["leakage"] == found
 
 
 texts = st.lists(st.sampled_from([letter * 50 for letter in "abcde"]), max_size=8)
