@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from specrun.cli.main import run
 from specrun.spec.assembly import load_spec
+from specrun.spec.parts import kinds
 
 
 @pytest.fixture(autouse=True)
@@ -26,6 +27,15 @@ def test_what_init_writes_is_valid_and_needs_no_network(capsys: pytest.CaptureFi
     assert loaded.warnings == ()
     assert (loaded.spec.name, loaded.spec.data.source.kind) == ("my-experiment", "python_docs")
     assert run(["validate", "specrun.yaml"]) == 0
+
+
+@pytest.mark.parametrize("task", kinds("task"))
+def test_every_task_has_a_spec_to_start_from_that_is_valid_and_needs_no_network(task: str) -> None:
+    assert run(["init", "--task", task]) == 0
+    loaded = load_spec("specrun.yaml")
+    assert loaded.warnings == ()
+    assert loaded.spec.task.kind == task
+    assert loaded.spec.data.source.kind == "python_docs" or loaded.spec.data.source.kind.startswith("synthetic")
 
 
 @pytest.mark.parametrize(
