@@ -45,6 +45,8 @@ def test_a_plain_spec_is_told_nothing() -> None:
         ({"columns": {"target": ["time"]}}, "column-in-two-roles", "remove time from data.columns.target"),
         ({"split": {"kind": "hash", "validation": 0.2}}, "split-tears-series", "consecutive in time"),
         ({"split": {"kind": "ratio", "validation": 0.2, "shuffle": True}}, "split-tears-series", "consecutive in time"),
+        ({"split": {"kind": "kfold", "fold": 1}}, "split-tears-series", "consecutive in time"),
+        ({"split": {"kind": "kfold", "fold": 1, "shuffle": True}}, "split-tears-series", "consecutive in time"),
         ({"scale_by_group": True}, "option-without-effect", "data.columns.group"),
         ({"scale_by_group": True, "scaling": "none", "columns": {"group": "g"}}, "option-without-effect", "scaling: standard"),
         ({"calendar_encoding": "category"}, "option-without-effect", "calendar: [hour, weekday]"),
@@ -55,6 +57,12 @@ def test_what_does_not_go_together_is_told_with_a_remedy(how: dict[str, Any], co
     told = found(**how)
     assert told.keys() == {code}
     assert hint in told[code]
+
+
+@pytest.mark.parametrize("split", [{"kind": "time", "validation": 0.2}, {"kind": "group", "validation": 0.2},
+                                   {"kind": "kfold", "fold": 1, "by_group": True, "shuffle": True}])  # fmt: skip
+def test_a_split_that_keeps_series_whole_or_cuts_them_in_time_is_told_nothing(split: dict[str, Any]) -> None:
+    assert found(columns={"group": "g"}, split=split) == {}
 
 
 def test_every_feature_of_the_calendar_has_a_period() -> None:

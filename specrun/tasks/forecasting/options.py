@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
 from specrun.spec.section import Problem, Section, apart, option
-from specrun.spec.split_options import named
+from specrun.spec.split_options import SplitOptions, named
 from specrun.spec.task_options import Goal, Need, TaskOptions
 
 if TYPE_CHECKING:
@@ -169,12 +169,15 @@ class Options(TaskOptions):
 
     @staticmethod
     def _split(spec: Spec) -> Iterator[Problem]:
-        split = spec.data.split
-        if split.kind == "hash" or getattr(split, "shuffle", False):
-            place = "kind" if split.kind == "hash" else "shuffle"
-            how = "by a hash" if place == "kind" else "in shuffled order"
+        """Whole series may go to a split, by their group; otherwise train comes first, then validation, then test."""
+        split = cast("SplitOptions", spec.data.split)
+        by_group = "group" in split.keys
+        shuffled = bool(getattr(split, "shuffle", False)) and not by_group
+        if shuffled or "hash" in split.keys or (split.kind == "kfold" and not by_group):
+            place = "shuffle" if shuffled else "kind"
+            how = "in shuffled order" if shuffled else f"by {split.kind}"
             why = f"rows that are told apart {how} leave no series whole, and the future would be trained on"
-            hint = "use split: {kind: ratio, validation: 0.2, test: 0.2}, which are consecutive in time"
+            hint = "use split: {kind: time, validation: 0.2, test: 0.2}, which are consecutive in time"
             yield Problem(("data", "split", place), "split-tears-series", why, hint)
 
     def _idle(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
