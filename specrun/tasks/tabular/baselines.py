@@ -31,7 +31,7 @@ def judged(linear: Linear, train: SplitArrays, arrays: SplitArrays, encoding: En
         counts_K = np.maximum(np.asarray(encoding.targets[0].counts, dtype=np.float64), 0.5)
         constant_O, shown = np.log(counts_K / counts_K.sum()), ("majority", "most frequent class", "logistic", "logistic regression")
     else:
-        constant_O, shown = np.zeros(len(encoding.targets)), ("mean", "mean of the train split", "ridge", "ridge regression")
+        constant_O, shown = np.zeros(len(encoding.targets)), ("mean", "mean", "ridge", "ridge regression")
     constant = Linear(Design(0, (), 0), constant_O[None], len(train))
     return [
         Baseline(shown[0], shown[1], _metrics(constant, arrays, encoding, device)),
