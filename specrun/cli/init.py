@@ -14,7 +14,6 @@ from specrun.cli.options import Json
 from specrun.errors import SpecrunError, UsageError
 from specrun.resources import template_folder
 from specrun.spec.nearest import listed, nearest
-from specrun.spec.parts import FAMILIES
 from specrun.spec.secrets import has_secret
 from specrun.spec.yaml_text import yaml_text
 
@@ -56,8 +55,6 @@ def _template(task: str) -> str:
     known = sorted(file.stem for file in folder.glob("*.yaml"))
     if task in known:
         return (folder / f"{task}.yaml").read_text(encoding="utf-8")
-    if task in FAMILIES["task"].planned:
-        raise UsageError(f"the task {task} is not available yet", code="not-available-yet", hint=f"use {listed(known)}")
     near = nearest(task, known)
     raise UsageError(f"there is no task {task!r}", code="unknown-task", hint=f"did you mean {near}?" if near else f"use {listed(known)}")
 

@@ -9,7 +9,7 @@ __all__ = ["headline"]
 _SPLITS = ("test/", "validation/", "train/loss")
 """Beginnings of names: what a run was tested on says more than what it was chosen by, and that more than what it learnt from."""
 
-_FIRST = ("loss", "perplexity", "bits_per_byte", "accuracy")
+_FIRST = ("loss", "perplexity", "bits_per_byte", "accuracy", "macro_f1", "bleu", "q_risk", "rmse", "mae", "r2")
 
 
 def headline(metrics: Iterable[str], *, at_most: int) -> list[str]:

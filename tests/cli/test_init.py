@@ -94,7 +94,6 @@ def test_init_overwrites_nothing(capsys: pytest.CaptureFixture[str]) -> None:
         (["init", "caf\udce9.yaml"], 2, "bad-file-name"),
         (["init", "--task", "causal"], 2, "causal_lm"),
         (["init", "--task", "xyzzy"], 2, "use causal_lm"),
-        (["init", "--task", "seq2seq"], 2, "not available yet"),
     ],
 )
 def test_what_cannot_be_written_is_said(arguments: list[str], code: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
