@@ -39,7 +39,20 @@ def mirror(tmp_path_factory) -> Path:
     (folder / "README.md").write_text("---\nconfigs:\n" + "".join(files) + "---\n")
     write_pairs(root / "bentrevett" / "multi30k" / "data", [line.split() for line in lines if line.strip()])
     write_digits(root / "ylecun" / "mnist")
+    write_sentences(root / "stanfordnlp" / "sst2" / "data", [line.strip() for line in lines if line.strip()])
     return root
+
+
+def write_sentences(folder: Path, sentences: list[str]) -> None:
+    """Sentences of two classes, told by their length."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True)
+    for number, split in enumerate(("train", "validation", "test")):
+        chosen = sentences[number * 1000 : (number + 1) * 1000]
+        labels = [int(len(sentence) > 60) for sentence in chosen]
+        pq.write_table(pa.table({"sentence": chosen, "label": labels}), folder / f"{split}-00000-of-00001.parquet")
 
 
 def write_pairs(folder: Path, lines: list[list[str]]) -> None:

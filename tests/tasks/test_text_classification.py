@@ -21,7 +21,7 @@ from specrun.tasks.text_classification.build import TextClassification
 from specrun.training.documents import DocumentSampler
 from specrun.training.text_batches import TextBatch
 from tests.models.made import randomized
-from tests.tasks.labelled_texts import TRAIN, VALIDATION, opened, prepared, small_task, spec_of
+from tests.tasks.labelled_texts import TRAIN, opened, prepared, small_task, spec_of
 
 
 def network(*, vocab_size: int = 18, classes: int = 2) -> nn.Module:
