@@ -56,15 +56,18 @@ class LeakageCheck:
         """How many different documents or rows a split has, as a share of all that were compared."""
         compared = self._of(split)
         compared = compared[compared != _LEFT_OUT]
-        return len(np.unique(compared)) / len(compared) if len(compared) else 1.0
+        compared.sort()
+        return (1 + int((compared[1:] != compared[:-1]).sum())) / len(compared) if len(compared) else 1.0
 
     def leaks(self, splits: tuple[str, ...]) -> list[Leak]:
         """Every pair of splits, in their order, leaks or not."""
         return [self._between(first, second) for first, second in combinations(splits, 2)]
 
     def _between(self, first: str, second: str) -> Leak:
-        theirs = self._of(second)
-        shared = np.flatnonzero(np.isin(theirs, self._of(first)) & (theirs != _LEFT_OUT))
+        theirs, ours = self._of(second), np.sort(self._of(first))
+        # Not np.isin: of a million digests it takes several times as long.
+        places = np.minimum(np.searchsorted(ours, theirs), len(ours) - 1)
+        shared = np.flatnonzero((ours[places] == theirs) & (theirs != _LEFT_OUT)) if len(ours) else np.empty(0, np.int64)
         return Leak(first, second, len(shared), int(shared[0]) if len(shared) else None)
 
     def _of(self, split: str) -> npt.NDArray[np.uint64]:

@@ -28,7 +28,9 @@ class TableWriter(AbstractContextManager["TableWriter"]):
 
         self.schema = schema
         self._stored = schema.append(pa.field(ROW_NUMBER, pa.int64()))
-        self._writer = pq.ParquetWriter(path, self._stored, compression="zstd")
+        # Measurements repeat too rarely to be worth a dictionary, which takes twice as long to write as they do.
+        repeating = [field.name for field in schema if not pa.types.is_floating(field.type)]
+        self._writer = pq.ParquetWriter(path, self._stored, compression="zstd", compression_level=1, use_dictionary=repeating)
         self._waiting: list[Any] = []
         self._waiting_rows = self._waiting_bytes = 0
         self._sha256 = hashlib.sha256("\0".join(schema.names).encode())
