@@ -19,8 +19,8 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "gelu":
 class Convolution(nn.Conv2d):
     """Padded to keep height and width at stride 1.
 
-    The weight is turned to channels last in each pass and not once for all: training on processors is a sixth faster with it than
-    without, and whatever saves, shards or averages weights has them as others do.
+    The weight is turned to channels last in each pass and not once for all: training on processors is mostly a sixth faster with
+    it than without, and whatever saves, shards or averages weights has them as others do.
     """
 
     def __init__(self, inputs: int, outputs: int, *, kernel_size: int, stride: int = 1, bias: bool = False) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from specrun.spec.rules.batch_not_divisible import sharing_problems
 from specrun.spec.rules.devices_exceed_machine import device_problems
+from specrun.steps.train.step import what_shapes_masks
 from tests.spec.specs import MINIMAL, check, load
 
 TORCHRUN = MINIMAL + "hardware: {engine: torchrun, devices: 4}\n"
@@ -70,3 +71,28 @@ def test_masks_that_would_follow_the_machine_are_refused():
     documents = dropout.replace("data:", "data:\n  packing: documents") + "schedule: {micro_batch_size: 4}\n"
     assert [code for code, _, _ in found(documents + torchrun % "")] == ["masks-follow-devices"]
     assert found(documents + torchrun % ", devices: 2") == []
+
+
+IMAGES = """
+version: 1
+name: images
+task: {kind: image_classification}
+data: {source: {kind: image_folder, path: images}, split: {kind: ratio}}
+model: {kind: cnn%s}
+"""
+
+
+def test_batch_norm_does_not_follow_the_machine_whatever_the_micro_batch():
+    torchrun = "hardware: {engine: torchrun%s}\nschedule: {micro_batch_size: 4}\n"
+    assert [code for code, _, _ in found(IMAGES % "" + torchrun % "")] == ["masks-follow-devices"]
+    assert found(IMAGES % "" + torchrun % ", devices: 2") == []
+    assert found(IMAGES % ", norm: group" + torchrun % "") == []
+
+
+def test_with_batch_norm_alone_the_micro_batch_and_the_devices_count_in_the_key():
+    def shaped(model, devices, micro_batch):
+        hardware = f"hardware: {{engine: torchrun, devices: {devices}}}\nschedule: {{batch_size: 16, micro_batch_size: {micro_batch}}}\n"
+        return what_shapes_masks(load(IMAGES % model + hardware).spec)
+
+    assert shaped("", 2, 4) not in (shaped("", 4, 4), shaped("", 2, 8))
+    assert shaped(", norm: group", 2, 4) == shaped(", norm: group", 4, 4) == shaped(", norm: group", 2, 8)
