@@ -28,9 +28,10 @@ def proportion_problems(spec: Spec, forecast: Forecast) -> Iterator[Problem]:
 def _too_little_data(spec: Spec, facts: Facts, *, tokens: int, about: str) -> Iterator[Problem]:
     length, batch = spec.task.sample_length(spec), spec.schedule.batch_size
     samples = facts.samples(length)
-    noun = "sequences" if facts.train_samples is None else "documents" if "tokens" in spec.task.prepared_by else "samples"
+    of_stream = "documents" if spec.data.packing == "documents" else "sequences"
+    noun = of_stream if "tokens" in spec.task.prepared_by else "samples"
     if samples == 0:
-        fact = f"a sequence of {length:,} tokens is longer than the training split, which has {about}{tokens:,}"
+        fact = f"a sequence of {spec.task.sample_positions(spec):,} tokens is longer than the training split, which has {about}{tokens:,}"
         yield Problem(("data", "sequence_length"), "sequence-exceeds-data", fact, f"use {max(1, tokens // 10)} or less", severity="warning")
     elif batch > samples:
         fact = f"a batch of {batch:,} {noun} is larger than the training split, which has {about}{samples:,}: it holds some repeatedly"
