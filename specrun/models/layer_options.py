@@ -8,7 +8,7 @@ from specrun.models.design import Activation, Form, Norm, Positions
 from specrun.spec.section import Section, option
 
 
-class Layers(Section):
+class TransformerLayers(Section):
     """What the layers are made of, each choice for itself."""
 
     norm: Norm = option("layer", impact="weights", description="layer: LayerNorm. rms: RMSNorm.")

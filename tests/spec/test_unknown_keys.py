@@ -44,7 +44,7 @@ def test_every_key_with_a_slip_finds_itself(holder: str) -> None:
 @pytest.mark.parametrize(
     ("key", "where"),
     [
-        ("num_layers", "model of kind gpt"),
+        ("num_kv_heads", "model of kind gpt"),
         ("duration", "schedule"),
         ("betas", "schedule.optimizer of kind adamw, lion or muon"),
         ("sequence_length", "data"),

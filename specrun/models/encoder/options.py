@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from specrun.models.design import Design, usual_mlp_size
 from specrun.models.encoder.cost import model_cost
 from specrun.models.encoder.parameters import parameter_shapes
-from specrun.models.layer_options import Layers
+from specrun.models.layer_options import TransformerLayers
 from specrun.models.size_problems import head_problems, length_problems, rotary_problems
 from specrun.models.transformer_parameters import Shape, linear_layers
 from specrun.plan.cost import ModelCost
@@ -29,7 +29,7 @@ class Options(ModelOptions):
     any_sizes: ClassVar[Mapping[str, Any] | None] = {"vocab_size": 1, "sequence_length": 1}
 
     kind: Literal["encoder"] = option(impact="weights", description="A bidirectional transformer.")
-    layers: Layers = option(Layers(), impact="weights", description="What the layers are made of.")
+    layers: TransformerLayers = option(TransformerLayers(), impact="weights", description="What the layers are made of.")
     num_layers: int = option(4, impact="weights", description="Transformer blocks.", ge=1, le=512)
     width: int = option(256, impact="weights", description="Size of the residual stream.", ge=4, le=65_536)
     num_heads: int = option(8, impact="weights", description="Attention heads.", ge=1, le=1024)
