@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 from specrun.models.columns import Columns, fusable
 from specrun.models.tft.noise import Noise
 from specrun.models.tft.normalization import normalization_gradient, normalize_, normalized
+from specrun.runtime.products import Multiply
 
 
 class GatedNorm(nn.Module):
@@ -31,7 +32,7 @@ class GatedNorm(nn.Module):
         """(I, N) and (O, N) to (O, N). noise: of this pass; None: nothing is dropped."""
         weights = self.gate.weight, self.gate.bias, self.norm_weight, self.norm_bias
         if self.gate.maps is None and fusable(x_IN):
-            fused_ON: Tensor = _GatedNorm.apply(noise, x_IN, residual_ON, *weights)  # type: ignore[no-untyped-call]
+            fused_ON: Tensor = _GatedNorm.apply(noise, self.gate.multiply, x_IN.contiguous(), residual_ON, *weights)  # type: ignore[no-untyped-call]
             return fused_ON
         x_IN = noise.dropout(x_IN) if noise else x_IN
         y_ON = normalized(residual_ON + F.glu(self.gate(x_IN), -2))
@@ -42,15 +43,15 @@ class _GatedNorm(torch.autograd.Function):
     """The same with its gradient, without what autograd would copy."""
 
     @staticmethod
-    def forward(ctx: Any, noise: Noise | None, x_IN: Tensor, residual_ON: Tensor, *weights: Tensor) -> Tensor:
+    def forward(ctx: Any, noise: Noise | None, multiply: Multiply, x_IN: Tensor, residual_ON: Tensor, *weights: Tensor) -> Tensor:
         weight_EI, bias_E, norm_weight_O, norm_bias_O = weights
         drawn_IN = noise.draw(tuple(x_IN.shape)) if noise else None
         if noise and drawn_IN is not None:
             x_IN, weight_EI = noise.mask(drawn_IN).mul_(x_IN), weight_EI * noise.scale
-        gates_EN = torch.addmm(bias_E[:, None], weight_EI, x_IN)
+        gates_EN = multiply(weight_EI, x_IN.t()).add_(bias_E[:, None])
         y_ON = F.glu(gates_EN, 0).add_(residual_ON)
         scale_1N = normalize_(y_ON)
-        ctx.noise, ctx.drawn_IN = noise, drawn_IN
+        ctx.noise, ctx.multiply, ctx.drawn_IN = noise, multiply, drawn_IN
         ctx.save_for_backward(x_IN, gates_EN, y_ON, scale_1N, weight_EI, norm_weight_O)
         return torch.mul(y_ON, norm_weight_O[:, None]).add_(norm_bias_O[:, None])
 
@@ -62,12 +63,12 @@ class _GatedNorm(torch.autograd.Function):
         grad_norm_weight_O, grad_norm_bias_O = torch.mul(grad_ON, y_ON).sum(1), grad_ON.sum(1)
         grad_y_ON = normalization_gradient(torch.mul(grad_ON, norm_weight_O[:, None]), y_ON, scale_1N)
         grad_gates_EN = torch.ops.aten.glu_backward(grad_y_ON, gates_EN, 0)
-        grad_weight_EI, grad_bias_E = torch.mm(grad_gates_EN, x_IN.t()), grad_gates_EN.sum(1)
-        grad_x_IN = torch.mm(weight_EI.t(), grad_gates_EN)
+        grad_weight_EI, grad_bias_E = ctx.multiply(grad_gates_EN, x_IN), grad_gates_EN.sum(1)
+        grad_x_IN = ctx.multiply(weight_EI.t(), grad_gates_EN.t())
         if ctx.noise:
             grad_x_IN.mul_(ctx.noise.mask(ctx.drawn_IN))
             grad_weight_EI.mul_(ctx.noise.scale)
-        return None, grad_x_IN, grad_y_ON, grad_weight_EI, grad_bias_E, grad_norm_weight_O, grad_norm_bias_O
+        return None, None, grad_x_IN, grad_y_ON, grad_weight_EI, grad_bias_E, grad_norm_weight_O, grad_norm_bias_O
 
 
 class GatedResidual(nn.Module):
