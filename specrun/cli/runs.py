@@ -27,8 +27,8 @@ from specrun.records.rows import RunRow, Spread
 from specrun.records.run_files import is_alive
 from specrun.records.seeds import metric_spreads
 from specrun.records.several import runs_of_stores
-from specrun.spec.metrics import Goal as Way
 from specrun.spec.metrics import goal_of
+from specrun.spec.task_options import Goal as Way
 from specrun.spec.visible import visible, visible_line
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False, help="List, show, tag or remove recorded runs.")

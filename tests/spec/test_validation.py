@@ -70,7 +70,13 @@ def test_a_mistake_is_told_with_place_fact_rule_and_remedy(line: str, code: str,
         ("task: {kind: causal_lm}\n", "missing-key", "task", 1, "add task: {kind: causal_lm}"),
         ("model: {kind: gpt}\n", "missing-key", "model", 1, "add model: {kind: gpt}"),
         ("  source: {kind: synthetic}\n", "missing-key", "data.source", 4, "add source: {kind: huggingface}"),
-        ("kind: causal_lm", "missing-key", "task.kind", 3, "add kind: causal_lm; kinds are causal_lm, forecasting"),
+        (
+            "kind: causal_lm",
+            "missing-key",
+            "task.kind",
+            3,
+            "add kind: causal_lm; kinds are causal_lm, forecasting, image_classification, masked_lm, seq2seq, tabular and text_classification",
+        ),
     ],
 )
 def test_a_missing_key_points_at_its_parent(gone: str, code: str, path: str, line: int, hint: str) -> None:
