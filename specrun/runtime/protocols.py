@@ -82,10 +82,10 @@ class Task(Protocol):
         divided: int = 1,
         between: Callable[[], None] = nothing,
     ) -> Mapping[str, Any]:
-        """Sums over a whole split, or over its first samples: numbers, or lists of them, as JSON has them; one transfer from the device. workers: who share the work; each calls
-        this, calls the model equally often, and is given the whole sums. divided: by how much less is computed at once than usual,
-        as far as it can be. between: called between two batches; what it raises ends the evaluation. Whatever is raised, the
-        model is in the mode it was in."""
+        """Sums over a whole split, or over its first samples: numbers, or lists of them, as JSON has them; one transfer from the
+        device. workers: who share the work; each calls this, calls the model equally often, and is given the whole sums. divided: by how
+        much less is computed at once than usual, as far as it can be. between: called between two batches; what it raises ends the
+        evaluation. Whatever is raised, the model is in the mode it was in."""
         ...
 
     def metrics(self, sums: Mapping[str, Any]) -> dict[str, float]:

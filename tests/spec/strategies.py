@@ -47,8 +47,9 @@ def values(annotation: Any, metadata: tuple[Any, ...]) -> st.SearchStrategy[Any]
         low, high = bounds.get("ge", bounds.get("gt", 0.0)), bounds.get("le", bounds.get("lt", 1e6))
         return st.floats(low, high, exclude_min="gt" in bounds, exclude_max="lt" in bounds, allow_subnormal=False)
     if annotation is str:
+        least = bounds.get("min_length", 1)
         texts = NAMES if "pattern" in bounds else TEXTS
-        return texts.map(lambda text: text[: bounds.get("max_length")])
+        return texts.map(lambda text: (text * least)[: bounds.get("max_length")])
     if annotation is ByteSize:
         return st.integers(1, 2**50).map(lambda size: str(ByteSize(size)))
     if annotation is Quantity:

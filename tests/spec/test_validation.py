@@ -75,7 +75,7 @@ def test_a_mistake_is_told_with_place_fact_rule_and_remedy(line: str, code: str,
             "missing-key",
             "task.kind",
             3,
-            "add kind: causal_lm; kinds are causal_lm, forecasting, image_classification, masked_lm, seq2seq, tabular and text_classification",
+            f"add kind: causal_lm; kinds are {listed(kinds('task'), 'and')}",
         ),
     ],
 )
