@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from specrun.spec.nearest import listed
+from specrun.spec.parts import kinds
 from tests.spec.specs import MINIMAL, check, codes, load, only
 
 
