@@ -120,7 +120,7 @@ def declared(task: str) -> type[TaskOptions] | None:
     return options if issubclass(options, TaskOptions) else None
 
 
-def _measure(options: type[TaskOptions], name: str, goal: Goal) -> Measure:
+def _measure(options: type[TaskOptions], name: str, goal: Goal | None) -> Measure:
     label, _, note = options.metric_labels.get(name, _words(name)).partition(", ")
     return Measure(name, label, note, goal, name in options.metric_shares)
 

@@ -31,7 +31,7 @@ def goal_of(metric: str, task: str) -> Goal | None:
     split, _, name = metric.partition("/")
     if split not in {"validation", "test"}:
         return {**EVERY_TASK, **OF_TOKENS, **OF_UNEQUAL}.get(metric)
-    declared: Mapping[str, Goal] = getattr(options_class("task", task), "metrics", {}) if task in kinds("task") else {}
+    declared: Mapping[str, Goal | None] = getattr(options_class("task", task), "metrics", {}) if task in kinds("task") else {}
     return declared.get(name)
 
 
@@ -43,6 +43,11 @@ def task_metrics(spec: Spec) -> tuple[str, ...]:
 def validation_metrics(spec: Spec) -> tuple[str, ...]:
     """Metrics that exist at each evaluation during training."""
     return tuple(f"validation/{name}" for name in task_metrics(spec))
+
+
+def deciding_metrics(spec: Spec) -> tuple[str, ...]:
+    """Those of them that say which weights are better."""
+    return tuple(f"validation/{name}" for name, goal in spec.task.measured().items() if goal is not None)
 
 
 def has_test_split(spec: Spec) -> bool:

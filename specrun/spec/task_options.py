@@ -21,7 +21,7 @@ class TaskOptions(Part):
     """Options of a task.
 
     factory: `build(options, opening: tasks.contract.Opening) -> runtime.protocols.Task`.
-    metrics: names after `validation/` and `test/`, and which way each is better; metric_labels: what they are called in a report where
+    metrics: names after `validation/` and `test/`, and which way each is better, None where neither is; metric_labels: what they are called in a report where
     the name itself does not say, and after a comma their unit ("loss, nats per token"); metric_shares: those that are shares of one.
     interface: what it asks of a model; a model's options name those that it `serves`.
     prepared_by: kinds of step between `data` and `train`, in their order. prepare: "module:function" that the `examples` step calls,
@@ -34,7 +34,7 @@ class TaskOptions(Part):
     counts: what its predictions are called.
     """
 
-    metrics: ClassVar[Mapping[str, Goal]] = {}
+    metrics: ClassVar[Mapping[str, Goal | None]] = {}
     metric_labels: ClassVar[Mapping[str, str]] = {}
     metric_shares: ClassVar[frozenset[str]] = frozenset()
     interface: ClassVar[str]
@@ -50,7 +50,7 @@ class TaskOptions(Part):
     data_settings: ClassVar[frozenset[str]] = frozenset()
     counts: ClassVar[str] = "samples"
 
-    def measured(self) -> Mapping[str, Goal]:
+    def measured(self) -> Mapping[str, Goal | None]:
         """Those of `metrics` that a run with these options may have; all where the data decides."""
         return self.metrics
 

@@ -14,5 +14,7 @@ METRICS: Mapping[str, Goal] = {
 }  # fmt: skip
 """top5_accuracy is there where there are more than five classes."""
 METRIC_LABELS: Mapping[str, str] = {
-    "loss": "loss (nats)", "macro_f1": "macro F1", "top5_accuracy": "top-5 accuracy", "calibration_error": "expected calibration error",
+    "loss": "loss, nats", "macro_f1": "macro F1", "top5_accuracy": "top-5 accuracy", "calibration_error": "expected calibration error",
 }  # fmt: skip
+SHARES = frozenset({"accuracy", "macro_f1", "top5_accuracy"})
+"""Those that a report writes in per cent."""

@@ -86,7 +86,7 @@ def test_a_forecast_is_drawn_beside_what_came_in_the_targets_units(it: Forecasti
 
 def test_the_table_of_targets_has_the_metrics_in_its_mean(it: Forecasting, shown: dict[str, dict[str, Any]]) -> None:
     metrics, table = it.metrics(it.evaluate(Telling(it), "test")), shown["by-target"]
-    place = [column["name"] for column in table["columns"]].index("MSE (scaled)")
+    place = [column["name"] for column in table["columns"]].index("MSE, scaled")
     assert [row[0] for row in table["rows"]] == ["y", "z"]
     assert np.mean([row[place] for row in table["rows"]]) == pytest.approx(metrics["mse"], rel=1e-4)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from specrun.spec.document import Spec
-from specrun.spec.metrics import EVERY_TASK, OF_TOKENS, OF_UNEQUAL, validation_metrics
+from specrun.spec.metrics import EVERY_TASK, OF_TOKENS, OF_UNEQUAL, deciding_metrics, validation_metrics
 from specrun.spec.nearest import listed, nearest
 from specrun.spec.section import Problem, apart
 from specrun.spec.shape import read
@@ -27,7 +27,7 @@ def check(spec: Spec) -> Iterator[Problem]:
 def _check(name: str, spec: Spec) -> Iterator[Problem]:
     section = getattr(spec.schedule, name)
     metric: str | None = None if section is None else read(section, "metric")
-    known = validation_metrics(spec)
+    known = deciding_metrics(spec)
     if metric is None or metric in known:
         return
     of_other_split = "validation/" + metric.partition("/")[2]
@@ -41,4 +41,6 @@ def _why(metric: str, spec: Spec) -> str:
         return "decisions during training go by the validation split"
     if metric in {*EVERY_TASK, *OF_TOKENS, *OF_UNEQUAL}:
         return "it is measured on what is trained on, between them"
+    if metric in validation_metrics(spec):
+        return "neither more nor less of it is better"
     return f"{spec.task.kind} has no such metric"

@@ -49,15 +49,16 @@ class Options(TaskOptions):
         {"context", "horizon", "quantiles", "scaling", "scale_by_group", "calendar", "calendar_encoding", "season", "stride"}
     )
     interface: ClassVar[str] = "forecaster"
-    metrics: ClassVar[Mapping[str, Goal]] = {
+    metrics: ClassVar[Mapping[str, Goal | None]] = {
         "loss": "minimize", "pinball": "minimize", "mse": "minimize", "mae": "minimize", "q_risk": "minimize", "mase": "minimize",
-        "smape": "minimize", "mae_in_units": "minimize", "rmse_in_units": "minimize", "coverage": "maximize", "width": "minimize",
+        "smape": "minimize", "mae_in_units": "minimize", "rmse_in_units": "minimize", "coverage": None, "width": None,
     }  # fmt: skip
     metric_labels: ClassVar[Mapping[str, str]] = {
-        "loss": "loss (scaled)", "pinball": "pinball (scaled)", "mse": "MSE (scaled)", "mae": "MAE (scaled)", "q_risk": "q-risk",
-        "mase": "MASE", "smape": "sMAPE (%)", "mae_in_units": "MAE (own units)", "rmse_in_units": "RMSE (own units)",
-        "width": "width (scaled)",
+        "loss": "loss, scaled", "pinball": "pinball, scaled", "mse": "MSE, scaled", "mae": "MAE, scaled", "q_risk": "q-risk",
+        "mase": "MASE", "smape": "sMAPE, per cent", "mae_in_units": "MAE, own units", "rmse_in_units": "RMSE, own units",
+        "coverage": "coverage", "width": "width, scaled",
     }  # fmt: skip
+    metric_shares: ClassVar[frozenset[str]] = frozenset({"coverage"})
     """Scaled: as by train, whatever `scaling` says; own units: the mean over targets, each in its own. coverage and width are those of the
     outermost quantiles."""
     roles: ClassVar[Mapping[str, Need]] = {

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from specrun.spec.section import Problem, Section, option
 from specrun.spec.task_options import Goal, Need, TaskOptions
-from specrun.tasks.classification_metrics import METRIC_LABELS, METRICS
+from specrun.tasks.classification_metrics import METRIC_LABELS, METRICS, SHARES
 
 if TYPE_CHECKING:
     from specrun.spec.document import Spec
@@ -70,6 +70,7 @@ class Options(TaskOptions):
     counts: ClassVar[str] = "images"
     metrics: ClassVar[Mapping[str, Goal]] = METRICS
     metric_labels: ClassVar[Mapping[str, str]] = METRIC_LABELS
+    metric_shares: ClassVar[frozenset[str]] = SHARES
 
     kind: Literal["image_classification"] = option(impact="weights", description="The class of an image.")
     size: Side | tuple[Side, Side] | None = option(

@@ -26,9 +26,10 @@ class Options(TaskOptions):
     counts: ClassVar[str] = "tokens"
     metrics: ClassVar[Mapping[str, Goal]] = {"loss": "minimize", "accuracy": "maximize", "pseudo_perplexity": "minimize"}
     metric_labels: ClassVar[Mapping[str, str]] = {
-        "loss": "loss, nats per masked token", "accuracy": "accuracy on masked tokens",
-        "pseudo_perplexity": "pseudo-perplexity per masked token",
+        "loss": "loss, nats per masked token", "accuracy": "accuracy, of masked tokens",
+        "pseudo_perplexity": "pseudo-perplexity, per masked token",
     }  # fmt: skip
+    metric_shares: ClassVar[frozenset[str]] = frozenset({"accuracy"})
 
     kind: Literal["masked_lm"] = option(impact="weights", description="Say what stands where tokens are hidden.")
     mask_fraction: float = option(

@@ -31,9 +31,10 @@ class Options(TaskOptions):
         "loss": "minimize", "perplexity": "minimize", "accuracy": "maximize", "bleu": "maximize", "chrf": "maximize",
     }  # fmt: skip
     metric_labels: ClassVar[Mapping[str, str]] = {
-        "loss": "loss, nats per target token", "perplexity": "perplexity per target token", "accuracy": "accuracy on target tokens",
+        "loss": "loss, nats per target token", "perplexity": "perplexity, per target token", "accuracy": "accuracy, of target tokens",
         "bleu": "BLEU", "chrf": "chrF",
     }  # fmt: skip
+    metric_shares: ClassVar[frozenset[str]] = frozenset({"accuracy"})
 
     kind: Literal["seq2seq"] = option(impact="weights", description="Write a target for each source, such as its translation.")
     label_smoothing: float = option(

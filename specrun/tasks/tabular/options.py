@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from specrun.spec.section import Problem, apart, option
 from specrun.spec.task_options import Goal, Need, TaskOptions
-from specrun.tasks.classification_metrics import METRIC_LABELS, METRICS
+from specrun.tasks.classification_metrics import METRIC_LABELS, METRICS, SHARES
 
 if TYPE_CHECKING:
     from specrun.spec.document import Spec
@@ -30,6 +30,7 @@ class Options(TaskOptions):
     metric_labels: ClassVar[Mapping[str, str]] = {
         **METRIC_LABELS, "loss": "loss", "mae": "mean absolute error", "rmse": "root mean squared error", "r2": "R²",
     }  # fmt: skip
+    metric_shares: ClassVar[frozenset[str]] = SHARES
 
     kind: Literal["tabular"] = option(impact="weights", description="A number or a class from the other columns of its row.")
     objective: Literal["auto", "regression", "classification"] = option(

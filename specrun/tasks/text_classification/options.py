@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from specrun.spec.section import option
 from specrun.spec.task_options import Goal, Need, TaskOptions
-from specrun.tasks.classification_metrics import METRIC_LABELS, METRICS
+from specrun.tasks.classification_metrics import METRIC_LABELS, METRICS, SHARES
 
 if TYPE_CHECKING:
     from specrun.spec.document import Spec
@@ -27,6 +27,7 @@ class Options(TaskOptions):
     counts: ClassVar[str] = "texts"
     metrics: ClassVar[Mapping[str, Goal]] = METRICS
     metric_labels: ClassVar[Mapping[str, str]] = METRIC_LABELS
+    metric_shares: ClassVar[frozenset[str]] = SHARES
 
     kind: Literal["text_classification"] = option(impact="weights", description="The class of a text.")
     class_weights: Literal["balanced"] | None = option(
