@@ -70,7 +70,9 @@ class Selection(nn.Module):
             self.second.weight_VOI, self.second.bias_VO1, self.gated.gate.weight_VOI, self.gated.gate.bias_VO1,
             self.gated.norm_weight.view(self.gated.shape), self.gated.norm_bias.view(self.gated.shape),
         )  # fmt: skip
-        return (combined_fused if fusable(values.numbers_RN) else combined)(entering, noise), shares_VN
+        if fusable(values.numbers_RN):
+            return combined_fused(entering, noise, self.second.multiply), shares_VN
+        return combined(entering, noise), shares_VN
 
 
 def _rows(values: Values, weight_GCC: Tensor, bias_GC1: Tensor) -> Tensor:

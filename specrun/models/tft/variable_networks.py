@@ -1,8 +1,8 @@
-"""The gated residual networks of all variables at once and the sum of what they say, with its gradient, a few thousand positions at a time.
+"""The gated residual networks of all variables and the sum of what they say, with its gradient, some thousand positions of one at a time.
 
-What is between two operations stays in the processor's caches, in arrays that are used again for each part, and only two arrays of all
-variables' size are kept for the backward pass. Normalised values are never written: what normalising multiplies by is one number for all
-channels and goes with the others that are.
+What is between two operations stays in the processor's caches, its products are large enough for either library, and only two arrays of
+all variables' size are kept for the backward pass. Normalised values are never written: what normalising multiplies by is one number for
+all channels and goes with the others that are.
 Shapes: V variables, of which R numbers, then G categories; C width, E = 2 C, N positions, M of them at a time.
 """
 
@@ -18,11 +18,10 @@ from torch.nn import functional as F  # noqa: N812 - the field's own name for it
 
 from specrun.models.tft.noise import Noise
 from specrun.models.tft.normalization import center_, normalized
+from specrun.runtime.products import Multiply
 
-_AT_ONCE = 2**18
-"""Numbers in one array of a part: 1 MiB, about what a core has of cache for itself."""
-_FEWEST = 64
-"""Positions at once, however many variables there are."""
+_AT_ONCE = 2**17
+"""Numbers in one array of a part: half a MiB, of which a core has twice as much cache for itself."""
 
 
 class Entering(NamedTuple):
@@ -56,146 +55,147 @@ def combined(given: Entering, noise: Noise | None) -> Tensor:
     return ((y_VCN * given.norm_VC1 + given.norm_bias_VC1) * given.shares_VN[:, None]).sum(0)
 
 
-def combined_fused(given: Entering, noise: Noise | None) -> Tensor:
-    """The same, with a gradient of its own."""
-    found_CN: Tensor = _Combined.apply(noise, *given)  # type: ignore[no-untyped-call]
+def combined_fused(given: Entering, noise: Noise | None, multiply: Multiply) -> Tensor:
+    """The same, with a gradient of its own. multiply: what multiplies on this device."""
+    found_CN: Tensor = _Combined.apply(noise, multiply, *given)  # type: ignore[no-untyped-call]
     return found_CN
 
 
 class _Combined(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, noise: Noise | None, *inputs: Tensor) -> Tensor:
-        given = _scaled(Entering(*inputs), noise)
-        out_CN = given.shares_VN.new_empty(given.slope_RC1.shape[1], given.shares_VN.shape[1])
-        ctx.room = _Room(given, noise, keeps=any(ctx.needs_input_grad))
-        for part in _parts(given):
-            y_VCM, _, scale_V1M = _outputs(given, part, _second(given, part, ctx.room, noise), ctx.room)
-            shares_VM = given.shares_VN[:, part]
-            torch.sum(y_VCM.mul_(given.norm_VC1).mul_(scale_V1M.mul_(shares_VM[:, None])), 0, out=out_CN[:, part])
-            out_CN[:, part].addmm_(given.norm_bias_VC1[..., 0].t(), shares_VM)
-        ctx.noise = noise
+    def forward(ctx: Any, noise: Noise | None, multiply: Multiply, *inputs: Tensor) -> Tensor:
+        given = Entering(*inputs)
+        work = _Work(given, noise, multiply, keeps=any(ctx.needs_input_grad))
+        out_CN = torch.mm(given.norm_bias_VC1[..., 0].t(), given.shares_VN)
+        for place in work.places():
+            y_CM, _, scale_1M = work.outputs(place, work.second_of(place))
+            variable, part = place
+            y_CM.mul_(given.norm_VC1[variable]).mul_(scale_1M.mul_(given.shares_VN[variable, part]))
+            out_CN[:, part].add_(y_CM)
+        ctx.work = work
         ctx.save_for_backward(*inputs)
         return out_CN
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        given = _scaled(Entering(*ctx.saved_tensors), ctx.noise)
-        wants = Entering(*ctx.needs_input_grad[1:])
+        given, (grad_CN,) = Entering(*ctx.saved_tensors), grad_outputs
+        wants = Entering(*ctx.needs_input_grad[2:])
         grads = Entering(*(torch.zeros_like(tensor) for tensor in given))
-        room: _Room = ctx.room
-        for part in _parts(given):
-            grad_y_VCM, gates_VEM = _output_gradient(given, grads, part, grad_outputs[0][:, part], room)
-            grad_first_VCM = _inner_gradient(given, grads, part, grad_y_VCM, gates_VEM, room=room, noise=ctx.noise)
-            _entering_gradient(given, grads, part, grad_y_VCM, grad_first_VCM, numbers=bool(wants.numbers_RN))
-        if ctx.noise:
-            grads.gate_VEC.mul_(ctx.noise.scale)
-        return None, *(grad if wanted else None for grad, wanted in zip(grads, wants, strict=True))
+        torch.mm(given.norm_bias_VC1[..., 0], grad_CN, out=grads.shares_VN)
+        torch.mm(given.shares_VN, grad_CN.t(), out=grads.norm_bias_VC1[..., 0])
+        means_VN = torch.mm(given.norm_VC1[..., 0], grad_CN).div_(len(grad_CN))
+        work: _Work = ctx.work
+        for place in work.places():
+            grad_y_CM, gates_EM = work.output_gradient(grads, place, grad_CN, means_VN)
+            grad_first_CM = work.inner_gradient(grads, place, grad_y_CM, gates_EM)
+            _entering_gradient(given, grads, place, (grad_y_CM, grad_first_CM), numbers=bool(wants.numbers_RN))
+        return None, None, *(grad if wanted else None for grad, wanted in zip(grads, wants, strict=True))
 
 
-def _scaled(given: Entering, noise: Noise | None) -> Entering:
-    """What dropout keeps is multiplied in the weights that it meets, which are few."""
-    return given._replace(gate_VEC=given.gate_VEC * noise.scale) if noise else given
+Place = tuple[int, slice]
+"""A variable and some positions."""
 
 
-def _step(given: Entering) -> int:
-    return max(_FEWEST, _AT_ONCE // (len(given.shares_VN) * given.slope_RC1.shape[1]))
+class _Work:
+    """One pass over variables and positions. Two arrays are kept of it for the way back, where it is for one; the rest is memory that
+    one place after the other is computed in."""
+
+    def __init__(self, given: Entering, noise: Noise | None, multiply: Multiply, *, keeps: bool) -> None:
+        self.given, self.noise, self.multiply, self.keeps = given, noise, multiply, keeps
+        (self.variables, self.positions), (self.numbers, self.width) = given.shares_VN.shape, given.slope_RC1.shape[:2]
+        self.step = min(max(1, _AT_ONCE // self.width), self.positions)
+        kept = self.variables * self.positions if keeps else self.step
+        self.hidden, self.second = (given.shares_VN.new_empty(kept * self.width) for _ in range(2))
+        self.drawn = noise.draw((self.variables * self.positions * self.width,)) if noise else None
+        self.one, self.other = (given.shares_VN.new_empty(self.step * self.width) for _ in range(2))
+        # What dropout keeps is multiplied in the weights that it meets, which are few.
+        self.gate_VEC = given.gate_VEC * noise.scale if noise else given.gate_VEC
+
+    def places(self) -> Iterator[Place]:
+        for variable in range(self.variables):
+            for start in range(0, self.positions, self.step):
+                yield variable, slice(start, min(start + self.step, self.positions))
+
+    def memory(self, memory: Tensor, place: Place, *, kept: bool = False) -> Tensor:
+        """A place's (C, M), in memory for it alone (kept) or for any."""
+        variable, part = place
+        start = (variable * self.positions + part.start) * self.width if kept else 0
+        count = part.stop - part.start
+        return memory[start : start + count * self.width].view(self.width, count)
+
+    def enter_(self, out_CM: Tensor, place: Place, slope_RC1: Tensor, offset_RC1: Tensor, *, rows: slice) -> Tensor:
+        """Slope x number + offset, or rows of a category, written to out_CM."""
+        variable, part = place
+        if variable >= self.numbers:
+            return out_CM.copy_(self.given.rows_GEN[variable - self.numbers, rows, part])
+        torch.mul(slope_RC1[variable], self.given.numbers_RN[variable, part], out=out_CM)
+        return out_CM.add_(offset_RC1[variable])
+
+    def dropped_(self, x_CM: Tensor, place: Place) -> Tensor:
+        """Dropout, but for its scale, in place; the same on the way back."""
+        if self.noise and self.drawn is not None:
+            x_CM.mul_(self.noise.mask(self.memory(self.drawn, place, kept=True), out=self.memory(self.one, place)))
+        return x_CM
+
+    def second_of(self, place: Place) -> Tensor:
+        """After the second linear map and dropout."""
+        given, (variable, _) = self.given, place
+        hidden_CM, second_CM = (self.memory(memory, place, kept=self.keeps) for memory in (self.hidden, self.second))
+        self.enter_(hidden_CM, place, given.first_slope_RC1, given.first_offset_RC1, rows=slice(self.width, None))
+        product_CM = self.multiply(given.second_VCC[variable], F.elu_(hidden_CM).t())
+        return self.dropped_(torch.add(product_CM, given.second_bias_VC1[variable], out=second_CM), place)
+
+    def outputs(self, place: Place, second_CM: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What is normalised, its mean taken off; the gates before their sigmoid; what normalising multiplies by."""
+        given, (variable, _) = self.given, place
+        gates_EM = self.multiply(self.gate_VEC[variable], second_CM.t()).add_(given.gate_bias_VE1[variable])
+        y_CM, vector_CM = self.memory(self.one, place), self.memory(self.other, place)
+        torch.ops.aten.glu.out(gates_EM, 0, out=y_CM)
+        y_CM.add_(self.enter_(vector_CM, place, given.slope_RC1, given.offset_RC1, rows=slice(self.width)))
+        return y_CM, gates_EM, center_(y_CM, room=vector_CM)
+
+    def output_gradient(self, grads: Entering, place: Place, grad_CN: Tensor, means_VN: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradient of what is normalised, and the gates; those of the sum's weights and of the norm are added to `grads`. means_VN: of
+        the gradient of what is normalised, over its channels and without its share."""
+        given, (variable, part) = self.given, place
+        y_CM, gates_EM, scale_1M = self.outputs(place, self.memory(self.second, place, kept=True))
+        along_CM = torch.mul(y_CM, grad_CN[:, part], out=self.memory(self.other, place))
+        weighed_1M = torch.mm(given.norm_VC1[variable].t(), along_CM).mul_(scale_1M)
+        grads.shares_VN[variable, part].add_(weighed_1M[0])
+        total_1M = scale_1M * given.shares_VN[variable, part]
+        grads.norm_VC1[variable].add_(torch.mm(along_CM, total_1M.t()))
+        found_CM = torch.mul(grad_CN[:, part], given.norm_VC1[variable], out=along_CM).sub_(means_VN[variable, part])
+        found_CM.sub_(y_CM.mul_(weighed_1M.mul_(scale_1M).div_(self.width)))
+        return found_CM.mul_(total_1M), gates_EM
+
+    def inner_gradient(self, grads: Entering, place: Place, grad_y_CM: Tensor, gates_EM: Tensor) -> Tensor:
+        """Gradient before the ELU, through gates, dropout and second linear map."""
+        variable, _ = place
+        hidden_CM, second_CM = (self.memory(memory, place, kept=True) for memory in (self.hidden, self.second))
+        grad_gates_EM = torch.ops.aten.glu_backward(grad_y_CM, gates_EM, 0)
+        grad_gate_EC = self.multiply(grad_gates_EM, second_CM)
+        grads.gate_VEC[variable].add_(grad_gate_EC, alpha=self.noise.scale if self.noise else 1.0)
+        grads.gate_bias_VE1[variable].add_(grad_gates_EM.sum(1, keepdim=True))
+        grad_second_CM = self.dropped_(self.multiply(self.gate_VEC[variable].t(), grad_gates_EM.t()), place)
+        grads.second_VCC[variable].add_(self.multiply(grad_second_CM, hidden_CM))
+        grads.second_bias_VC1[variable].add_(grad_second_CM.sum(1, keepdim=True))
+        grad_hidden_CM = self.multiply(self.given.second_VCC[variable].t(), grad_second_CM.t())
+        found_CM: Tensor = torch.ops.aten.elu_backward(grad_hidden_CM, 1, 1, 1, True, hidden_CM)
+        return found_CM
 
 
-def _parts(given: Entering) -> Iterator[slice]:
-    positions, step = given.shares_VN.shape[1], _step(given)
-    return (slice(start, min(start + step, positions)) for start in range(0, positions, step))
-
-
-class _Room:
-    """Memory for the parts: what is kept of each for the backward pass, and arrays that one part after the other is computed in."""
-
-    def __init__(self, given: Entering, noise: Noise | None, *, keeps: bool) -> None:
-        self.variables, self.width, self.keeps = len(given.shares_VN), given.slope_RC1.shape[1], keeps
-        positions, step = given.shares_VN.shape[1], min(_step(given), given.shares_VN.shape[1])
-        per_position = self.variables * self.width
-        self.hidden, self.second = (given.shares_VN.new_empty(per_position * (positions if keeps else step)) for _ in range(2))
-        self.drawn = noise.draw((per_position * positions,)) if noise else None
-        self.wide, self.one, self.other = (given.shares_VN.new_empty(per_position * step * times) for times in (2, 1, 1))
-
-    def of(self, memory: Tensor, part: slice, *, times: int = 1, kept: bool = False) -> Tensor:
-        """A part's (V, C, M), or times as many channels, in memory for it alone (kept) or for any."""
-        count, size = part.stop - part.start, self.variables * self.width * times
-        start = part.start * size if kept else 0
-        return memory[start : start + count * size].view(self.variables, self.width * times, count)
-
-
-def _second(given: Entering, part: slice, room: _Room, noise: Noise | None) -> Tensor:
-    """After the second linear map and dropout."""
-    x_R1M, numbers, width = given.numbers_RN[:, None, part], *given.slope_RC1.shape[:2]
-    hidden_VCM, second_VCM = (room.of(memory, part, kept=room.keeps) for memory in (room.hidden, room.second))
-    torch.mul(given.first_slope_RC1, x_R1M, out=hidden_VCM[:numbers]).add_(given.first_offset_RC1)
-    hidden_VCM[numbers:] = given.rows_GEN[:, width:, part]
-    F.elu_(hidden_VCM)
-    torch.baddbmm(given.second_bias_VC1, given.second_VCC, hidden_VCM, out=second_VCM)
-    if noise and room.drawn is not None:
-        second_VCM.mul_(noise.mask(room.of(room.drawn, part, kept=True), out=room.of(room.one, part)))
-    return second_VCM
-
-
-def _outputs(given: Entering, part: slice, second_VCM: Tensor, room: _Room) -> tuple[Tensor, Tensor, Tensor]:
-    """What is normalised, its mean taken off; the gates before their sigmoid; what normalising multiplies by."""
-    x_R1M, numbers, width = given.numbers_RN[:, None, part], *given.slope_RC1.shape[:2]
-    gates_VEM, y_VCM, vectors_VCM = room.of(room.wide, part, times=2), room.of(room.one, part), room.of(room.other, part)
-    torch.baddbmm(given.gate_bias_VE1, given.gate_VEC, second_VCM, out=gates_VEM)
-    torch.ops.aten.glu.out(gates_VEM, 1, out=y_VCM)
-    vectors_RCM = torch.mul(given.slope_RC1, x_R1M, out=vectors_VCM[:numbers])
-    y_VCM[:numbers].add_(vectors_RCM.add_(given.offset_RC1))
-    y_VCM[numbers:].add_(given.rows_GEN[:, :width, part])
-    return y_VCM, gates_VEM, center_(y_VCM, room=vectors_VCM)
-
-
-def _output_gradient(given: Entering, grads: Entering, part: slice, grad_CM: Tensor, room: _Room) -> tuple[Tensor, Tensor]:
-    """Gradient of what is normalised, and the gates; those of the weights of the sum and of the norm are added to `grads`."""
-    y_VCM, gates_VEM, scale_V1M = _outputs(given, part, room.of(room.second, part, kept=True), room)
-    shares_VM, norm_VC, width = given.shares_VN[:, part], given.norm_VC1[..., 0], len(grad_CM)
-    along_VCM = torch.mul(y_VCM, grad_CM, out=room.of(room.other, part))
-    weighed_V1M = torch.bmm(norm_VC[:, None], along_VCM).mul_(scale_V1M)
-    torch.addmm(weighed_V1M[:, 0], given.norm_bias_VC1[..., 0], grad_CM, out=grads.shares_VN[:, part])
-    total_V1M = scale_V1M * shares_VM[:, None]
-    # A row seen as a column: MKL takes eight times as long for one that lies as a column.
-    grads.norm_VC1.add_(torch.bmm(along_VCM, total_V1M.mT))
-    grads.norm_bias_VC1[..., 0].addmm_(shares_VM, grad_CM.t())
-    # Means over the channels are taken before what is one number for all of them is multiplied in.
-    found_VCM = torch.mul(given.norm_VC1, grad_CM, out=along_VCM).sub_((norm_VC @ grad_CM).div_(width)[:, None])
-    found_VCM.sub_(y_VCM.mul_(weighed_V1M.mul_(scale_V1M).div_(width)))
-    return found_VCM.mul_(total_V1M), gates_VEM
-
-
-def _inner_gradient(
-    given: Entering, grads: Entering, part: slice, grad_y_VCM: Tensor, gates_VEM: Tensor, *, room: _Room, noise: Noise | None
-) -> Tensor:
-    """Gradient before the ELU, through gates, dropout and second linear map."""
-    hidden_VCM, second_VCM = (room.of(memory, part, kept=True) for memory in (room.hidden, room.second))
-    grad_gates_VEM = torch.ops.aten.glu_backward(grad_y_VCM, gates_VEM, 1)
-    grads.gate_VEC.baddbmm_(grad_gates_VEM, second_VCM.mT)
-    grads.gate_bias_VE1.add_(grad_gates_VEM.sum(2, keepdim=True))
-    grad_second_VCM = torch.bmm(given.gate_VEC.mT, grad_gates_VEM, out=room.of(room.one, part))
-    if noise and room.drawn is not None:
-        grad_second_VCM.mul_(noise.mask(room.of(room.drawn, part, kept=True), out=room.of(room.wide, part)))
-    grads.second_VCC.baddbmm_(grad_second_VCM, hidden_VCM.mT)
-    grads.second_bias_VC1.add_(grad_second_VCM.sum(2, keepdim=True))
-    grad_hidden_VCM = torch.bmm(given.second_VCC.mT, grad_second_VCM, out=room.of(room.wide, part))
-    found_VCM: Tensor = torch.ops.aten.elu_backward(grad_hidden_VCM, 1, 1, 1, True, hidden_VCM)
-    return found_VCM
-
-
-def _entering_gradient(given: Entering, grads: Entering, part: slice, grad_y_VCM: Tensor, grad_first_VCM: Tensor, *, numbers: bool) -> None:
-    """What is left for vectors, their slopes and offsets; numbers: whether for the numbers themselves too."""
-    count, width = given.slope_RC1.shape[:2]
-    x_RM1 = given.numbers_RN[:, None, part].mT
-    for grad_VCM, slope, offset in (
-        (grad_y_VCM, grads.slope_RC1, grads.offset_RC1), (grad_first_VCM, grads.first_slope_RC1, grads.first_offset_RC1)
-    ):  # fmt: skip
-        slope.add_(torch.bmm(grad_VCM[:count], x_RM1))
-        offset.add_(grad_VCM[:count].sum(2, keepdim=True))
-    grads.rows_GEN[:, :width, part] = grad_y_VCM[count:]
-    grads.rows_GEN[:, width:, part] = grad_first_VCM[count:]
-    if numbers:
-        found_R1M = given.slope_RC1.mT @ grad_y_VCM[:count] + given.first_slope_RC1.mT @ grad_first_VCM[:count]
-        grads.numbers_RN[:, part] = found_R1M[:, 0]
+def _entering_gradient(given: Entering, grads: Entering, place: Place, found: tuple[Tensor, Tensor], *, numbers: bool) -> None:
+    """What is left for vectors, their slopes and offsets. found: gradients of the vector, and of what the first linear map makes of it;
+    numbers: whether for the numbers themselves too."""
+    (variable, part), (count, width) = place, given.slope_RC1.shape[:2]
+    if variable >= count:
+        grads.rows_GEN[variable - count, :width, part], grads.rows_GEN[variable - count, width:, part] = found
+        return
+    slopes = given.slope_RC1[variable], given.first_slope_RC1[variable]
+    into = (grads.slope_RC1, grads.offset_RC1), (grads.first_slope_RC1, grads.first_offset_RC1)
+    for grad_CM, slope_C1, (to_slope, to_offset) in zip(found, slopes, into, strict=True):
+        to_slope[variable].add_(torch.mm(grad_CM, given.numbers_RN[variable, part, None]))
+        to_offset[variable].add_(grad_CM.sum(1, keepdim=True))
+        if numbers:
+            grads.numbers_RN[variable, part].add_(torch.mm(slope_C1.t(), grad_CM)[0])
