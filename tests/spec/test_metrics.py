@@ -22,8 +22,8 @@ def test_more_is_better_of_accuracy_and_throughput_alone() -> None:
 @pytest.mark.parametrize("kind", kinds("task"))
 def test_every_task_declares_which_way_its_metrics_are_better(kind: str) -> None:
     declared = options_class("task", kind).metrics  # type: ignore[attr-defined]
-    assert "loss" in declared
-    assert set(declared.values()) <= set(get_args(Goal))
+    assert declared["loss"] == "minimize"
+    assert set(declared.values()) <= {*get_args(Goal), None}
 
 
 @pytest.mark.parametrize(
