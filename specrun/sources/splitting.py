@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, TypeVar, cast
@@ -68,11 +69,11 @@ def ratio(options: Ratio, loaded: LoadedText, full: Full = _never) -> Routed:
     first; inside a split they keep the source's order. Raises DataError where the documents change while they are read.
     """
     documents = only_stretch("ratio", loaded.splits)
-    sizes = [len(document) for document in documents]
+    sizes = array("q", map(len, documents))  # of numbers, not of objects: there may be many millions
     by_characters = len(sizes) < FEW_DOCUMENTS
-    weights = sizes if by_characters else [1] * len(sizes)
+    weights = sizes if by_characters else array("q", [1]) * len(sizes)
     order = _shuffled(len(sizes), options.seed) if options.shuffle else range(len(sizes))
-    starts = [0] * len(sizes)
+    starts = array("q", [0]) * len(sizes)
     for place, start in zip(order, accumulate((weights[place] for place in order), initial=0), strict=False):
         starts[place] = start
     borders = _borders(sum(weights), options.validation, options.test)
@@ -136,9 +137,9 @@ def _fraction(data: bytes, seed: int) -> float:
     return int.from_bytes(digest, "little") / 2**64
 
 
-def _shuffled(count: int, seed: int) -> list[int]:
+def _shuffled(count: int, seed: int) -> array[int]:
     keys = np.fromiter((_fraction(place.to_bytes(8, "little"), seed) for place in range(count)), float, count)
-    return cast("list[int]", np.argsort(keys, kind="stable").tolist())
+    return array("q", np.argsort(keys, kind="stable").astype(np.int64).tobytes())
 
 
 def only_stretch(kind: str, splits: Mapping[str, Stretch], *, of: str = "documents") -> Stretch:

@@ -10,8 +10,8 @@ import numpy as np
 
 from specrun.training.token_file import open_tokens
 
-_COUNT_TOKENS = 2**24
-"""Tokens counted at once."""
+_COUNT_TOKENS = 2**20
+"""Tokens counted at once, each as 8 bytes."""
 Counts = np.ndarray[tuple[int], np.dtype[np.int64]]
 
 

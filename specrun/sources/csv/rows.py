@@ -18,7 +18,7 @@ from specrun.sources.open_files import open_bytes
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BLOCK_BYTES = 1 << 22
+_BLOCK_BYTES = 1 << 20
 _LONGEST_ROW_BYTES = 1 << 30
 _SHOWN_CHARACTERS = 80
 _ROW = re.compile(r"Row #(\d+)")

@@ -12,7 +12,7 @@ from specrun.errors import DataError
 from specrun.sources.decoding import Undecodable, decoded_blocks
 from specrun.sources.open_files import open_bytes
 
-_BLOCK_BYTES = 1 << 22
+_BLOCK_BYTES = 1 << 20
 _LONGEST_OBJECT = 1 << 30
 _SPACE = " \t\r\n"
 _DECODER = json.JSONDecoder()
