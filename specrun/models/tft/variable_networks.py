@@ -20,8 +20,8 @@ from specrun.models.tft.noise import Noise
 from specrun.models.tft.normalization import center_, normalized
 from specrun.runtime.products import Multiply
 
-_AT_ONCE = 2**17
-"""Numbers in one array of a part: half a MiB, of which a core has twice as much cache for itself."""
+_AT_ONCE = 2**18
+"""Numbers in one array of a part at most: 1 MiB, as much as a core has of cache for itself."""
 
 
 class Entering(NamedTuple):
@@ -104,7 +104,8 @@ class _Work:
     def __init__(self, given: Entering, noise: Noise | None, multiply: Multiply, *, keeps: bool) -> None:
         self.given, self.noise, self.multiply, self.keeps = given, noise, multiply, keeps
         (self.variables, self.positions), (self.numbers, self.width) = given.shares_VN.shape, given.slope_RC1.shape[:2]
-        self.step = min(max(1, _AT_ONCE // self.width), self.positions)
+        # Parts of one size: oneDNN compiles code for each shape that it meets.
+        self.step = -(-self.positions // -(-self.positions * self.width // _AT_ONCE))
         kept = self.variables * self.positions if keeps else self.step
         self.hidden, self.second = (given.shares_VN.new_empty(kept * self.width) for _ in range(2))
         self.drawn = noise.draw((self.variables * self.positions * self.width,)) if noise else None
