@@ -59,6 +59,7 @@ def leaves(document, path=()):
 
 
 ADAPTERS = {"parameters": {"lora": {"rank": 4}}}
+CSV = {"kind": "csv", "path": "a.csv"}
 HUB = {"source": {"kind": "huggingface", "path": "a/b"}}
 RESTARTS = {"kind": "cosine_restarts", "cycles": 1, "final_fraction": 0.1}
 ONE_CYCLE = {"kind": "one_cycle", "warmup": "0%"}
@@ -89,6 +90,14 @@ def test_what_is_told_to_have_no_effect_changes_no_key(given, idle):
     assert not told(given)
     assert told(given, idle) == set(leaves(idle))
     assert keys_of(given, idle) == keys_of(given)
+
+
+def test_rows_of_a_table_are_not_joined():
+    given = {"task": {"kind": "tabular"}, "model": {"kind": "mlp"}, "data": {"source": CSV, "columns": {"target": "y"}}}
+    joined = {"data": {"source": {"documents": "joined"}}}
+    assert told(given, joined) - told(given) == {"data.source.documents"}
+    assert keys_of(given, joined) == keys_of(given)
+    assert not told({"data": {"source": CSV}}, joined)
 
 
 def test_a_spec_read_again_from_a_record_in_which_all_is_written_counts_the_same():

@@ -27,7 +27,7 @@ def check(spec: Spec) -> Iterator[Problem]:
 def uncounted(spec: Spec) -> Iterator[Problem]:
     """Those that also change no key, because none of what makes them count can change while a training goes on."""
     yield from apart(_split_seed(spec), _column(spec), _prompt(spec), _frozen(spec), _recovery(spec), _strategy(spec), _grouping(spec),
-                     _roles(spec), _settings(spec))  # fmt: skip
+                     _roles(spec), _settings(spec), _joined(spec))  # fmt: skip
 
 
 def _split_seed(spec: Spec) -> Iterator[Problem]:
@@ -40,6 +40,12 @@ def _column(spec: Spec) -> Iterator[Problem]:
     sources = [spec.data.source] if spec.data.fallback is None else [spec.data.source, spec.data.fallback]
     if _is_written(spec.data.columns, "text") and not any(getattr(source, "has_columns", False) for source in sources):
         yield _without(("data", "columns", "text"), f"a {spec.data.source.kind} source has no columns", "remove columns")
+
+
+def _joined(spec: Spec) -> Iterator[Problem]:
+    for role, source in (("source", spec.data.source), ("fallback", spec.data.fallback)):
+        if spec.task.data_form == "table" and source is not None and read(source, "documents") == "joined":
+            yield _without(("data", role, "documents"), f"task {spec.task.kind} reads rows, which are not joined", "remove documents")
 
 
 def _roles(spec: Spec) -> Iterator[Problem]:
