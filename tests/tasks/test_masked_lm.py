@@ -18,10 +18,12 @@ from specrun.models.encoder.build import build as build_encoder
 from specrun.models.encoder.options import Options as Encoder
 from specrun.runtime.device import Device
 from specrun.runtime.distributed import Workers
+from specrun.runtime.factory import load_factory
 from specrun.tasks.masked_lm.build import MaskedLM, build
 from specrun.tasks.masked_lm.options import Options
 from specrun.tokenizers.contract import MASK
 from specrun.training.masking import Masking, _scatter, keys
+from specrun.training.optimizers.muon.options import Options as Muon
 from specrun.training.sampler import mix
 from specrun.training.token_file import write_tokens
 from tests.tasks.openings import opening
@@ -199,14 +201,15 @@ def test_examples_show_what_was_hidden_and_what_the_model_takes_it_for(tmp_path:
 
 @pytest.mark.slow
 def test_a_model_learns_to_fill_in_what_follows_a_rule(tmp_path: Path) -> None:
-    it, network = task(tmp_path), model()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    for step in range(100):
+    it, network = task(tmp_path, validation=600), model()
+    muon = Muon(kind="muon")
+    optimizer = load_factory(muon.factory)(muon, model=network, compute_dtype=torch.float32)
+    for step in range(200):
         batch = it.train_batch(step * 32, count=32)
         (it.loss_sum(network, batch) / batch.weight).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
-    assert it.metrics(it.evaluate(network, "validation"))["accuracy"] > 0.9
+    assert it.metrics(it.evaluate(network, "validation"))["accuracy"] > 0.9  # 1 in 8 by chance
 
 
 def test_shares_that_are_more_than_the_whole_are_an_error() -> None:

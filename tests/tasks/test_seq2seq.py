@@ -23,6 +23,7 @@ from specrun.models.encoder_decoder.build import build as build_model
 from specrun.models.encoder_decoder.options import Options as Model
 from specrun.runtime.device import Device
 from specrun.runtime.distributed import Workers
+from specrun.runtime.factory import load_factory
 from specrun.spec.document import Spec
 from specrun.spec.parts import options_class
 from specrun.spec.sections.data import Columns
@@ -33,6 +34,7 @@ from specrun.tasks.seq2seq.prepare import prepare, read_texts
 from specrun.tasks.seq2seq.scores import METRICS, scores, signatures, text_sums
 from specrun.tokenizers.contract import save_tokenizer, train_tokenizer
 from specrun.training.documents import IGNORED
+from specrun.training.optimizers.muon.options import Options as Muon
 from specrun.training.pairs import PairBatch
 from tests.tasks.openings import opening
 
@@ -289,12 +291,13 @@ def test_settings_without_effect_are_told(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_model_learns_to_write_words_backwards(tmp_path: Path) -> None:
-    it = task(tmp_path, {"train": pairs(600), "validation": pairs(40, seed=1)}, final=True, beam_size=1, label_smoothing=0.0)
+    it = task(tmp_path, {"train": pairs(600), "validation": pairs(40, seed=1)}, final=True, beam_size=2, label_smoothing=0.0)
     torch.manual_seed(0)
-    asked = Model(kind="encoder_decoder", num_encoder_layers=1, num_decoder_layers=1, width=48, num_heads=4, dropout=0.0)
+    asked = Model(kind="encoder_decoder", num_encoder_layers=1, num_decoder_layers=1, width=32, num_heads=2, dropout=0.0)
     network = build_model(asked, vocab_size=5, sequence_length=LENGTH)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    for step in range(400):
+    muon = Muon(kind="muon")
+    optimizer = load_factory(muon.factory)(muon, model=network, compute_dtype=torch.float32)
+    for step in range(200):
         batch = it.train_batch(step * 32, count=32)
         (it.loss_sum(network, batch) / batch.weight).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
