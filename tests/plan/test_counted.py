@@ -33,12 +33,17 @@ def laid(document, over):
     return {**document, **{name: laid(document.get(name), value) for name, value in over.items()}}
 
 
-def keys_of(*over):
-    """The keys of a document under others, the experiment's among them."""
+def document_of(*over):
+    """A document under others; what is None in one is taken out."""
     document = DOCUMENT
     for each in over:
         document = laid(document, each)
-    spec = spec_of(document)
+    return {**document, "data": {name: value for name, value in document["data"].items() if value is not None}}
+
+
+def keys_of(*over):
+    """The keys of a document under others, the experiment's among them."""
+    spec = spec_of(document_of(*over))
     device = resolve(spec.hardware, MACHINE).identity
     graph = compile_steps(spec, kinds=planned_kinds(step_kinds(), spec), digest_inputs=lambda *_: {}, device=device, spec_digest="d")
     return {**{step.id: step.key for step in graph.steps}, "experiment": experiment_digest(spec, DATA, device=device)}
@@ -46,10 +51,7 @@ def keys_of(*over):
 
 def told(*over):
     """Where a spec is told to have a setting without effect, on this machine too."""
-    document = DOCUMENT
-    for each in over:
-        document = laid(document, each)
-    spec = spec_of(document)
+    spec = spec_of(document_of(*over))
     return {".".join(map(str, it.path)) for it in (*problems(spec), *machine_problems(spec, MACHINE)) if it.code == CODE}
 
 
@@ -64,7 +66,34 @@ HUB = {"source": {"kind": "huggingface", "path": "a/b"}}
 RESTARTS = {"kind": "cosine_restarts", "cycles": 1, "final_fraction": 0.1}
 ONE_CYCLE = {"kind": "one_cycle", "warmup": "0%"}
 
+_TABLE = {"source": {"kind": "synthetic_table"}, "columns": {"target": "y"}, "tokenizer": None, "sequence_length": None}
+TABLE = {"task": {"kind": "tabular"}, "model": {"kind": "mlp"}, "data": _TABLE}
+TEXTS = {"task": {"kind": "text_classification"}, "model": {"kind": "bag_of_ngrams"}, "data": {"source": CSV}}
+PAIRS = {"task": {"kind": "seq2seq", "beam_size": 1}, "model": {"kind": "encoder_decoder", "num_heads": 4},
+         "data": {"source": CSV, "columns": {"source": "a", "target": "b"}, "tokenizer": {"kind": "bpe"}}}  # fmt: skip
+IMAGES = {"task": {"kind": "image_classification"}, "model": {"kind": "cnn"},
+          "data": {"source": {"kind": "synthetic_images"}, "tokenizer": None, "sequence_length": None}}  # fmt: skip
+SERIES = {"task": {"kind": "forecasting", "context": 8, "horizon": 4}, "model": {"kind": "dlinear"},
+          "data": {"source": CSV, "columns": {"time": "t", "target": ["y"]}, "split": {"kind": "time", "validation": "2020-01-01"},
+                   "tokenizer": None, "sequence_length": None}}  # fmt: skip
+
 WITHOUT_EFFECT = [
+    ("models/bag_of_ngrams/options.py", laid(TEXTS, {"model": {"ngrams": 1}}), {"model": {"buckets": 1000}}),
+    ("models/cnn/options.py", IMAGES, {"model": {"groups": 4}}),
+    ("models/resnet/options.py", laid(IMAGES, {"model": {"kind": "resnet"}}), {"model": {"groups": 4}}),
+    ("models/encoder/options.py", laid(TEXTS, {"model": {"kind": "encoder", "num_heads": 4}}), {"model": {"tie_embeddings": False}}),
+    ("models/encoder/options.py", {"task": {"kind": "masked_lm"}, "model": {"kind": "encoder", "num_heads": 4}}, {"model": {"pooling": "cls"}}),
+    ("models/forecast_sizes.py", SERIES, {"data": {"columns": {"known": ["k"]}}}),
+    ("models/forecast_sizes.py", SERIES, {"task": {"calendar": ["hour"]}}),
+    ("models/mlp/options.py", laid(TABLE, {"model": {"numbers": "standardized"}}), {"model": {"bins": 7}}),
+    ("sources/synthetic_table/options.py", TABLE, {"data": {"source": {"classes": 4}}}),
+    ("sources/synthetic_texts/options.py", laid(PAIRS, {"data": {"source": {"kind": "synthetic_texts"}}}), {"data": {"source": {"classes": 4}}}),
+    ("spec/splits/given.py", laid(TABLE, {"data": {"source": {"kind": "huggingface", "path": "a/b"}, "split": {"kind": "given"}}}), {"data": {"split": {"seed": 4}}}),
+    ("spec/splits/time.py", SERIES, {"data": {"split": {"share_of": "time"}}}),
+    ("spec/splits/kfold.py", laid(TABLE, {"data": {"split": {"kind": "kfold", "fold": 1, "shuffle": False}}}), {"data": {"split": {"seed": 4}}}),
+    ("tasks/forecasting/options.py", SERIES, {"task": {"calendar_encoding": "category"}}),
+    ("tasks/tabular/options.py", laid(TABLE, {"task": {"objective": "regression"}}), {"task": {"label_smoothing": 0.1}}),
+    ("tasks/seq2seq/options.py", PAIRS, {"task": {"length_penalty": 0.7}}),
     ("spec/rules/option_without_effect.py", {}, {"data": {"split": {"seed": 3}}}),
     ("spec/rules/option_without_effect.py", {}, {"data": {"columns": {"text": "body"}}}),
     ("spec/rules/option_without_effect.py", {}, {"data": {"group_by_length": True}}),

@@ -50,7 +50,7 @@ def test_a_plain_spec_is_told_nothing() -> None:
         ({"scale_by_group": True}, "option-without-effect", "data.columns.group"),
         ({"scale_by_group": True, "scaling": "none", "columns": {"group": "g"}}, "option-without-effect", "scaling: standard"),
         ({"calendar_encoding": "category"}, "option-without-effect", "calendar: [hour, weekday]"),
-        ({"calendar": ["hour", "hour"]}, "option-without-effect", "use calendar: [hour]"),
+        ({"calendar": ["hour", "hour"]}, "feature-named-twice", "use calendar: [hour]"),
     ],
 )  # fmt: skip
 def test_what_does_not_go_together_is_told_with_a_remedy(how: dict[str, Any], code: str, hint: str) -> None:

@@ -190,7 +190,8 @@ class Options(TaskOptions):
         elif self.scale_by_group and self.scaling == "none":
             yield idle("scale_by_group", "nothing is scaled", "remove it, or use scaling: standard")
         if len(set(self.calendar)) < len(self.calendar):
-            yield idle("calendar", "what is named twice is told once", f"use calendar: [{', '.join(dict.fromkeys(self.calendar))}]")
+            hint = f"use calendar: [{', '.join(dict.fromkeys(self.calendar))}]"
+            yield Problem((*path, "calendar"), "feature-named-twice", "calendar names a feature twice, and it is told once", hint)
         if "calendar_encoding" in self.model_fields_set and not self.calendar:
             yield idle("calendar_encoding", "the model is told nothing of the calendar", "remove it, or use calendar: [hour, weekday]")
 
