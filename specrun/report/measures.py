@@ -1,6 +1,6 @@
 """The metrics that a run's task declares: their names in its order, what they are called, and how they are written.
 
-A task that this installation does not know, such as one of a user's own, has the names that were recorded.
+A task of a user's own is known by what its run recorded of it; one that nobody knows has the names that were recorded.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 from specrun.report.facts import Facts, mapping
 from specrun.report.numbers import number, percent
-from specrun.spec.parts import kinds, options_class
-from specrun.spec.task_options import Goal, TaskOptions
+from specrun.spec.metrics import Declared, declared
+from specrun.spec.task_options import Goal
 
 SPLITS = ("validation", "test")
 _SHORT_NOTE = 15
@@ -40,9 +40,10 @@ class Measure:
         return percent(value) if self.share else number(value)
 
     def distance(self, amount: float) -> str:
-        """How far two values are apart, as text with the unit."""
-        written = f"{number(100 * abs(amount), digits=2)} points" if self.share else number(abs(amount), digits=3)
-        return " ".join(filter(None, (written, self.note if not self.share else "")))
+        """How far two values are apart, as text with the unit where it has one that is counted in."""
+        if self.share:
+            return f"{number(100 * abs(amount), digits=2)} points"
+        return f"{number(abs(amount), digits=3)} {self.note}" if self.note.startswith("nats") else number(abs(amount), digits=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,9 @@ class Gain:
 
 def measures(facts: Facts) -> list[Measure]:
     """Every metric of the run's task, in the task's order."""
-    options = declared(facts.run.task)
-    if options is not None:
-        return [_measure(options, name, goal) for name, goal in options.metrics.items()]
+    said = task_of(facts)
+    if said is not None:
+        return [_measure(said, name, goal) for name, goal in said.metrics.items()]
     names = (name.partition("/") for name in (*facts.metrics, *facts.series))
     found = dict.fromkeys(name for split, _, name in names if split in SPLITS)
     return [Measure(name, _words(name), "", None) for name in sorted(found)]
@@ -112,17 +113,14 @@ def measure_of(facts: Facts, metric: str) -> Measure | None:
     return next((measure for measure in measures(facts) if measure.name == name), None)
 
 
-def declared(task: str) -> type[TaskOptions] | None:
-    """The options of a kind of task; None for one that this installation does not know."""
-    if task not in kinds("task"):
-        return None
-    options = options_class("task", task)
-    return options if issubclass(options, TaskOptions) else None
+def task_of(facts: Facts) -> Declared | None:
+    """What the run's task says of itself; None for one that this installation does not know, and that the run has not recorded."""
+    return declared(facts.run.task, facts.document.get("declares"))
 
 
-def _measure(options: type[TaskOptions], name: str, goal: Goal | None) -> Measure:
-    label, _, note = options.metric_labels.get(name, _words(name)).partition(", ")
-    return Measure(name, label, note, goal, name in options.metric_shares)
+def _measure(said: Declared, name: str, goal: Goal | None) -> Measure:
+    label, _, note = said.metric_labels.get(name, _words(name)).partition(", ")
+    return Measure(name, label, note, goal, name in said.metric_shares)
 
 
 def _words(name: str) -> str:
