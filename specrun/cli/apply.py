@@ -27,6 +27,7 @@ def run(
     set_: options.Set = [],  # noqa: B006 - typer copies it
     preset: options.Preset = None,
     data_root: options.DataRoot = None,
+    allow_code: options.AllowCode = [],  # noqa: B006 - typer copies it
     store: options.Store = options.DEFAULT_STORE,
     as_json: options.Json = False,
 ) -> int:
@@ -49,11 +50,12 @@ def run(
         if set_ or preset or smoke or resume or fork or (source is not None and source.name == "COMMANDLINE"):
             raise UsageError(f"{spec} is a saved plan; what it was made with cannot be changed now", code="options-with-plan-file",
                              hint="give the options to plan instead")  # fmt: skip
-        prepared = prepare_plan(Path(spec), store=store, command=context.obj)
+        prepared = prepare_plan(Path(spec), store=store, command=context.obj, allow_code=tuple(allow_code))
     else:
         check_resume(resume, fork=fork, smoke=smoke)
         prepared = prepare(
-            Request(spec, store, tuple(set_), preset, data_root, smoke, command=context.obj, resume=resume, fork=fork)
+            Request(spec, store, tuple(set_), preset, data_root, smoke, command=context.obj, resume=resume, fork=fork,
+                    allow_code=tuple(allow_code))
         )  # fmt: skip
     node = this_node(prepared.hardware.nodes)
     planned.warn(prepared)

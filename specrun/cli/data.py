@@ -19,6 +19,7 @@ def run(
     set_: options.Set = [],  # noqa: B006 - typer copies it
     preset: options.Preset = None,
     data_root: options.DataRoot = None,
+    allow_code: options.AllowCode = [],  # noqa: B006 - typer copies it
     store: options.Store = options.DEFAULT_STORE,
     as_json: options.Json = False,
 ) -> int:
@@ -29,12 +30,12 @@ def run(
     from specrun.cli.report import refuse_stripped
     from specrun.engine.data_view import look_at_data
     from specrun.engine.plan import Request
-    from specrun.engine.prepare import prepare
+    from specrun.engine.prepare import prepare_one
 
     if output is not None:
         refuse_stripped()
         _refuse_place(output)
-    prepared = prepare(Request(spec, store, tuple(set_), preset, data_root))
+    prepared = prepare_one(Request(spec, store, tuple(set_), preset, data_root, allow_code=tuple(allow_code)))
     planned.warn(prepared)
     with progress(sys.stderr) as show:
         view = look_at_data(prepared, show=show)

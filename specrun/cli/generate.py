@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from specrun.cli.options import DEFAULT_STORE, Json, Store
+from specrun.cli.options import DEFAULT_STORE, AllowCode, Json, Store
 from specrun.cli.output import has_listener
 from specrun.cli.run_choice import RUN_HELP, choose
 from specrun.errors import SpecrunError, StoreError, UsageError
 from specrun.records.place import command_on
-from specrun.spec.visible import visible
+from specrun.spec.own_path import Permission
+from specrun.spec.visible import visible, visible_line
 
 if TYPE_CHECKING:
     from specrun.training.generation import Sampling
@@ -40,7 +41,8 @@ class Which(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a run's records say of its model. checkpoint: folder; step: optimizer steps it was trained for; best: kept as the best."""
+    """What a run's records say of its model. checkpoint: folder; step: optimizer steps it was trained for; best: kept as the best.
+    own_code: digests of the user's code that it was trained with, by kind."""
 
     run_id: str
     spec: dict[str, Any]
@@ -48,6 +50,7 @@ class Trained:
     step: int
     best: bool
     tokenizer: Path
+    own_code: Mapping[str, str]
 
 
 def run(
@@ -61,6 +64,7 @@ def run(
         Which | None,
         typer.Option("--checkpoint", help="The best weights of the run, or its last ones; absent: the best, where it has kept some."),
     ] = None,
+    allow_code: AllowCode = [],  # noqa: B006 - typer copies it
     store: Store = DEFAULT_STORE,
     json_: Json = False,
 ) -> None:
@@ -70,7 +74,8 @@ def run(
     from specrun.training.generation import Sampling
 
     sampling = Sampling(temperature=temperature, top_k=top_k, seed=seed)
-    trained, pieces = begin(store, run_id, checkpoint, text, tokens=tokens, sampling=sampling)
+    permission = Permission(tuple(allow_code))
+    trained, pieces = begin(store, run_id, checkpoint, text, tokens=tokens, sampling=sampling, permission=permission)
     if checkpoint is None and not trained.best:
         print(f"{run_id} has kept no best weights yet; these are its last, of step {trained.step:,}", file=sys.stderr)
     if json_:
@@ -98,12 +103,16 @@ def find_run(store: Path, run: str) -> str:
         return choose(records, run).run_id
 
 
-def begin(store: Path, run_id: str, which: Which | None, prompt: str, *, tokens: int, sampling: Sampling) -> tuple[Trained, Iterator[str]]:
-    """Load a run's model and begin to write. A run that goes on training may replace its checkpoint meanwhile: the next is taken."""
+def begin(
+    store: Path, run_id: str, which: Which | None, prompt: str, *, tokens: int, sampling: Sampling, permission: Permission
+) -> tuple[Trained, Iterator[str]]:
+    """Load a run's model and begin to write. permission: whose code may be imported.
+
+    A run that goes on training may replace its checkpoint meanwhile: the next is taken."""
     for left in reversed(range(_ATTEMPTS)):
         trained = find_model(store, run_id, which)
         try:
-            return trained, write(trained, prompt, tokens=tokens, sampling=sampling)
+            return trained, write(trained, prompt, tokens=tokens, sampling=sampling, permission=permission)
         except (SpecrunError, OSError):
             if not left or trained.checkpoint.exists():
                 raise
@@ -140,7 +149,8 @@ def find_model(store: Path, run_id: str, which: Which | None) -> Trained:
     tokenizer = workspace.result("tokenizer", keys["tokenizer"])
     if tokenizer is None:
         raise StoreError(f"the tokenizer of {run_id} is gone from {workspace.store}", code="missing-tokenizer", hint="apply its spec again")
-    return Trained(run_id, document["spec"], chosen.path, chosen.step, found is not None, workspace.store / tokenizer.folder)
+    return Trained(run_id, document["spec"], chosen.path, chosen.step, found is not None, workspace.store / tokenizer.folder,
+                   document.get("own_code", {}))  # fmt: skip
 
 
 def _description(store: Path, run_id: str) -> dict[str, Any]:
@@ -162,20 +172,24 @@ def _description(store: Path, run_id: str) -> dict[str, Any]:
     return document
 
 
-def write(trained: Trained, prompt: str, *, tokens: int, sampling: Sampling) -> Iterator[str]:
+def write(trained: Trained, prompt: str, *, tokens: int, sampling: Sampling, permission: Permission) -> Iterator[str]:
     """The continuation piece by piece, as it is written; a piece ends where a character does.
 
     Raises: SpecrunError for a prompt that is empty, or has a character that the tokenizer does not know.
     """
     from specrun.runtime.device import open_device
     from specrun.runtime.hardware import probe, resolve
+    from specrun.spec.own_parts import code_digests
     from specrun.spec.resolved import load_resolved
     from specrun.steps.evaluate.load import load_model
     from specrun.tasks.causal_lm.text import stream_text
     from specrun.tokenizers.contract import END_OF_TEXT, encode_prompt, load_tokenizer
     from specrun.training.generation import generate
 
-    spec = load_resolved(trained.spec)
+    spec = load_resolved(trained.spec, permission=permission)
+    for kind, digest in code_digests(spec).items():
+        if trained.own_code.get(kind, digest) != digest:
+            print(visible_line(f"warning: code-changed: {trained.run_id} was trained with other code of {kind}"), file=sys.stderr)
     tokenizer = load_tokenizer(trained.tokenizer)
     end_of_text, vocab_size = tokenizer.token_to_id(END_OF_TEXT), tokenizer.get_vocab_size()
     ids = [*([end_of_text] if end_of_text is not None else []), *encode_prompt(tokenizer, prompt)]

@@ -34,6 +34,7 @@ def run(
     set_: options.Set = [],  # noqa: B006 - typer copies it
     preset: options.Preset = None,
     data_root: options.DataRoot = None,
+    allow_code: options.AllowCode = [],  # noqa: B006 - typer copies it
     store: options.Store = options.DEFAULT_STORE,
     as_json: options.Json = False,
 ) -> None:
@@ -50,7 +51,7 @@ def run(
     if output is not None:
         _refuse_place(output)
     loaded = load_spec(spec, sets=set_, preset=preset)
-    prepared = plan_search(loaded, Request(loaded, store, data_root=data_root), settings=settings)
+    prepared = plan_search(loaded, Request(loaded, store, data_root=data_root, allow_code=tuple(allow_code)), settings=settings)
     planned.warn(prepared)
     with progress(sys.stderr) as show:
         result = search(prepared, show=show)
@@ -64,7 +65,7 @@ def run(
     if as_json:
         print(json.dumps(_document(result, curve, plot), indent=2))
     else:
-        asked = Request(spec, store, tuple(set_), preset, data_root)
+        asked = Request(spec, store, tuple(set_), preset, data_root, allow_code=tuple(allow_code))
         print(visible("\n".join([*_lines(prepared.name, result, curve, plot), _go_on(asked, result)])))
 
 
@@ -108,7 +109,8 @@ def _go_on(asked: Request, result: StepResult) -> str:
     if asked.source == "-":
         return f"train with {_RATE}: {found} in the spec"
     sets = [text for text in asked.sets if not text.startswith(f"{_RATE}=")]
-    options = spec_options(sets=[*sets, f"{_RATE}={found}"], preset=asked.preset, data_root=asked.data_root)
+    options = spec_options(sets=[*sets, f"{_RATE}={found}"], preset=asked.preset, data_root=asked.data_root,
+                           allow_code=asked.allow_code)  # fmt: skip
     return f"train with it: {command_on(asked.store, 'apply', str(asked.source), *options)}"
 
 

@@ -7,9 +7,22 @@ from typing import Annotated
 
 import typer
 
+from specrun.errors import UsageError
 from specrun.records.place import DEFAULT_STORE, store_of
+from specrun.spec.own_path import is_prefix
 
-__all__ = ["DEFAULT_STORE", "DataRoot", "Fork", "Json", "Preset", "Resume", "Set", "SpecPath", "Store"]
+__all__ = ["DEFAULT_STORE", "AllowCode", "DataRoot", "Fork", "Json", "Preset", "Resume", "Set", "SpecPath", "Store"]
+
+
+
+def _prefixes(given: list[str]) -> list[str]:
+    """Raise UsageError for what is no name of a module."""
+    for prefix in given:
+        if not is_prefix(prefix):
+            raise UsageError(f"--allow-code {prefix!r} is no name of a module or package", code="not-a-module-name",
+                             hint="name it as Python imports it, such as --allow-code my_package.models")  # fmt: skip
+    return given
+
 
 Store = Annotated[
     Path, typer.Option("--store", envvar="SPECRUN_STORE", parser=store_of, metavar="DIR", help="Folder of records and results.")
@@ -23,6 +36,13 @@ DataRoot = Annotated[
         "--data-root", envvar="SPECRUN_DATA_ROOT", metavar="DIR", help="Folder of <owner>/<name>/ mirrors that stand for Hub datasets."
     ),
 ]
+AllowCode = Annotated[
+    list[str],
+    typer.Option(
+        "--allow-code", envvar="SPECRUN_ALLOW_CODE", metavar="PREFIX", callback=_prefixes,
+        help="Module or package of your own whose code the spec may name; repeatable.",
+    ),
+]  # fmt: skip
 Resume = Annotated[
     str | None,
     typer.Option(

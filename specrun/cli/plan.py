@@ -26,6 +26,7 @@ def run(
     set_: options.Set = [],  # noqa: B006 - typer copies it
     preset: options.Preset = None,
     data_root: options.DataRoot = None,
+    allow_code: options.AllowCode = [],  # noqa: B006 - typer copies it
     store: options.Store = options.DEFAULT_STORE,
     as_json: options.Json = False,
 ) -> int:
@@ -33,7 +34,7 @@ def run(
     from specrun.cli import planned
     from specrun.cli.output import columns_of
     from specrun.engine.continuing import check_resume
-    from specrun.engine.plan import Request
+    from specrun.engine.plan import Request, spec_options
     from specrun.engine.planfile import write_plan
     from specrun.engine.prepare import prepare
     from specrun.plan.explain import WIDTH
@@ -41,7 +42,7 @@ def run(
     if output is not None:
         _refuse_place(output)
     check_resume(resume, fork=fork)
-    prepared = prepare(Request(spec, store, tuple(set_), preset, data_root, resume=resume, fork=fork))
+    prepared = prepare(Request(spec, store, tuple(set_), preset, data_root, resume=resume, fork=fork, allow_code=tuple(allow_code)))
     planned.warn(prepared)
     if output is not None:
         write_plan(prepared, output)
@@ -51,7 +52,8 @@ def run(
     else:
         print(visible(prepared.text(columns=columns_of(sys.stdout, at_most=WIDTH))))
         if output is not None:
-            print(visible(f"plan saved: {output}; run it with: specrun apply {shlex.quote(str(output))}"))
+            words = ["specrun", "apply", str(output), *spec_options(allow_code=allow_code)]
+            print(visible(f"plan saved: {output}; run it with: {shlex.join(words)}"))
     return exit_code
 
 

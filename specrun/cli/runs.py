@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
@@ -22,12 +22,13 @@ from specrun.events import RunStatus
 from specrun.records.changes import change_tags, not_begun, remove_run
 from specrun.records.lines import flag_non_finite
 from specrun.records.place import check_place, smoke_stores
-from specrun.records.queries import open_records
+from specrun.records.queries import Records, open_records
 from specrun.records.rows import RunRow, Spread
 from specrun.records.run_files import is_alive
 from specrun.records.seeds import metric_spreads
 from specrun.records.several import runs_of_stores
 from specrun.spec.metrics import goal_of
+from specrun.spec.own_path import is_own
 from specrun.spec.task_options import Goal as Way
 from specrun.spec.visible import visible, visible_line
 
@@ -151,7 +152,7 @@ def best(
         tasks = records.tasks(metric, name=name, status=status, tag=tag, task=task)
         if not tasks:
             records.require_metric(metric)
-        way = goal.value if goal else _goal(metric, tasks) if tasks else None
+        way = goal.value if goal else _goal(metric, {task: _declares(records, task) for task in tasks}) if tasks else None
         found = records.best(metric, way, limit, name=name, status=status, tag=tag, task=task) if way else []
         over_seeds = records.over_seeds(metric, way, [ranked.run.experiment for ranked in found]) if way else {}
         cautions = records.cautions(metric, [ranked.run.run_id for ranked in found])
@@ -174,13 +175,21 @@ def best(
         print(visible_line(f"no such runs in {store}"))
 
 
-def _goal(metric: str, tasks: Sequence[str]) -> Way:
-    """Which way every one of the tasks says that a metric is better. Raises UsageError `goal-not-known`."""
-    ways = {goal_of(metric, task) for task in tasks}
+def _declares(records: Records, task: str) -> object:
+    """What the newest run of a task of a user's own has recorded of it."""
+    rows = records.runs(task=task) if is_own(task) else ()
+    return next((said for row in rows if (said := records.document(row.run_id).get("declares"))), None)
+
+
+def _goal(metric: str, tasks: Mapping[str, object]) -> Way:
+    """Which way every one of the tasks says that a metric is better. tasks: with what was recorded of them. Raises UsageError
+    `goal-not-known`."""
+    ways = {goal_of(metric, task, recorded) for task, recorded in tasks.items()}
     way = ways.pop() if len(ways) == 1 else None
     if way is None:
+        names = ", ".join(tasks)
         why = (
-            f"the tasks of these runs ({', '.join(tasks)}) do not declare it alike" if len(tasks) > 1 else f"{tasks[0]} does not declare it"
+            f"the tasks of these runs ({names}) do not declare it alike" if len(tasks) > 1 else f"{names} does not declare it"
         )
         message = f"which way is {metric} better? {why}"
         raise UsageError(message, code="goal-not-known", hint="say it with --goal minimize or --goal maximize")

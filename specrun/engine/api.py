@@ -35,9 +35,11 @@ def compile_plan(
     smoke: bool = False,
     resume: str | None = None,
     fork: bool = False,
+    allow_code: Sequence[str] = (),
 ) -> Plan:
     """What apply would do: steps with decisions, predictions, hardware. sets, preset: for a path; a loaded spec has its own.
     store: absent means `.specrun` in the current folder. resume: the run to go on from; fork: by a run of its own.
+    allow_code: modules and packages whose code may be imported for parts of your own.
 
     Raises: SpecError with every diagnostic; UsageError for what is no spec, and for a run that cannot go on under it.
     """
@@ -48,7 +50,8 @@ def compile_plan(
     check_resume(resume, fork=fork, smoke=smoke)
     root = Path(data_root) if data_root else None
     place = store_of(os.fspath(DEFAULT_STORE if store is None else store))
-    return prepare(Request(found, place, tuple(sets), preset, root, smoke, resume=resume, fork=fork))
+    return prepare(Request(found, place, tuple(sets), preset, root, smoke, resume=resume, fork=fork,
+                           allow_code=tuple(allow_code)))  # fmt: skip
 
 
 def apply(
@@ -61,6 +64,7 @@ def apply(
     smoke: bool = False,
     resume: str | None = None,
     fork: bool = False,
+    allow_code: Sequence[str] = (),
     show: Emit | None = None,
 ) -> Outcome:
     """Plan and run, or run a plan, which has its store and options. show: called with every event as it happens.
@@ -68,13 +72,14 @@ def apply(
     A run's failure is in the outcome, not raised.
     """
     if isinstance(source, Plan):
-        if sets or preset is not None or data_root is not None or smoke or store is not None or resume or fork:
+        if sets or preset is not None or data_root is not None or smoke or store is not None or resume or fork or allow_code:
             raise UsageError("a plan has its store and options; they cannot be changed now", code="options-with-plan",
                              hint="give them to compile_plan")  # fmt: skip
         plan = refresh(source)  # the store may be another than when it was made
     else:
         plan = compile_plan(
-            source, store=store, sets=sets, preset=preset, data_root=data_root, smoke=smoke, resume=resume, fork=fork
+            source, store=store, sets=sets, preset=preset, data_root=data_root, smoke=smoke, resume=resume, fork=fork,
+            allow_code=allow_code,
         )  # fmt: skip
     return execute(plan, show=show or _silent)
 

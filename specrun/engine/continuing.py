@@ -31,6 +31,7 @@ from specrun.spec.assembly import LoadedSpec, check_value
 from specrun.spec.document import Spec
 from specrun.spec.dump import dump
 from specrun.spec.impact import IMPACTS
+from specrun.spec.own_parts import allowed_by
 from specrun.spec.units import parse_quantity
 from specrun.steps.train.step import what_shapes_masks
 from specrun.training.checkpoint_files import resumable
@@ -94,7 +95,7 @@ def check_resume(resume: str | None, *, fork: bool, smoke: bool = False) -> None
 def continuation(spec: Spec, graph_of: GraphOf, workspace: Workspace, *, run: str, fork: bool, found: Collection[str] = ()) -> Continuation:
     """What `--resume RUN [--fork]` means for a spec. found: paths of what finders find. Raises: UsageError where it is refused,
     LockedError where the run is at work."""
-    recorded = _recorded(workspace, run)
+    recorded = _recorded(workspace, run, beside=spec)
     if fork:
         return Continuation(recorded.run_id, _start(recorded, how="fork"), _grouped(recorded, spec))
     told = _grouped(recorded, spec_with(spec, _found_then(recorded, spec, found)))  # to be found again is no change
@@ -122,7 +123,7 @@ def as_it_began(hardware: ResolvedHardware, workspace: Workspace, *, run: str) -
 def as_found_then(loaded: LoadedSpec, workspace: Workspace, *, run: str, found: Collection[str]) -> LoadedSpec:
     """The spec with what was found for a run in the place of `auto`, where that decides its weights: what goes on keeps it, whatever
     would be found by now. found: paths of what finders find. Raises: as `continuation`."""
-    recorded = _recorded(workspace, run)
+    recorded = _recorded(workspace, run, beside=loaded.spec)
     decisive = what_shapes_masks(loaded.spec)["micro_batch_size"] is not None
     kept = [one for one in _found_then(recorded, loaded.spec, found) if decisive or not one.step.startswith(MICRO_BATCH)]
     return with_kept(loaded, kept)
@@ -261,8 +262,8 @@ def _resolved(spec: Spec, like: ResolvedSchedule) -> ResolvedSchedule:
                             full_positions=like.full_positions)  # fmt: skip
 
 
-def _recorded(workspace: Workspace, run_id: str) -> _Recorded:
-    """A run by its id."""
+def _recorded(workspace: Workspace, run_id: str, *, beside: Spec | None = None) -> _Recorded:
+    """A run by its id. beside: the spec that it is compared with, whose own parts it may have too."""
     folder = workspace.runs / run_id
     document = read_run(folder)
     key = _train_key(document or {})
@@ -273,7 +274,7 @@ def _recorded(workspace: Workspace, run_id: str) -> _Recorded:
     own = Start(**document["start"]) if document.get("start") else None
     if own is not None and own.exact:
         own = None  # its key is that of training from the start
-    loaded = check_value(document["spec"], run_id).loaded
+    loaded = check_value(document["spec"], run_id, permission=None if beside is None else allowed_by(beside)).loaded
     variant = document["data"].get("variant")
     variants = {step["key"]: variant for step in document["plan"] if step["kind"] == "data" and variant}
     return _Recorded(run_id, folder, None if loaded is None else loaded.spec, document, key, int(document["seed"]), own, variants)

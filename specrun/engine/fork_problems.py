@@ -20,6 +20,7 @@ from specrun.spec.assembly import check_value
 from specrun.spec.document import Spec
 from specrun.spec.dump import dump
 from specrun.spec.nearest import listed
+from specrun.spec.own_parts import allowed_by
 from specrun.spec.section import Problem
 from specrun.training.weight_shapes import weight_shapes
 
@@ -44,7 +45,7 @@ def fork_problems(spec: Spec, decisions: Sequence[Decision], workspace: Workspac
     if "tokens" not in spec.task.prepared_by:
         return
     starts = [start_of(one.step.label) for one in decisions if one.step.kind == "train" and one.action == "run"]
-    parent = next((_parent(start, workspace) for start in starts if start is not None), None)
+    parent = next((_parent(start, workspace, spec) for start in starts if start is not None), None)
     if parent is None or parent.spec.model.kind != spec.model.kind or not hasattr(spec.model, "parameter_shapes"):
         return
     tokenizer = _tokenizer(workspace, [(one.step.kind, one.step.key) for one in decisions])
@@ -59,14 +60,15 @@ def fork_problems(spec: Spec, decisions: Sequence[Decision], workspace: Workspac
                       f"fork with the data and data.tokenizer of {parent.run_id}, or train anew without --resume", "warning")  # fmt: skip
 
 
-def _parent(start: Start, workspace: Workspace) -> _Parent | None:
-    """The run as it is recorded; None where not all of it can be read: the training itself says what is missing."""
+def _parent(start: Start, workspace: Workspace, beside: Spec) -> _Parent | None:
+    """The run as it is recorded; None where not all of it can be read: the training itself says what is missing. beside: the spec whose
+    own parts it may have too."""
     folder = workspace.runs / start.run_id
     document = read_run(folder)
     shapes = weight_shapes(folder / "checkpoints" / f"step-{start.step:08d}" / "model.safetensors")
     if document is None or shapes is None:
         return None
-    loaded = check_value(document["spec"], start.run_id).loaded
+    loaded = check_value(document["spec"], start.run_id, permission=allowed_by(beside)).loaded
     tokenizer = _tokenizer(workspace, [(step["kind"], step["key"]) for step in document["plan"]])
     return None if loaded is None or tokenizer is None else _Parent(start.run_id, loaded.spec, shapes, tokenizer)
 

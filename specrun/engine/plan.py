@@ -24,6 +24,7 @@ from specrun.plan.step import Decision, StepKind
 from specrun.records.documents import DamagedRecord
 from specrun.runtime.hardware import ResolvedHardware
 from specrun.spec.assembly import LoadedSpec
+from specrun.spec.own_path import Permission
 from specrun.steps.registry import step_kinds
 
 
@@ -31,7 +32,8 @@ from specrun.steps.registry import step_kinds
 class Request:
     """What was asked for. source: path of the spec, - for standard input, or a spec that is loaded already. command: the words
     after `specrun` of the command line that asked, None where Python code did. settings: of kinds of step, where they are to be other
-    than declared. resume: the run to go on from; fork: by a run of its own that begins with its weights."""
+    than declared. resume: the run to go on from; fork: by a run of its own that begins with its weights. allow_code: modules and packages
+    whose code may be imported for parts of a user's own."""
 
     source: str | LoadedSpec
     store: Path
@@ -43,6 +45,12 @@ class Request:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     resume: str | None = None
     fork: bool = False
+    allow_code: tuple[str, ...] = ()
+
+    @property
+    def permission(self) -> Permission:
+        """Whose code may be imported."""
+        return Permission(self.allow_code)
 
     @property
     def kinds(self) -> tuple[StepKind, ...]:
@@ -50,11 +58,14 @@ class Request:
         return with_settings(step_kinds(), SMOKE_SETTINGS if self.smoke else self.settings)
 
 
-def spec_options(*, sets: Sequence[str], preset: str | None, data_root: Path | str | None) -> list[str]:
+def spec_options(
+    *, sets: Sequence[str] = (), preset: str | None = None, data_root: Path | str | None = None, allow_code: Sequence[str] = ()
+) -> list[str]:
     """The words of a command line that make a spec what it was when it was read with these."""
     words = [word for text in sets for word in ("--set", text)]
     words += ["--preset", preset] if preset else []
-    return words + (["--data-root", str(data_root)] if data_root else [])
+    words += ["--data-root", str(data_root)] if data_root else []
+    return words + [word for prefix in allow_code for word in ("--allow-code", prefix)]
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -14,6 +14,7 @@ from specrun.errors import SpecError, StalePlanError, UsageError
 from specrun.plan.compare import changes
 from specrun.records.atomic import atomic_write
 from specrun.records.place import command_on
+from specrun.spec.own_path import Permission
 
 _MARK = "specrun-plan"
 _COST = {"skip": 0, "cached": 0, "resume": 1, "run": 2}
@@ -37,6 +38,7 @@ def write_plan(prepared: Plan, path: Path) -> None:
             "data_root": str(request.data_root.absolute()) if request.data_root else None,
             "resume": request.resume,
             "fork": request.fork,
+            "allow_code": list(request.allow_code),
             "folder": str(Path.cwd()),
         },
         "steps": [{"id": d.step.id, "key": d.step.key, "action": d.action, "options": d.step.options} for d in prepared.decisions],
@@ -55,8 +57,10 @@ def is_plan(path: Path) -> bool:
         return False
 
 
-def prepare_plan(path: Path, *, store: Path, command: tuple[str, ...] | None = None) -> Plan:
-    """Plan again from a saved plan's command line. command: see `Request`.
+def prepare_plan(
+    path: Path, *, store: Path, command: tuple[str, ...] | None = None, allow_code: tuple[str, ...] = ()
+) -> Plan:
+    """Plan again from a saved plan's command line. command, allow_code: see `Request`; a file allows no code by itself.
 
     Raises StalePlanError where the outcome differs from what was saved.
     """
@@ -68,6 +72,10 @@ def prepare_plan(path: Path, *, store: Path, command: tuple[str, ...] | None = N
             code="plan-of-another-folder",
             hint=f"run apply in {shlex.quote(asked['folder'])}, or plan again here: {_plan_again(path, asked, store)}",
         )
+    permission = Permission(allow_code)
+    if refused := [prefix for prefix in asked.get("allow_code", ()) if not permission.allows(prefix)]:
+        raise UsageError(f"{path} was made with code of {', '.join(refused)}, which a saved plan cannot allow", code="code-not-allowed",
+                         hint=f"if you trust it, add {shlex.join(spec_options(allow_code=refused))}")  # fmt: skip
     request = Request(
         asked["source"],
         store,
@@ -77,6 +85,7 @@ def prepare_plan(path: Path, *, store: Path, command: tuple[str, ...] | None = N
         command=command,
         resume=asked.get("resume"),
         fork=bool(asked.get("fork")),
+        allow_code=allow_code,
     )
     try:
         prepared = prepare(request)
@@ -93,7 +102,8 @@ def prepare_plan(path: Path, *, store: Path, command: tuple[str, ...] | None = N
 def _plan_again(path: Path, asked: dict[str, Any], store: Path) -> str:
     """The command line that makes the saved plan anew, with all it was made with."""
     words = ["plan", asked["source"], "-o", str(path)]
-    words += spec_options(sets=asked["sets"], preset=asked["preset"], data_root=asked["data_root"])
+    words += spec_options(sets=asked["sets"], preset=asked["preset"], data_root=asked["data_root"],
+                          allow_code=asked.get("allow_code", ()))  # fmt: skip
     words += ["--resume", asked["resume"]] if asked.get("resume") else []
     words += ["--fork"] if asked.get("fork") else []
     return command_on(store, *words)

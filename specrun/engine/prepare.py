@@ -38,6 +38,8 @@ from specrun.sources.inputs import input_digests
 from specrun.spec.assembly import Checked, Draft, LoadedSpec, check_bytes, relaid
 from specrun.spec.document import Spec
 from specrun.spec.dump import select
+from specrun.spec.own_code import forget_changed
+from specrun.spec.own_parts import own_kinds
 from specrun.spec.reading import read_source
 from specrun.spec.resolved import further
 from specrun.spec.rules import lora_on_random_weights
@@ -93,14 +95,19 @@ def fitting(prepared: Plan) -> Plan:
 
 def check(request: Request) -> Checked:
     """The spec that was asked for, shrunk for a smoke run, with what is wrong in it. Standard input is read once."""
+    permission = request.permission
+    forget_changed()
     if isinstance(request.source, LoadedSpec):
         given = request.source
-        return relaid(given, smoke_layers(given.spec)) if request.smoke else Checked(given, given.warnings, given.draft)
+        checked = relaid(given, (), permission=permission) if own_kinds(given.spec) else Checked(given, given.warnings, given.draft)
+        if checked.loaded is not None and request.smoke:
+            checked = relaid(checked.loaded, smoke_layers(checked.loaded.spec))
+        return checked
     name, data, folder = read_source(request.source)
-    checked = check_bytes(data, name, folder=folder, sets=request.sets, preset=request.preset)
+    checked = check_bytes(data, name, folder=folder, sets=request.sets, preset=request.preset, permission=permission)
     if checked.loaded is not None and request.smoke:
         layers = smoke_layers(checked.loaded.spec)
-        checked = check_bytes(data, name, folder=folder, sets=request.sets, preset=request.preset, layers=layers)
+        checked = check_bytes(data, name, folder=folder, sets=request.sets, preset=request.preset, layers=layers, permission=permission)
     return checked
 
 

@@ -26,6 +26,9 @@ from specrun.records.journal_reader import next_attempt
 from specrun.records.run_files import last_outcome, mark_active, read_run, unmark_active, write_final, write_run
 from specrun.records.seeds import ENDED_WELL
 from specrun.spec.dump import dump
+from specrun.spec.metrics import declared_by
+from specrun.spec.own_parts import code_digests
+from specrun.spec.own_path import is_own
 from specrun.spec.resolved import origins
 from specrun.spec.text import shown_name
 
@@ -177,6 +180,8 @@ def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str,
         "parent": None if start is None else start.run_id,
         "start": None if start is None else start.to_json(),
         "smoke": prepared.request.smoke,
+        "own_code": code_digests(loaded.spec),
+        **({"declares": declared_by(loaded.spec.task).to_json()} if is_own(loaded.spec.task.kind) else {}),
     }
     # Not masked: a spec is refused when it holds a credential, and a changed value would make it another spec.
     return {**mask.tree(document), "spec": dump(loaded.spec), "spec_digest": loaded.digest}

@@ -80,7 +80,7 @@ def _options(spec: Spec, kind: StepKind, device: Mapping[str, str], seed: int | 
         if selected not in ({}, None):
             options[read.path] = selected
         part = part_at(spec, read.path)
-        identity = getattr(part, "identity", None)
+        identity = getattr(part, "identity", None) if read.identity else None
         if identity is not None and (facts := identity()):
             options[f"{read.path} facts"] = facts
     if kind.uses_device:

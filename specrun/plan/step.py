@@ -22,12 +22,14 @@ class Read:
 
     resolved: values of fields under it that count as what they come to, not as they are written; None: it does not matter here.
     unless: a value that counts as if there were no such option: what was made before there was keeps its key.
+    identity: whether what the part there tells of itself beside its options counts too, such as the digest of a user's own code.
     """
 
     path: str
     impacts: frozenset[Impact] = WEIGHTS
     resolved: Callable[[Spec], Mapping[str, Any]] | None = None
     unless: Any = None
+    identity: bool = True
 
     def counted(self, written: Any, spec: Spec) -> Any:
         """What is written under the path, with what it comes to, and without what does not matter here."""

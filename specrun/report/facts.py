@@ -92,7 +92,7 @@ class Facts:
         recorded = self.final.get("best_step", self.result("train").get("best_step"))
         if recorded is not None:
             return int(recorded)
-        goal = goal_of(self.best_metric, self.run.task)
+        goal = goal_of(self.best_metric, self.run.task, self.document.get("declares"))
         points = [point for point in self.series.get(self.best_metric, ()) if point.value == point.value]
         if goal is None or not points:
             return None

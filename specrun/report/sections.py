@@ -11,7 +11,7 @@ from specrun.plan.start import NOT_POSSIBLE, kept_of_parent
 from specrun.records.rows import ExampleRow
 from specrun.report.curves import spread
 from specrun.report.facts import Facts, mapping, when
-from specrun.report.measures import declared
+from specrun.report.measures import task_of
 from specrun.report.numbers import MISSING, count, duration, number, plural, size
 from specrun.report.views import Column, Fact, PlanRow, Row, Sample, SpecRow, Table
 
@@ -39,7 +39,7 @@ def what_ran(facts: Facts) -> tuple[Fact, ...]:
     vocabulary = facts.result("tokens").get("vocab_size") or tokenizer.get("vocab_size")
     length = facts.option("data", "sequence_length")
     samples = "documents, up to" if facts.option("data", "packing") == "documents" else "sequences"
-    task = declared(facts.run.task)
+    task = task_of(facts)
     if task is not None and "tokenizer" not in task.data_settings:
         tokenizer, vocabulary = {}, None
     if task is not None and "sequence_length" not in task.data_settings:

@@ -17,6 +17,7 @@ from specrun.spec.findings import Findings
 from specrun.spec.layers import Dropped, Layer, has_path, kind_of
 from specrun.spec.loader import load_bytes
 from specrun.spec.nodes import MapNode, Place, Source, Span, child, dotted, find, of_value, place
+from specrun.spec.own_path import Permission
 from specrun.spec.provenance import Provenance
 from specrun.spec.reading import read_source
 from specrun.spec.section import Problem
@@ -34,6 +35,7 @@ class LoadedSpec:
     """A valid spec. file: as it was named; digest: sha256 of the resolved values; warnings: what is legal but worth knowing.
 
     written: False for one of plain data, in which every field counts as set, so that rules about what was set make no sense.
+    permission: whose code parts of a user's own were imported by; None: such parts are held as they are written.
     """
 
     spec: Spec
@@ -42,6 +44,7 @@ class LoadedSpec:
     file: str
     digest: str
     written: bool = True
+    permission: Permission | None = None
 
     @property
     def draft(self) -> Draft:
@@ -75,25 +78,47 @@ class Checked:
     draft: Draft | None = None
 
 
-def load_spec(source: Path | str, *, sets: Sequence[str] = (), preset: str | None = None, layers: Sequence[Layer] = ()) -> LoadedSpec:
-    """Read a spec. source: its path, `-` for standard input; sets: `path=value`; layers: laid over all else, in order.
+def load_spec(
+    source: Path | str,
+    *,
+    sets: Sequence[str] = (),
+    preset: str | None = None,
+    layers: Sequence[Layer] = (),
+    permission: Permission | None = None,
+) -> LoadedSpec:
+    """Read a spec. source: its path, `-` for standard input; sets: `path=value`; layers: laid over all else, in order. permission: whose
+    code may be imported; None: parts of a user's own are held as they are written.
 
     Raises: SpecError with every diagnostic; UsageError for a file that cannot be read, or a malformed `--set` or preset.
     """
-    checked = check_spec(source, sets=sets, preset=preset, layers=layers)
+    checked = check_spec(source, sets=sets, preset=preset, layers=layers, permission=permission)
     if checked.loaded is None:
         raise SpecError(checked.diagnostics)
     return checked.loaded
 
 
-def check_spec(source: Path | str, *, sets: Sequence[str] = (), preset: str | None = None, layers: Sequence[Layer] = ()) -> Checked:
+def check_spec(
+    source: Path | str,
+    *,
+    sets: Sequence[str] = (),
+    preset: str | None = None,
+    layers: Sequence[Layer] = (),
+    permission: Permission | None = None,
+) -> Checked:
     """The same, returning what was found instead of raising it."""
     text = read_source(source)
-    return check_bytes(text.data, text.name, folder=text.folder, sets=sets, preset=preset, layers=layers)
+    return check_bytes(text.data, text.name, folder=text.folder, sets=sets, preset=preset, layers=layers, permission=permission)
 
 
 def check_bytes(
-    data: bytes, name: str, *, folder: Path | None = None, sets: Sequence[str] = (), preset: str | None = None, layers: Sequence[Layer] = ()
+    data: bytes,
+    name: str,
+    *,
+    folder: Path | None = None,
+    sets: Sequence[str] = (),
+    preset: str | None = None,
+    layers: Sequence[Layer] = (),
+    permission: Permission | None = None,
 ) -> Checked:
     """Check the text of a spec. name: as shown in diagnostics; folder: where relative paths start, absent the current one."""
     findings = Findings()
@@ -105,25 +130,29 @@ def check_bytes(
     before = findings.error_count
     bases = _bases(root, overrides, folder / Path(name).name, findings)
     whole = findings.error_count == before  # what a broken base would have given is not missing
-    return _check(Stack((*bases, root), overrides, preset, tuple(layers)), name, findings, whole=whole)
+    return _check(Stack((*bases, root), overrides, preset, tuple(layers)), name, findings, whole=whole, permission=permission)
 
 
-def check_value(document: Mapping[str, Any], name: str) -> Checked:
+def check_value(document: Mapping[str, Any], name: str, *, permission: Permission | None = None) -> Checked:
     """Check types and bounds of a spec that is plain data already, such as a recorded one."""
     root = of_value(document, Source("file", name), Span(1, 1, 1, 2))
     assert isinstance(root, MapNode)
-    return _check(Stack((root,)), name, Findings(), written=False)
+    return _check(Stack((root,)), name, Findings(), written=False, permission=permission)
 
 
-def relaid(loaded: LoadedSpec, layers: Sequence[Layer]) -> Checked:
-    """Check a spec again with layers laid over it; what it was made of stays where it was written."""
-    return _check(Stack((loaded.provenance.root,), layers=tuple(layers)), loaded.file, Findings(), written=loaded.written)
+def relaid(loaded: LoadedSpec, layers: Sequence[Layer], *, permission: Permission | None = None) -> Checked:
+    """Check a spec again with layers laid over it; what it was made of stays where it was written. permission: where it is to be another
+    than it was loaded with."""
+    stack = Stack((loaded.provenance.root,), layers=tuple(layers))
+    return _check(stack, loaded.file, Findings(), written=loaded.written, permission=permission or loaded.permission)
 
 
-def _check(stack: Stack, name: str, findings: Findings, *, written: bool = True, whole: bool = True) -> Checked:
+def _check(
+    stack: Stack, name: str, findings: Findings, *, written: bool = True, whole: bool = True, permission: Permission | None = None
+) -> Checked:
     dropped: list[Dropped] = []
     tree = merged(stack, dropped, findings)
-    built = Validation(tree, findings).run(Spec, report_missing=whole)
+    built = Validation(tree, findings, permission).run(Spec, report_missing=whole)
     for drop in dropped:
         _report_dropped(drop, tree, findings)
     if written and whole:
@@ -131,7 +160,7 @@ def _check(stack: Stack, name: str, findings: Findings, *, written: bool = True,
     diagnostics, provenance = findings.ordered(), Provenance(tree)
     if not built.complete or errors(diagnostics):
         return Checked(None, diagnostics, Draft(built.value, provenance) if whole else None)
-    loaded = LoadedSpec(built.value, provenance, diagnostics, name, digest(built.value), written)
+    loaded = LoadedSpec(built.value, provenance, diagnostics, name, digest(built.value), written, permission)
     return Checked(loaded, diagnostics, loaded.draft)
 
 

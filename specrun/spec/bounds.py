@@ -36,6 +36,8 @@ def describe_types(alternatives: list[_Type]) -> str:
 def _describe(annotation: Any, metadata: tuple[Any, ...]) -> str:
     if any(isinstance(note, NotYet) for note in metadata):
         return "nothing yet"
+    if annotation is Any:
+        return "what its code takes"
     origin = get_origin(annotation)
     if origin is Literal:
         return listed([shown(value) for value in get_args(annotation)])

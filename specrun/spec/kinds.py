@@ -8,7 +8,8 @@ from specrun.spec.bounds import found
 from specrun.spec.findings import Findings
 from specrun.spec.nearest import distance, listed, nearest
 from specrun.spec.nodes import MapNode, Path_, dotted, key_place, place, plain
-from specrun.spec.parts import FAMILIES, kinds, options_class, suggested
+from specrun.spec.own_path import is_own, is_path
+from specrun.spec.parts import FAMILIES, OWN_FAMILIES, kinds, options_class, suggested
 from specrun.spec.secrets import shortened
 from specrun.spec.shape import Field, fields
 
@@ -52,6 +53,14 @@ def check_kind(field: Field, node: MapNode, path: Path_, root: MapNode, findings
         return Chosen(None, good=False)
     if value in known:
         return Chosen(value, good=True)
+    if is_own(value) and field.family in OWN_FAMILIES:
+        if is_path(value):
+            return Chosen(value, good=True)
+        findings.add(
+            at, "bad-code-path", f'"{shortened(value)}" does not name a {family.noun} of your own', path=where,
+            hint="write package.module:Name, as Python would import it",
+        )  # fmt: skip
+        return Chosen(None, good=False)
     if value in family.planned or ":" in value:
         what = f"the {family.noun} {value}" if ":" not in value else f"a {family.noun} of your own ({value})"
         findings.add(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, get_args
 
 from specrun.spec.parts import kinds, options_class
 from specrun.spec.shape import read
-from specrun.spec.task_options import Goal
+from specrun.spec.task_options import Goal, TaskOptions
 
 if TYPE_CHECKING:
     from specrun.spec.document import Spec
@@ -23,16 +24,62 @@ OF_UNEQUAL: Mapping[str, Goal | None] = {"throughput/padding_share": "minimize"}
 """Recorded beside them where samples are of several lengths."""
 
 
-def goal_of(metric: str, task: str) -> Goal | None:
-    """Which way a metric of a kind of task is better, as the task declares it; None where nothing says so.
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a task says of its metrics and its data, for readers of records; see `TaskOptions`."""
+
+    metrics: Mapping[str, Goal | None]
+    metric_labels: Mapping[str, str]
+    metric_shares: frozenset[str]
+    data_settings: frozenset[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """As run.json keeps it of a task of a user's own, whose code no reader of records imports."""
+        return {"metrics": dict(self.metrics), "metric_labels": dict(self.metric_labels), "metric_shares": sorted(self.metric_shares),
+                "data_settings": sorted(self.data_settings)}  # fmt: skip
+
+
+def declared_by(task: type[TaskOptions] | TaskOptions) -> Declared:
+    """What the options of a task say."""
+    return Declared(task.metrics, task.metric_labels, task.metric_shares, task.data_settings)
+
+
+def declared(task: str, recorded: object = None) -> Declared | None:
+    """What a kind of task says; None for one that neither this installation nor a record knows. recorded: `declares` of a run.json."""
+    if task in kinds("task"):
+        options = options_class("task", task)
+        return declared_by(options) if issubclass(options, TaskOptions) else None
+    return _as_recorded(recorded) if isinstance(recorded, Mapping) else None
+
+
+def declared_goal(metric: str, metrics: Mapping[str, Goal | None]) -> Goal | None:
+    """Which way a metric is better; None where nothing says so. metrics: those that its task declares.
 
     One answer for choosing a checkpoint, ranking runs and finding a curve's best point.
     """
     split, _, name = metric.partition("/")
     if split not in {"validation", "test"}:
         return {**EVERY_TASK, **OF_TOKENS, **OF_UNEQUAL}.get(metric)
-    declared: Mapping[str, Goal | None] = getattr(options_class("task", task), "metrics", {}) if task in kinds("task") else {}
-    return declared.get(name)
+    return metrics.get(name)
+
+
+def goal_of(metric: str, task: str, recorded: object = None) -> Goal | None:
+    """The same for a kind of task. recorded: see `declared`."""
+    found = declared(task, recorded)
+    return declared_goal(metric, {} if found is None else found.metrics)
+
+
+def _as_recorded(said: Mapping[str, Any]) -> Declared:
+    """From a record, which may be damaged: what is not as it should be is left out."""
+    metrics, labels = (_mapping(said.get(name)) for name in ("metrics", "metric_labels"))
+    shares, settings = (frozenset(map(str, it)) if isinstance(it := said.get(name), list) else frozenset[str]()
+                        for name in ("metric_shares", "data_settings"))  # fmt: skip
+    goals = {str(name): goal for name, goal in metrics.items() if goal in (*get_args(Goal), None)}
+    return Declared(goals, {str(name): str(label) for name, label in labels.items()}, shares, settings)
+
+
+def _mapping(value: object) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def task_metrics(spec: Spec) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Finds the options class of a part by its family and `kind`, importing only the module that is named.
 
-A kind is a folder (or a module, for learning rates) of the family's package. User code and entry points are not looked up
-here: nothing that a spec says can make this module import outside specrun.
+A kind is a folder (or a module, for learning rates) of the family's package. User code is not looked up here: nothing that a spec
+says can make this module import outside specrun. Parts of a user's own are in `own_parts`.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ FAMILIES: dict[str, Family] = {
                                       "plateau": "reduce_on_plateau"}),
 }  # fmt: skip
 """planned: names the language reserves; they get a `not-available-yet` diagnostic rather than `unknown-kind`."""
+OWN_FAMILIES = ("task", "model", "source")
+"""Those whose kind may also be `package.module:Name`, a part of a user's own: see `own_parts`."""
 
 
 @cache

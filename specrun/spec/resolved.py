@@ -12,12 +12,14 @@ from specrun.spec.diagnostics import errors, ordered
 from specrun.spec.document import Spec
 from specrun.spec.dump import walk_fields
 from specrun.spec.findings import Findings
+from specrun.spec.own_path import Permission
 from specrun.spec.section import Problem
 
 
-def load_resolved(document: Mapping[str, Any]) -> Spec:
-    """The spec that `dump` made a document of, as run.json holds it. Raises SpecError where a newer language cannot read it."""
-    checked = check_value(document, "run.json")
+def load_resolved(document: Mapping[str, Any], *, permission: Permission | None = None) -> Spec:
+    """The spec that `dump` made a document of, as run.json holds it. permission: whose code may be imported; None: parts of a user's own
+    are held as they are written. Raises SpecError where a newer language cannot read it, or code is not allowed or not as it was."""
+    checked = check_value(document, "run.json", permission=permission)
     if checked.loaded is None:
         raise SpecError(checked.diagnostics)
     return checked.loaded.spec

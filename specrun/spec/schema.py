@@ -13,7 +13,8 @@ from typing import Any
 
 from specrun.spec.document import Spec
 from specrun.spec.dump import canonical
-from specrun.spec.parts import FAMILIES, kinds, options_class
+from specrun.spec.own_path import PATH_PATTERN
+from specrun.spec.parts import FAMILIES, OWN_FAMILIES, kinds, options_class
 from specrun.spec.section import Part, Section
 from specrun.spec.shape import Field, fields
 
@@ -89,7 +90,12 @@ def _slot(family: str, definitions: dict[str, Any]) -> dict[str, Any]:
         definitions[f"{family}.{kind}"] = _section(options, definitions)
         branches.append({"if": _is(kind), "then": {"$ref": f"#/$defs/{family}.{kind}"}})
     described = [f"{kind}: {fields(options_class(family, kind))['kind'].info.description}" for kind in names]
-    kind_schema = {"description": " ".join([f"Which {FAMILIES[family].noun}.", *described]), "enum": list(names)}
+    kind_schema: dict[str, Any] = {"description": " ".join([f"Which {FAMILIES[family].noun}.", *described])}
+    if family in OWN_FAMILIES:
+        kind_schema["description"] += " Or package.module:Name, one of your own."
+        kind_schema["anyOf"] = [{"enum": list(names)}, {"type": "string", "pattern": f"^{PATH_PATTERN}$"}]
+    else:
+        kind_schema["enum"] = list(names)
     return {"type": "object", "properties": {"kind": kind_schema}, "allOf": branches}
 
 

@@ -33,6 +33,7 @@ from specrun.spec.nodes import (
     place,
     plain,
 )
+from specrun.spec.own_path import Permission, is_own
 from specrun.spec.parts import kinds
 from specrun.spec.section import Section
 from specrun.spec.shape import Field, fields, section_of
@@ -54,9 +55,12 @@ _ABSENT = MapNode(_DEFAULT, _NOWHERE)
 class Validation:
     """One pass over a merged tree."""
 
-    def __init__(self, root: MapNode, findings: Findings) -> None:
+    def __init__(self, root: MapNode, findings: Findings, permission: Permission | None = None) -> None:
+        """permission: whose code may be imported; None: parts of a user's own are held as they are written."""
         self._root = root
         self._findings = findings
+        self._permission = permission
+        self._task: Built | None = None
         self._missing = MissingKeys(root)
 
     def run(self, cls: type[Section], *, report_missing: bool = True) -> Built:
@@ -89,6 +93,7 @@ class Validation:
                     leaves[name] = plain(entry.value)
             else:
                 built = self._holder(field, entry.value if entry else None, below)
+                self._task = built if field.family == "task" else self._task
                 values[name] = built.value
                 if not built.complete:
                     failed.add(name)
@@ -115,6 +120,8 @@ class Validation:
             if "kind" not in node.entries:
                 entries = {"kind": of_entry(kind), **node.entries}
                 node = MapNode(node.source, node.span, entries)
+        if is_own(kind):
+            return self._own_part(field, str(kind), node, path)
         cls = section_of(field, kind)
         assert cls is not None
         if not kind_is_good:
@@ -123,6 +130,13 @@ class Validation:
             self._section(cls, MapNode(node.source, node.span, {**node.entries, "kind": of_entry(kind)}), path)
             return Built(None, complete=False)
         return self._section(cls, node, path)
+
+    def _own_part(self, field: Field, kind: str, node: MapNode, path: Path_) -> Built:
+        """A part of the user's own: its options where its code may be imported, else its keys as they are written."""
+        from specrun.spec.own_validation import own_class
+
+        cls = own_class(field, kind, node, path, root=self._root, findings=self._findings, permission=self._permission, task=self._task)
+        return Built(None, complete=False) if cls is None else self._section(cls, node, path)
 
     def _unknown_keys(self, cls: type[Section], node: MapNode, path: Path_) -> set[str]:
         from specrun.spec.unknown_keys import report_unknown_keys

@@ -26,6 +26,7 @@ _BOMB = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(f"a{i}: &a{i} [{','.join([f'*a
 BROKEN: dict[str, str] = {
     "alias-bomb": _BOMB,
     "alias-cycle": "a: &x [1, *x]\n",
+    "bad-code-path": _model('{kind: "my_model:"}'),
     "bad-name": MINIMAL.replace("minimal", "my first model"),
     "batch-not-divisible": _schedule("{batch_size: 30, micro_batch_size: 8}"),
     "cadence-exceeds-duration": _schedule("{duration: 400 steps, evaluate: {every: 500 steps}}"),
@@ -58,6 +59,8 @@ BROKEN: dict[str, str] = {
     "not-a-quantity": _schedule("{duration: 3 fortnights}"),
     "not-a-size": MINIMAL + "hardware: {memory: 16 gigs}\n",
     "not-a-validation-metric": _schedule("{early_stopping: {metric: test/loss}, checkpoint: {metric: validation/los}}"),
+    "own-code-not-checked": _model('{kind: "my_model:Net", width: 3}'),
+    "unusable-option-name": _model('{kind: "my_model:Net", num-layers: 3}'),
     "not-available-yet": MINIMAL + "search: {trials: 20}\nexpect: [export/onnx/latency_p95_ms < 50]\n",
     "not-yaml": "name: @a\n",
     "number-too-long": MINIMAL + "seeds: [" + "9" * 301 + "]\n",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ jsonschema = pytest.importorskip("jsonschema")
 from specrun.resources import schema_file  # noqa: E402 - after the skip
 from specrun.spec.assembly import check_bytes  # noqa: E402
 from specrun.spec.document import Spec  # noqa: E402
-from specrun.spec.parts import FAMILIES, kinds  # noqa: E402
+from specrun.spec.parts import FAMILIES, OWN_FAMILIES, kinds  # noqa: E402
 from specrun.spec.schema import build_schema, render_schema, write_schema  # noqa: E402
 from specrun.spec.shape import fields, walk_classes  # noqa: E402
 from tests.spec.mutations import mutants  # noqa: E402
@@ -69,7 +70,10 @@ def test_the_schema_names_every_key_of_every_class() -> None:
         else:
             assert set(definitions[cls.__name__]["properties"]) == set(fields(cls))
     for family in FAMILIES:
-        assert definitions[family]["properties"]["kind"]["enum"] == list(kinds(family))
+        kind = definitions[family]["properties"]["kind"]
+        known, *own = kind["anyOf"] if family in OWN_FAMILIES else [kind]
+        assert known["enum"] == list(kinds(family))
+        assert all(re.match(it["pattern"], "my.module:Name") and not re.match(it["pattern"], "module.Name") for it in own)
 
 
 def test_every_object_of_the_language_is_closed_and_described() -> None:

@@ -13,8 +13,11 @@ from specrun.events import Emit
 from specrun.plan.step import Step, StepKind
 from specrun.runtime.choice import Choice
 from specrun.runtime.hardware import ResolvedHardware
+from specrun.spec.checks import parts
 from specrun.spec.document import Spec
 from specrun.spec.dump import dump
+from specrun.spec.own_parts import OwnPart, allowed_by
+from specrun.spec.own_path import Permission
 from specrun.spec.resolved import load_resolved
 from specrun.steps.contract import StepContext, StepInput, StepOutput
 from specrun.steps.registry import step_kind
@@ -29,6 +32,7 @@ def step_request(kind: StepKind, context: StepContext, spec: Spec, inputs: Mappi
         "kind": kind.kind,
         "step": asdict(context.step),
         "spec": dump(spec),
+        "allow_code": list(allowed_by(spec).prefixes),
         "folder": str(context.folder),
         "store": str(context.store),
         "hardware": asdict(context.hardware),
@@ -58,7 +62,17 @@ def requested_call(
         workers=workers,
     )
     inputs = {name: StepInput(Path(item["folder"]), read_result(item["result"])) for name, item in request["inputs"].items()}
-    return kind, context, load_resolved(request["spec"]), inputs
+    spec = load_resolved(request["spec"], permission=Permission(tuple(request["allow_code"])))
+    _check_same_code(spec, context.step)
+    return kind, context, spec, inputs
+
+
+def _check_same_code(spec: Spec, step: Step) -> None:
+    """Raise where parts of a user's own are no longer those that the step's key was made of."""
+    for path, part in parts(spec):
+        told = step.options.get(f"{'.'.join(path)} facts", {})
+        if isinstance(part, OwnPart) and told.get("code", part.code_digest) != part.code_digest:
+            raise SpecrunError(f"the code of {part.kind} has changed since the plan was made", code="code-changed", hint="apply again")
 
 
 def output_document(output: StepOutput) -> dict[str, Any]:

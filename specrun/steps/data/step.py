@@ -36,7 +36,7 @@ STEP = StepKind(
         Read("data.sample"),
         Read("data.deduplicate", unless=False),
         Read("data.checks", unless=dump(Checks(), WEIGHTS)),
-        Read("task", resolved=_what_is_stored),
+        Read("task", resolved=_what_is_stored, identity=False),
     ),
     needs=(),
     scope="shared",

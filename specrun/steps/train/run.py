@@ -22,7 +22,7 @@ from specrun.runtime.products import multiplication, multiply_by
 from specrun.runtime.protocols import Task
 from specrun.runtime.seeds import derive, seed_torch
 from specrun.spec.document import Spec
-from specrun.spec.metrics import goal_of
+from specrun.spec.metrics import declared_goal
 from specrun.steps.contract import StepContext, StepInput, StepOutput, facts_of, folders_of
 from specrun.tasks.opening import model_sizes, open_task
 from specrun.training import checkpoint_files
@@ -192,7 +192,7 @@ def new_plateau(spec: Spec) -> Plateau | None:
 
 def tracker(spec: Spec, metric: str, min_delta: float = 0.0) -> Best:
     """The best value of a metric, which way the task says."""
-    goal = goal_of(metric, spec.task.kind)
+    goal = declared_goal(metric, spec.task.metrics)
     assert goal is not None, f"{spec.task.kind} does not declare which way {metric} is better"
     return Best(metric, goal == "minimize", min_delta)
 
