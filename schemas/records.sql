@@ -5,11 +5,12 @@
 CREATE TABLE meta (key VARCHAR, value VARCHAR);
 
 -- One row a run. status: as recorded; a reader shows a run whose process is gone as crashed. duration_s: wall time of all its
--- attempts, each up to its outcome: without the report. experiment: the same for runs that differ by seed alone.
+-- attempts, each up to its outcome: without the report. experiment: the same for runs that differ by seed or
+-- fold alone; fold: of a cross-validation of so many folds, from 1.
 CREATE TABLE runs (
     run_id VARCHAR, name VARCHAR, status VARCHAR, reason VARCHAR, task VARCHAR, seed BIGINT, attempts INTEGER,
     started_at TIMESTAMP, finished_at TIMESTAMP, duration_s DOUBLE, tags VARCHAR[], comparable BOOLEAN, smoke BOOLEAN,
-    parent VARCHAR, spec_digest VARCHAR, experiment VARCHAR
+    parent VARCHAR, spec_digest VARCHAR, experiment VARCHAR, fold BIGINT, folds BIGINT
 );
 
 -- The resolved spec, flattened: one row a value, as JSON text without the quotes of strings.

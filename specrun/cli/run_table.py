@@ -11,6 +11,7 @@ from specrun.cli.tables import terminal_width, trimmed
 from specrun.plan import figures
 from specrun.records.headline import headline
 from specrun.records.rows import Ranked, RunRow, Spread
+from specrun.records.seeds import counted
 
 __all__ = ["print_best", "print_runs", "spread_text"]
 
@@ -28,6 +29,7 @@ def print_runs(rows: Sequence[RunRow], *, metrics: Sequence[str] | None = None, 
         "STARTED (UTC)": [row.started_at[:16].replace("T", " ") for row in rows],
         "TIME": [figures.seconds(row.duration_s) for row in rows],
         "TASK": [row.task for row in rows],
+        **_folds(rows),
         **{name: [row.metrics.get(name) for row in rows] for name in shown},
         **_tags(rows),
         **({"STORE": list(places)} if places is not None else {}),
@@ -36,21 +38,23 @@ def print_runs(rows: Sequence[RunRow], *, metrics: Sequence[str] | None = None, 
 
 
 def print_best(found: Sequence[Ranked], metric: str, over_seeds: Mapping[str, Spread]) -> None:
-    """Print a ranking. over_seeds: by experiment; shown where some run has more than one seed."""
+    """Print a ranking. over_seeds: by experiment; shown where some run has more than one seed or fold."""
     rows = [ranked.run for ranked in found]
     spreads = [over_seeds.get(row.experiment) for row in rows]
     several = any(spread is not None and spread.n > 1 for spread in spreads)
+    over = "OVER FOLDS" if any(row.fold is not None for row in rows) else "OVER SEEDS"
     table: dict[str, list[object]] = {
         "": list(range(1, len(rows) + 1)),
         "RUN": [row.run_id for row in rows],
         **_names(rows),
+        **_folds(rows),
         metric: [ranked.value for ranked in found],
         **({"FIGURE": [_origin(ranked) for ranked in found]} if any(ranked.in_training for ranked in found) else {}),
-        **({"OVER SEEDS": [spread_text(spread) if spread and spread.n > 1 else "" for spread in spreads]} if several else {}),
+        **({over: [spread_text(spread) if spread and spread.n > 1 else "" for spread in spreads]} if several else {}),
         "STATUS": [_status(row) for row in rows],
         **_tags(rows),
     }
-    _print(table, spare=("TAGS", "NAME", "OVER SEEDS", "STATUS"))
+    _print(table, spare=("TAGS", "NAME", over, "STATUS"))
 
 
 def _origin(ranked: Ranked) -> str:
@@ -61,10 +65,10 @@ def _origin(ranked: Ranked) -> str:
 
 
 def spread_text(spread: Spread) -> str:
-    """`3.51 ± 0.02 (3 seeds)`; of one seed the figure alone."""
+    """`3.51 ± 0.02 (3 seeds)`; of one run the figure alone."""
     if spread.n == 1:
         return figures.number(spread.mean)
-    return f"{figures.spread(spread.mean, spread.standard_deviation)} ({spread.n} seeds)"
+    return f"{figures.spread(spread.mean, spread.standard_deviation)} ({counted(spread.n, folds=spread.folds)})"
 
 
 def _print(table: Mapping[str, Sequence[object]], *, spare: Sequence[str]) -> None:
@@ -82,6 +86,11 @@ def _names(rows: Sequence[RunRow]) -> dict[str, list[object]]:
     """A column of names, where some id does not begin with its run's name."""
     told = all(re.fullmatch(re.escape(row.name) + r"-[0-9a-f]+", row.run_id) for row in rows)
     return {} if told else {"NAME": [row.name for row in rows]}
+
+
+def _folds(rows: Sequence[RunRow]) -> dict[str, list[object]]:
+    folds = ["" if row.fold is None else f"{row.fold} of {row.folds}" for row in rows]
+    return {"FOLD": list(folds)} if any(folds) else {}
 
 
 def _tags(rows: Sequence[RunRow]) -> dict[str, list[object]]:

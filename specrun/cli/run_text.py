@@ -8,6 +8,7 @@ from typing import Any
 from specrun.cli.tables import table
 from specrun.plan import figures
 from specrun.plan.start import NOT_POSSIBLE, kept_of_parent
+from specrun.records.seeds import counted
 from specrun.spec.visible import visible_line
 
 __all__ = ["show_text"]
@@ -25,7 +26,7 @@ def _head(run: Mapping[str, Any]) -> Iterator[str]:
     attempts = f"{run['attempts']} attempt{'s' if run['attempts'] != 1 else ''}"
     facts = {
         "name": run["name"],
-        "task": f"{run['task']}, seed {run['seed']}",
+        "task": f"{run['task']}, seed {run['seed']}" + (f", fold {run['fold']} of {run['folds']}" if run["fold"] else ""),
         "started": f"{run['started_at']}, {figures.seconds(run['duration_s'])}, {attempts}",
         "parent": _parent(run),
         "tags": ", ".join(run["tags"]),
@@ -82,13 +83,14 @@ def _metrics(run: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _seeds(run: Mapping[str, Any]) -> Iterator[str]:
-    """What the seeds of the same experiment say together; nothing for a single one."""
+    """What the seeds and folds of the same experiment say together; nothing for a single run."""
     if len(run["seeds"]) > 1:
+        what = counted(len(run["seeds"]), folds=len({other["fold"] for other in run["seeds"]} - {None}))
         measured = {name: spread for name, spread in run["over_seeds"].items() if name.startswith(("train/loss", "validation/", "test/"))}
         rows = [(name, spread["mean"], spread["standard_deviation"]) for name, spread in measured.items()]
         yield ""
         yield visible_line(
-            f"{len(run['seeds'])} seeds of this: " + ", ".join(f"{other['run_id']} ({other['seed']})" for other in run["seeds"])
+            f"{what} of this: " + ", ".join(f"{other['run_id']} ({other['fold'] or other['seed']})" for other in run["seeds"])
         )
         yield table(("METRIC", "MEAN", "STANDARD DEVIATION"), rows)
 

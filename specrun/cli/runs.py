@@ -25,7 +25,7 @@ from specrun.records.place import check_place, smoke_stores
 from specrun.records.queries import Records, open_records
 from specrun.records.rows import RunRow, Spread
 from specrun.records.run_files import is_alive
-from specrun.records.seeds import metric_spreads
+from specrun.records.seeds import metric_spreads, told, unfinished
 from specrun.records.several import runs_of_stores
 from specrun.spec.metrics import goal_of
 from specrun.spec.own_path import is_own
@@ -70,16 +70,40 @@ def list_(
         stores, metrics=metrics or (), name=name, status=status, tag=tag, task=task, smoke=smoke, order=order, limit=limit + 1
     )
     shown = found[:limit]
+    over_folds = _over_folds([row for row, _ in shown], store)
     if json_:
         documents = [{**_summary(row), **({"store": str(place)} if smoke else {})} for row, place in shown]
-        _print_json({"format_version": 1, "runs": documents, "truncated": len(found) > limit})
+        _print_json({"format_version": 1, "runs": documents, "over_folds": over_folds, "truncated": len(found) > limit})
     elif shown:
         places = [str(place) for _, place in shown] if smoke else None
         print_runs([row for row, _ in shown], metrics=metrics, places=places)
+        for each in over_folds:
+            print(visible_line(f"{each['name']}: {each['text']}"))
     else:
         print(visible_line(_nothing(store, smoke=smoke, filtered=any((name, status, tag, task)))))
     if len(found) > limit:
         print(f"the first {'run' if limit == 1 else f'{limit} runs'}; --limit shows more", file=sys.stderr)
+
+
+def _over_folds(rows: Sequence[RunRow], store: Path) -> list[dict[str, Any]]:
+    """What the finished folds of each cross-validation say together that some of the runs are of."""
+    of_each = {row.experiment: row for row in rows if row.fold is not None and not row.smoke}
+    if not of_each:
+        return []
+    with open_records(store) as records:
+        found = [(row, records.experiment(row)) for row in of_each.values()]
+    return [
+        {
+            "name": row.name,
+            "experiment": row.experiment,
+            "folds": row.folds,
+            "runs": [run.run_id for run in runs],
+            "metrics": {name: asdict(value) for name, value in metric_spreads(runs).items()},
+            "text": told(metric_spreads(runs), aside=unfinished(row, runs)),
+        }
+        for row, runs in found
+        if len(runs) > 1
+    ]
 
 
 def _nothing(store: Path, *, smoke: bool, filtered: bool) -> str:
@@ -105,7 +129,7 @@ def show(run: RunId, store: Store = DEFAULT_STORE, json_: Json = False) -> None:
             "steps": [asdict(step) for step in records.steps(run_id)],
             "alerts": [asdict(alert) for alert in records.alerts(run_id)],
             "artifacts": [asdict(artifact) for artifact in records.artifacts(run_id)],
-            "seeds": [{"run_id": other.run_id, "seed": other.seed} for other in seeds],
+            "seeds": [{"run_id": other.run_id, "seed": other.seed, "fold": other.fold} for other in seeds],
             "over_seeds": {name: asdict(value) for name, value in metric_spreads(seeds).items()},
             "params": records.params(run_id),
             "document": _undamaged(records.document, run_id) or {},
@@ -143,7 +167,7 @@ def best(
 ) -> None:
     """Rank runs by a metric, as their ends reported it; runs that have not come to theirs, by its best value in training.
 
-    Several seeds of one experiment are shown with their mean and standard deviation. Warns where the runs are not comparable
+    Several seeds and folds of one experiment are shown with their mean and standard deviation. Warns where the runs are not comparable
     by the metric: several tasks, data sets, or, for a figure a token, tokenizers.
     """
     with open_records(store) as records:
@@ -188,9 +212,7 @@ def _goal(metric: str, tasks: Mapping[str, object]) -> Way:
     way = ways.pop() if len(ways) == 1 else None
     if way is None:
         names = ", ".join(tasks)
-        why = (
-            f"the tasks of these runs ({names}) do not declare it alike" if len(tasks) > 1 else f"{names} does not declare it"
-        )
+        why = f"the tasks of these runs ({names}) do not declare it alike" if len(tasks) > 1 else f"{names} does not declare it"
         message = f"which way is {metric} better? {why}"
         raise UsageError(message, code="goal-not-known", hint="say it with --goal minimize or --goal maximize")
     return way

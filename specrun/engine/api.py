@@ -8,9 +8,10 @@ from pathlib import Path
 
 from specrun.engine.continuing import check_resume
 from specrun.engine.execute import execute
+from specrun.engine.folds import PlanOfFolds
 from specrun.engine.outcome import Outcome
 from specrun.engine.plan import Plan, Request
-from specrun.engine.prepare import prepare, refresh
+from specrun.engine.prepare import prepare, refresh_all
 from specrun.errors import SpecError, UsageError
 from specrun.events import Emit, Event
 from specrun.records.place import DEFAULT_STORE, store_of
@@ -36,7 +37,7 @@ def compile_plan(
     resume: str | None = None,
     fork: bool = False,
     allow_code: Sequence[str] = (),
-) -> Plan:
+) -> Plan | PlanOfFolds:
     """What apply would do: steps with decisions, predictions, hardware. sets, preset: for a path; a loaded spec has its own.
     store: absent means `.specrun` in the current folder. resume: the run to go on from; fork: by a run of its own.
     allow_code: modules and packages whose code may be imported for parts of your own.
@@ -55,7 +56,7 @@ def compile_plan(
 
 
 def apply(
-    source: Source | Plan,
+    source: Source | Plan | PlanOfFolds,
     *,
     store: os.PathLike[str] | str | None = None,
     sets: Sequence[str] = (),
@@ -71,11 +72,11 @@ def apply(
 
     A run's failure is in the outcome, not raised.
     """
-    if isinstance(source, Plan):
+    if isinstance(source, Plan | PlanOfFolds):
         if sets or preset is not None or data_root is not None or smoke or store is not None or resume or fork or allow_code:
             raise UsageError("a plan has its store and options; they cannot be changed now", code="options-with-plan",
                              hint="give them to compile_plan")  # fmt: skip
-        plan = refresh(source)  # the store may be another than when it was made
+        plan = refresh_all(source)  # the store may be another than when it was made
     else:
         plan = compile_plan(
             source, store=store, sets=sets, preset=preset, data_root=data_root, smoke=smoke, resume=resume, fork=fork,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from specrun.engine.executors.helping import help_first_node
 from specrun.engine.executors.nodes import this_node
+from specrun.engine.folds import PlanOfFolds, outcome_in_fold, showing_fold
 from specrun.engine.listener import Listener
 from specrun.engine.locks import hold
 from specrun.engine.merging import merge_records
@@ -23,7 +24,7 @@ from specrun.engine.run import execute_run
 from specrun.engine.shared import SharedStepEnded, as_taken, run_shared
 from specrun.engine.smoke import sole_use
 from specrun.engine.unstarted import record_unstarted
-from specrun.errors import InterruptedRun, SpecrunError, StorageFailure, StoreError
+from specrun.errors import DataError, InterruptedRun, SpecrunError, StorageFailure, StoreError
 from specrun.events import Emit, Message
 from specrun.plan.step import StepResult
 from specrun.records.atomic import storage_failure
@@ -31,12 +32,14 @@ from specrun.runtime.signals import StopNow, StopSignals
 from specrun.spec.units import Quantity
 
 
-def execute(prepared: Plan, *, show: Emit) -> Outcome:
-    """Do what the plan says. What ends a run, or a step that it shares with others, is part of the outcome.
+def execute(prepared: Plan | PlanOfFolds, *, show: Emit) -> Outcome:
+    """Do what the plan says, fold by fold where it is of several. What ends a run, or a step that runs share, is part of the outcome.
 
     show: called with every event, credentials masked; one that raises is told so by a warning and not called again.
     Raises SpecrunError for what ends an apply that trains nothing, and for a store that takes no records.
     """
+    if isinstance(prepared, PlanOfFolds):
+        return _execute_folds(prepared, show)
     listener = Listener(show)
     grace = prepared.loaded.spec.schedule.checkpoint.grace
     signals = StopSignals(on_request=lambda number: listener.show(_stopping(number, grace)), grace_seconds=grace.amount)
@@ -54,6 +57,22 @@ def execute(prepared: Plan, *, show: Emit) -> Outcome:
         if not store.exists() and isinstance(error if isinstance(error, OSError) else error.__cause__, FileNotFoundError):
             raise _removed(store) from error
         raise error if isinstance(error, StoreError) else storage_failure(store, error) from error
+
+
+def _execute_folds(prepared: PlanOfFolds, show: Emit) -> Outcome:
+    """One fold after the other, to the first that ends them all. What a fold came to stands, whatever becomes of the next."""
+    runs: list[Run] = []
+    steps: list[StepOutcome] = []
+    for number, part in enumerate(prepared.parts, 1):
+        now = refresh(part) if runs else part  # what has been learnt of the folds before
+        if now.changes_anything:
+            show(Message(f"fold {number} of {len(prepared.parts)}"))
+        found = outcome_in_fold(execute(now, show=showing_fold(show, number)), number)
+        runs += found.runs
+        steps += found.steps
+        if any(_ends_all(run.error) or isinstance(run.error, DataError) for run in found.runs):
+            break  # data that cannot be read is read by every fold
+    return Outcome(tuple(runs), tuple(steps))
 
 
 def _stopping(number: int, grace: Quantity) -> Message:

@@ -12,6 +12,7 @@ from specrun.engine.gates import GateOutcome
 from specrun.errors import GateFailed, SpecrunError
 from specrun.events import Action, RunStatus
 from specrun.records.seeds import ENDED_WELL
+from specrun.spec.split_options import Fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,8 @@ class StepOutcome:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run. artifacts: role -> path; report: of the run, None where no report was made. error: what ended it, or None.
+    """A run. artifacts: role -> path; report: of the run, None where no report was made. error: what ended it, or None. fold: of a
+    cross-validation.
 
     reason: why it ended where it did, where it did not make every step of its duration: early stopping, a limit of time, or what is
     recorded of its error.
@@ -45,6 +47,7 @@ class Run:
     predicted_seconds: float | None
     error: SpecrunError | None = None
     reason: str = ""
+    fold: Fold | None = None
 
     @property
     def ended_well(self) -> bool:
@@ -115,6 +118,7 @@ def _run_document(run: Run) -> dict[str, Any]:
         "run_id": run.run_id,
         "name": run.name,
         "seed": run.seed,
+        "fold": None if run.fold is None else run.fold.number,
         "status": run.status,
         "reason": run.reason,
         "folder": str(run.folder),

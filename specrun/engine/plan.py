@@ -25,6 +25,7 @@ from specrun.records.documents import DamagedRecord
 from specrun.runtime.hardware import ResolvedHardware
 from specrun.spec.assembly import LoadedSpec
 from specrun.spec.own_path import Permission
+from specrun.spec.split_options import Fold, fold_of
 from specrun.steps.registry import step_kinds
 
 
@@ -100,6 +101,11 @@ class Plan:
         return self.graph.name
 
     @property
+    def fold(self) -> Fold | None:
+        """Of a cross-validation, the one that it is of."""
+        return fold_of(self.loaded.spec)
+
+    @property
     def kinds(self) -> Mapping[str, StepKind]:
         return {kind.kind: kind for kind in self.request.kinds}
 
@@ -124,14 +130,15 @@ class Plan:
                     found.append(f"The finished run {run_id} will go by the name {self.name}.")
         return tuple(found)
 
-    def lines(self, *, columns: int = WIDTH) -> list[str]:
-        """What would be done, step by step; without the sentence that closes a plan."""
+    def lines(self, *, columns: int = WIDTH, heading: str | None = None) -> list[str]:
+        """What would be done, step by step; without the sentence that closes a plan. heading: what stands for the name; empty: no line
+        about the whole."""
         machine = self.hardware
         threads = () if machine.threads == machine.cores else (_counted(machine.threads, "thread"),)
         processors = ", ".join((_counted(machine.cores, "core"), *threads))
         why = "; ".join(machine.reasons[1:])
         place = f"{machine.kind}{_together(machine)} ({processors}, {figures.size(machine.memory_bytes)}; {why})"
-        lines = step_lines(name=self.name, place=place, decisions=self.decisions, forecast=self.forecast,
+        lines = step_lines(name=self.name if heading is None else heading, place=place, decisions=self.decisions, forecast=self.forecast,
                            memory_bytes=machine.memory_bytes, columns=columns,
                            found={one.step: f"{one.path} {shown(one.value)}" for one in self.found})  # fmt: skip
         return lines if self.goes_on is None else [*lines, *_changes(self.goes_on, columns)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from specrun import __version__
+from specrun.engine.folds import PlanOfFolds
 from specrun.engine.plan import Plan, Request, spec_options
 from specrun.engine.prepare import prepare
 from specrun.errors import SpecError, StalePlanError, UsageError
@@ -21,7 +22,7 @@ _COST = {"skip": 0, "cached": 0, "resume": 1, "run": 2}
 """How much work an action is; a plan that would do more than was shown is stale, one that would do less is not."""
 
 
-def write_plan(prepared: Plan, path: Path) -> None:
+def write_plan(prepared: Plan | PlanOfFolds, path: Path) -> None:
     """Save a plan. Raises UsageError for a plan of standard input or of a loaded spec, which could not be read again."""
     request = prepared.request
     if not isinstance(request.source, str) or request.source == "-":
@@ -59,7 +60,7 @@ def is_plan(path: Path) -> bool:
 
 def prepare_plan(
     path: Path, *, store: Path, command: tuple[str, ...] | None = None, allow_code: tuple[str, ...] = ()
-) -> Plan:
+) -> Plan | PlanOfFolds:
     """Plan again from a saved plan's command line. command, allow_code: see `Request`; a file allows no code by itself.
 
     Raises StalePlanError where the outcome differs from what was saved.
@@ -109,7 +110,7 @@ def _plan_again(path: Path, asked: dict[str, Any], store: Path) -> str:
     return command_on(store, *words)
 
 
-def _refuse_if_stale(path: Path, saved: dict[str, Any], prepared: Plan, *, again: str) -> None:
+def _refuse_if_stale(path: Path, saved: dict[str, Any], prepared: Plan | PlanOfFolds, *, again: str) -> None:
     """Results that came since, such as what a finder found, make the same plan more exact, not stale."""
     before = {step["id"]: step for step in saved["steps"]}
     for decision in prepared.decisions:

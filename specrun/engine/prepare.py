@@ -14,6 +14,7 @@ from specrun.engine.executors.strategy import settle_strategy
 from specrun.engine.facts import gather_facts
 from specrun.engine.finding import Found, found_in, spec_with, trial_steps, with_expected, with_found, with_predicted
 from specrun.engine.fingerprints import Fingerprints
+from specrun.engine.folds import PlanOfFolds, refuse_resume, specs_of_folds
 from specrun.engine.fork_problems import fork_problems
 from specrun.engine.history import read_history
 from specrun.engine.machine_problems import machine_problems
@@ -47,8 +48,28 @@ from specrun.spec.section import Part, Problem
 from specrun.spec.shape import fields
 
 
-def prepare(request: Request) -> Plan:
+def prepare(request: Request) -> Plan | PlanOfFolds:
     """Load, check and plan. Raises SpecError with every diagnostic, StoreError for a store that cannot be read."""
+    request, loaded, hardware, workspace = _asked(request)
+    specs = specs_of_folds(loaded)
+    if not specs:
+        return fitting(plan_on(request, loaded, hardware, workspace))
+    refuse_resume(request, workspace)
+    first, *others = specs
+    parts = [plan_on(request, first, hardware, workspace)]
+    # Every fold is of the files as they were when the first was planned.
+    parts += [plan_on(request, other, hardware, workspace, parts[0].inputs) for other in others]
+    return PlanOfFolds(request, loaded, tuple(map(fitting, parts)))
+
+
+def prepare_one(request: Request) -> Plan:
+    """The same, where one run is enough: of the first fold, where all are asked for."""
+    request, loaded, hardware, workspace = _asked(request)
+    return fitting(plan_on(request, next(iter(specs_of_folds(loaded)), loaded), hardware, workspace))
+
+
+def _asked(request: Request) -> tuple[Request, LoadedSpec, ResolvedHardware, Workspace]:
+    """What is to be planned, checked, and where."""
     store = smoke_store(request.store) if request.smoke else request.store
     machine = probe()
 
@@ -59,7 +80,7 @@ def prepare(request: Request) -> Plan:
     loaded, workspace = valid(further(check(request), late_problems)), Workspace(store)
     if request.resume is not None:
         request = replace(request, resume=meant_run(workspace, request.resume))
-    return fitting(plan_on(request, loaded, resolve(loaded.spec.hardware, machine), workspace))
+    return request, loaded, resolve(loaded.spec.hardware, machine), workspace
 
 
 def fitting(prepared: Plan) -> Plan:
@@ -120,7 +141,7 @@ def valid(checked: Checked) -> LoadedSpec:
 
 def digests_now(request: Request, loaded: LoadedSpec, workspace: Workspace, path: str, part: Part) -> Mapping[str, str]:
     """Digests of the local files of one part as they are at this moment."""
-    base = loaded.provenance.base_folder(f"{path}.path")
+    base = loaded.provenance.base_folder(f"{path}.{getattr(part, 'path_field', 'path')}")
     fingerprints = Fingerprints(workspace.fingerprint_file)
     return input_digests(part, base=base, data_root=request.data_root, digest_all=fingerprints.digest_all)
 
@@ -261,6 +282,13 @@ def refresh(prepared: Plan) -> Plan:
     """The same plan after steps have finished: what they said may have changed the keys of the steps that read them."""
     asked = replace(prepared.asked, warnings=prepared.loaded.warnings)
     return plan_on(prepared.request, asked, prepared.hardware, prepared.workspace, prepared.inputs)
+
+
+def refresh_all(prepared: Plan | PlanOfFolds) -> Plan | PlanOfFolds:
+    """The same plan, of however many folds, on the store as it is now."""
+    if isinstance(prepared, Plan):
+        return refresh(prepared)
+    return replace(prepared, parts=tuple(map(refresh, prepared.parts)))
 
 
 def without_retries(prepared: Plan) -> Plan:

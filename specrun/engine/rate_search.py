@@ -9,7 +9,7 @@ from typing import Any
 
 from specrun.engine.ending import as_error
 from specrun.engine.plan import Plan, Request
-from specrun.engine.prepare import prepare
+from specrun.engine.prepare import prepare_one
 from specrun.engine.readiness import check_ready
 from specrun.engine.shared import SharedStepEnded, run_shared
 from specrun.events import Emit
@@ -25,7 +25,7 @@ def plan_search(loaded: LoadedSpec, request: Request, *, settings: Mapping[str, 
     """
     checked = relaid(loaded, [Layer("lr-find", {"schedule.optimizer.learning_rate": "auto"})])
     assert checked.loaded is not None, checked.diagnostics
-    return prepare(replace(request, source=checked.loaded, settings={LEARNING_RATE: settings} if settings else {}))
+    return prepare_one(replace(request, source=checked.loaded, settings={LEARNING_RATE: settings} if settings else {}))
 
 
 def search(prepared: Plan, *, show: Emit) -> StepResult:

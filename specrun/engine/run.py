@@ -239,4 +239,5 @@ def _outcome(
         predicted_seconds=sum(predicted) if predicted else None,
         error=error,
         reason=work.stop_reason if error is None or status in ENDED_WELL else ended_by(error)[1],
+        fold=work.prepared.fold,
     )

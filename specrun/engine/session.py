@@ -143,7 +143,9 @@ class RunSession:
 
 
 def _experiment(prepared: Plan, data: Mapping[str, Any]) -> str:
-    return experiment_digest(prepared.loaded.spec, data, device=prepared.hardware.identity)
+    # What was found for one fold, such as a learning rate, is no trait of the experiment that all are of.
+    spec = prepared.loaded.spec if prepared.fold is None else prepared.asked.spec
+    return experiment_digest(spec, data, device=prepared.hardware.identity, inputs=prepared.inputs)
 
 
 def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str, StepResult], data_ready: bool) -> dict[str, Any]:
@@ -163,6 +165,7 @@ def run_document(prepared: Plan, *, run_id: str, seed: int, shared: Mapping[str,
         "tags": list(loaded.spec.tags),
         "task": loaded.spec.task.kind,
         "seed": seed,
+        **({} if prepared.fold is None else {"fold": prepared.fold.number, "folds": prepared.fold.of}),
         "started_at": utc_now(),
         "experiment": _experiment(prepared, data),
         "spec_file": loaded.file,

@@ -16,6 +16,7 @@ from specrun.plan.resolve import count_steps
 from specrun.records.place import SMOKE_FOLDER, check_place
 from specrun.spec.assembly import Layer
 from specrun.spec.document import Spec
+from specrun.spec.split_options import folds_asked
 from specrun.spec.units import Quantity
 
 _DOCUMENTS = 200
@@ -47,7 +48,8 @@ def sole_use(smoke: Path) -> Iterator[None]:
 
 def smoke_layers(spec: Spec) -> tuple[Layer, ...]:
     """Overrides that shrink a spec: nothing in it becomes longer, wider or more, but that evaluations and checkpoints come at each
-    step. A duration in epochs, or in time, becomes two steps. Values that the spec's kinds do not have are left out."""
+    step. A duration in epochs, or in time, becomes two steps; of all folds the first is run. Values that the spec's kinds do not have are
+    left out."""
     schedule, data = spec.schedule, spec.data
     steps = min(_STEPS, _steps(spec))
     together = spec.hardware.engine == "torchrun"
@@ -69,6 +71,8 @@ def smoke_layers(spec: Spec) -> tuple[Layer, ...]:
     }
     if "sequence_length" in spec.task.data_settings:
         values["data.sequence_length"] = min(32, data.sequence_length)
+    if folds_asked(spec):
+        values["data.split.fold"] = 1
     if together:  # on this machine alone, so that no other one has to be there
         values |= {"hardware.devices": devices, "hardware.nodes": 1}
     warmup: Quantity | None = getattr(schedule.learning_rate, "warmup", None)

@@ -1,4 +1,4 @@
-"""What apply says at the end: a line a run, its gates, where the report is, and the spread over seeds."""
+"""What apply says at the end: a line a run, its gates, where the report is, and the spread over seeds and folds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from specrun.plan import figures
 from specrun.records.documents import DamagedRecord
 from specrun.records.headline import headline
 from specrun.records.place import command_on
-from specrun.records.seeds import spread
+from specrun.records.seeds import spread, told
 
 _SHOWN = 3
 
@@ -48,12 +48,12 @@ def _after_the_end(error: Exception) -> str:
 
 
 def _spread_lines(runs: Sequence[Run]) -> list[str]:
-    """Mean and sample standard deviation of the main metrics over the seeds whose runs reached their end."""
+    """Mean and sample standard deviation of the main metrics over the runs, of each seed and fold, that reached their end."""
     done = [run for run in runs if run.ended_well]
     if len(done) < 2:
         return []
-    shared = headline(set.intersection(*(set(run.metrics) for run in done)), at_most=_SHOWN)
+    shared = set.intersection(*(set(run.metrics) for run in done))
     left_out = f" ({len(runs) - len(done)} of {len(runs)} did not end)" if len(done) < len(runs) else ""
-    spreads = {name: spread(run.metrics[name] for run in done) for name in shared}
-    parts = [f"{name} {figures.spread(found.mean, found.standard_deviation)}" for name, found in spreads.items()]
-    return [f"{len(done)} seeds, mean ± standard deviation{left_out}: {', '.join(parts)}"] if parts else []
+    folds = len({run.fold for run in done} - {None})
+    text = told({name: spread((run.metrics[name] for run in done), folds=folds) for name in shared}, aside=left_out)
+    return [text] if text else []

@@ -66,4 +66,5 @@ def _record(ended: SharedStepEnded, error: SpecrunError, *, seed: int, decisions
         predicted_seconds=None,
         error=error,
         reason=reason,
+        fold=prepared.fold,
     )

@@ -24,10 +24,11 @@ def step_lines(
 ) -> list[str]:  # fmt: skip
     """The plan without its closing sentence: a line for the whole, then those of each step.
 
-    place: the device with its reasons; memory_bytes: what the device has; found: by step id, what a finished step found.
+    name: empty where another plan on the device has told of it; place: the device with its reasons; memory_bytes: what the device has;
+    found: by step id, what a finished step found.
     """
     width = max(len(d.step.id) for d in decisions)
-    lines = textwrap.wrap(f"{name} on {place}", max(_NARROWEST, columns), subsequent_indent=" " * 2 * _INDENT)
+    lines = textwrap.wrap(f"{name} on {place}", max(_NARROWEST, columns), subsequent_indent=" " * 2 * _INDENT) if name else []
     for decision in decisions:
         head = f"{'':{_INDENT}}{decision.step.id:<{width}}  {decision.action:<6}  {decision.step.key[:6]}  "
         first = _first_text(decision, forecast) or (found or {}).get(decision.step.id, "")

@@ -17,7 +17,7 @@ Type = Literal["text", "whole", "real", "time", "truth", "figures", "texts"]
 
 _COUNTS = ("n", "step", "attempt", "resumed_from", "records", "damaged", "number", "tokens")
 _TYPES: dict[Type, tuple[str, ...]] = {
-    "whole": (*_COUNTS, "size_bytes", "read_bytes", "seen_bytes", "seed"),
+    "whole": (*_COUNTS, "size_bytes", "read_bytes", "seen_bytes", "seed", "fold", "folds"),
     "real": ("value", "seconds", "final_duration_s", "epoch"),
     "time": ("time", "first_time", "last_time", "started_at", "finished_at"),
     "truth": ("comparable", "smoke"),

@@ -73,7 +73,7 @@ SELECT d.run_id, coalesce(label.name, d.name), coalesce(d.final_status, state.st
     coalesce(d.started_at, clock.began),
     coalesce(d.finished_at, CASE WHEN coalesce(state.status, 'running') <> 'running' THEN clock.ended END),
     greatest(coalesce(d.final_duration_s, 0), coalesce(clock.seconds, 0)), coalesce(tagged.tags, []), d.comparable, d.smoke, d.parent,
-    d.spec_digest, d.experiment
+    d.spec_digest, d.experiment, d.fold, d.folds
 FROM described AS d
 LEFT JOIN state ON state.run_id = d.run_id LEFT JOIN label ON label.run_id = d.run_id LEFT JOIN tagged ON tagged.run_id = d.run_id
 LEFT JOIN clock ON clock.run_id = d.run_id

@@ -50,6 +50,8 @@ def describe(run_id: str, folder: Path) -> Described:
         "comparable": document.get("comparable", True),
         "smoke": document.get("smoke", False),
         "parent": document.get("parent"),
+        "fold": document.get("fold"),
+        "folds": document.get("folds"),
         "spec_digest": document.get("spec_digest"),
         # What a later attempt asked otherwise of the evaluation makes it another experiment.
         "experiment": final.get("experiment") or document.get("experiment") or document.get("spec_digest"),

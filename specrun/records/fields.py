@@ -102,6 +102,8 @@ RUN_FIELDS: Fields = {
     "name": _text,
     "task": _text,
     "seed": _whole,
+    "fold": _whole,
+    "folds": _whole,
     "started_at": _time,
     "tags": _texts,
     "comparable": _truth,

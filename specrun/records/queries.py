@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["ORDERS", "Records", "open_records", "require_known", "require_order", "require_status"]
 
 _RUN_COLUMNS = (
-    "run_id, name, status, reason, task, seed, attempts, started_at, finished_at, duration_s, tags, comparable, experiment, smoke"
+    "run_id, name, status, reason, task, seed, attempts, started_at, finished_at, duration_s, tags, comparable, experiment, smoke,"
+    " fold, folds"
 )
 _ISO = "strftime(time, '%Y-%m-%dT%H:%M:%S.%gZ')"
 """As `_iso` writes it; for many rows DuckDB is faster at it than Python."""
@@ -113,7 +114,7 @@ class Records:
         return [row[0] for row in self._rows("SELECT run_id FROM runs WHERE name = ? ORDER BY started_at DESC, run_id", [name])]
 
     def experiment(self, run: RunRow) -> list[RunRow]:
-        """The runs that differ from one by seed alone and that ended well, one a seed, the newest; in order of seeds."""
+        """The runs that differ from one by seed or fold alone and that ended well, of each the newest; in order of folds and seeds."""
         return one_a_seed(self._runs("WHERE experiment = ? AND smoke = ? ORDER BY started_at DESC, run_id", [run.experiment, run.smoke]))
 
     def attempts(self, run_id: str) -> list[AttemptRow]:
@@ -228,22 +229,27 @@ class Records:
         return [row[0] for row in self._rows(query, [metric, *values])]
 
     def over_seeds(self, metric: str, goal: Literal["minimize", "maximize"], experiments: Sequence[str]) -> dict[str, Spread]:
-        """By experiment, the figures that `best` ranks by, over the seeds that ended well: of each the newest run."""
+        """By experiment, the figures that `best` ranks by, over the seeds and folds that ended well: of each the newest run."""
         value = ranking.value(goal)
         rows = self._rows(
-            f"SELECT r.experiment, arg_max({value}, (r.started_at, r.run_id)) FROM run_summary AS s JOIN runs AS r USING (run_id)"  # noqa: S608 - no text from outside
+            f"SELECT r.experiment, arg_max({value}, (r.started_at, r.run_id)), r.fold FROM run_summary AS s JOIN runs AS r USING (run_id)"  # noqa: S608 - no text from outside
             f" WHERE s.metric = ? AND NOT r.smoke AND isfinite({value}) AND list_contains(?, r.status)"
-            " AND r.experiment IN (SELECT unnest(?)) GROUP BY r.experiment, r.seed ORDER BY r.experiment, r.seed",
+            " AND r.experiment IN (SELECT unnest(?)) GROUP BY r.experiment, r.fold, r.seed ORDER BY r.experiment, r.fold, r.seed",
             [metric, list(ENDED_WELL), list(experiments)],
         )
-        return {name: spread(value for _, value in group) for name, group in itertools.groupby(rows, key=lambda row: str(row[0]))}
+        groups = {name: list(group) for name, group in itertools.groupby(rows, key=lambda row: str(row[0]))}
+        return {
+            name: spread((value for _, value, _ in group), folds=len({fold for *_, fold in group} - {None}))
+            for name, group in groups.items()
+        }
 
     def cautions(self, metric: str, run_ids: Sequence[str]) -> list[Caution]:
         """Why these runs may not be ranked together by a metric; empty where they may."""
         rows = self._rows(
             "SELECT DISTINCT run_id, kind, key FROM steps WHERE kind IN ('data', 'tokenizer') AND run_id IN (SELECT unnest(?))"
-            " UNION ALL SELECT run_id, 'task', task FROM runs WHERE run_id IN (SELECT unnest(?))",
-            [list(run_ids), list(run_ids)],
+            " UNION ALL SELECT run_id, 'task', task FROM runs WHERE run_id IN (SELECT unnest(?))"
+            " UNION ALL SELECT run_id, 'fold', CAST(fold AS VARCHAR) FROM runs WHERE fold IS NOT NULL AND run_id IN (SELECT unnest(?))",
+            [list(run_ids)] * 3,
         )
         return cautions(metric, rows)
 

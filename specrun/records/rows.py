@@ -10,7 +10,8 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class RunRow:
     """A run as lists show it. duration_s: wall time of all its attempts, each up to its outcome (without the report); metrics:
-    what the run's end reported of each metric, else its last value; experiment: the same for runs that differ by seed alone."""
+    what the run's end reported of each metric, else its last value; experiment: the same for runs that differ by seed
+    or fold alone; fold: of how many folds, from 1, None where there are none."""
 
     run_id: str
     name: str
@@ -27,6 +28,8 @@ class RunRow:
     metrics: Mapping[str, float]
     experiment: str = ""
     smoke: bool = False
+    fold: int | None = None
+    folds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,13 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A metric over seeds. standard_deviation: of the sample (n - 1); None where n is 1, or a value is not finite."""
+    """A metric over seeds and folds. standard_deviation: of the sample (n - 1); None where n is 1, or a value is not finite. folds: how
+    many different ones there are among the n; 0 of runs without."""
 
     mean: float
     standard_deviation: float | None
     n: int
+    folds: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ __all__ = [
     "use_cores",
 ]
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 STORAGE_VERSION = "v1.5.0"
 """The form of the file: what every duckdb of the supported range opens."""
 

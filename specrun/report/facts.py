@@ -23,6 +23,7 @@ class RunRecords(Protocol):
     """The part of the records that a report reads."""
 
     def run(self, run_id: str) -> RunRow: ...
+    def experiment(self, run: RunRow) -> list[RunRow]: ...
     def document(self, run_id: str) -> dict[str, Any]: ...
     def final(self, run_id: str) -> dict[str, Any] | None: ...
     def series(self, run_id: str, metrics: Sequence[str] | None = None) -> dict[str, list[Point]]: ...
@@ -38,7 +39,7 @@ class RunRecords(Protocol):
 class Facts:
     """One run. results: the values that finished steps left, by step kind. final: how it ended, empty while it runs.
 
-    system: readings of the machine, by metric.
+    system: readings of the machine, by metric. folds: of a cross-validation, the runs that have ended well, this one among them.
     """
 
     run: RunRow
@@ -52,6 +53,12 @@ class Facts:
     artifacts: Sequence[ArtifactRow]
     attempts: Sequence[AttemptRow]
     results: Mapping[str, Mapping[str, Any]]
+    folds: Sequence[RunRow] = ()
+
+    @property
+    def fold(self) -> str:
+        """Of a cross-validation: `fold 2 of 5`; else empty."""
+        return "" if self.run.fold is None else f"fold {self.run.fold} of {self.run.folds}"
 
     @property
     def spec(self) -> Mapping[str, Any]:
@@ -128,8 +135,9 @@ def read(records: RunRecords, run_id: str, *, results: Mapping[str, Mapping[str,
     final = records.final(run_id) or {}
     kept = {"train": mapping(final.get("training")), "evaluate": mapping(final.get("evaluation"))}
     given = results or {}
+    run = records.run(run_id)
     return Facts(
-        run=records.run(run_id),
+        run=run,
         document=records.document(run_id),
         final=final,
         series=records.series(run_id),
@@ -140,6 +148,7 @@ def read(records: RunRecords, run_id: str, *, results: Mapping[str, Mapping[str,
         artifacts=records.artifacts(run_id),
         attempts=records.attempts(run_id),
         results={kind: {**kept.get(kind, {}), **mapping(given.get(kind))} for kind in (*kept, *given)},
+        folds=records.experiment(run) if run.fold is not None else (),
     )
 
 

@@ -38,7 +38,7 @@ def run_view(
         status=words,
         tone=tone,
         headline=verdict.headline(facts),
-        subtitle=tuple(filter(None, (facts.run.run_id, facts.run.task, f"seed {facts.run.seed}", when(facts.run.started_at)))),
+        subtitle=tuple(filter(None, (facts.run.run_id, facts.run.task, f"seed {facts.run.seed}", facts.fold, when(facts.run.started_at)))),
         notices=verdict.notices(facts),
         gates=verdict.gates(facts),
         tiles=verdict.tiles(facts),

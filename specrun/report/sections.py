@@ -9,6 +9,7 @@ from typing import Any
 
 from specrun.plan.start import NOT_POSSIBLE, kept_of_parent
 from specrun.records.rows import ExampleRow
+from specrun.records.seeds import metric_spreads, told, unfinished
 from specrun.report.curves import spread
 from specrun.report.facts import Facts, mapping, when
 from specrun.report.measures import task_of
@@ -52,9 +53,16 @@ def what_ran(facts: Facts) -> tuple[Fact, ...]:
         (samples, plural(length, "token") if isinstance(length, int) else ""),
         ("training", " · ".join(filter(None, training))),
         ("seed", str(facts.run.seed)),
+        ("fold", facts.fold.removeprefix("fold ")),
+        ("over the folds", _over_folds(facts)),
         ("tags", ", ".join(facts.run.tags)),
     )
     return tuple(Fact(label, value) for label, value in wanted if value)
+
+
+def _over_folds(facts: Facts) -> str:
+    """Mean and deviation over the folds that have ended well; empty where that is one alone."""
+    return told(metric_spreads(facts.folds), aside=unfinished(facts.run, facts.folds)) if len(facts.folds) > 1 else ""
 
 
 def attempts_table(facts: Facts) -> Table | None:

@@ -115,6 +115,7 @@ def _nearest_to(target: float, left: npt.NDArray[np.int64], sizes_G: npt.NDArray
 
 def kfold(options: KFold, keys: RowKeys) -> Codes:
     """The rows of one fold validate. Folds are consecutive; of a class they are dealt in turn; whole groups go to the smallest fold."""
+    assert options.fold != "all", "each fold is planned and read by itself"
     folds_N = _folds(options, keys)
     return np.where(folds_N == options.fold - 1, VALIDATION, TRAIN).astype(np.int8)
 

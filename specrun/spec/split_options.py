@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 from specrun.spec.section import Part, Problem
 
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 RowKey = Literal["hash", "label", "group", "time"]
 ORDER = ("train", "validation", "test")
 """Names of the splits, in the order in which they are read, written and shown."""
+
+
+class Fold(NamedTuple):
+    """One part of a cross-validation. number: from 1; of: how many there are."""
+
+    number: int
+    of: int
 
 
 class SplitOptions(Part):
@@ -40,6 +47,28 @@ class SplitOptions(Part):
     def shares(self) -> Mapping[str, float] | None:
         """About how much of one stretch of data each split gets; None where only reading would tell, or nothing is cut."""
         return None
+
+    @property
+    def folds_asked(self) -> tuple[int, ...]:
+        """The folds that are to be a run each; empty where the options are of one run already."""
+        return ()
+
+    @property
+    def own_fold(self) -> Fold | None:
+        """The fold that the options are of; None where there are no folds, or all are asked for."""
+        return None
+
+
+def fold_of(spec: Spec) -> Fold | None:
+    """The fold that a spec is of; None where it is of no cross-validation, or of all of one."""
+    split = spec.data.split
+    return split.own_fold if isinstance(split, SplitOptions) else None
+
+
+def folds_asked(spec: Spec) -> tuple[int, ...]:
+    """The folds that a spec asks a run each of; empty where it is planned as it is."""
+    split = spec.data.split
+    return split.folds_asked if isinstance(split, SplitOptions) else ()
 
 
 def label_columns(spec: Spec) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def test_no_store_is_no_runs_yet(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert capsys.readouterr().out == f"no runs yet in {tmp_path / 'absent'}\n"
     assert not (tmp_path / "absent").exists()
     assert specrun(["runs", "list", "--json", "--store", str(tmp_path / "absent")]) == 0
-    assert json.loads(capsys.readouterr().out) == {"format_version": 1, "runs": [], "truncated": False}
+    assert json.loads(capsys.readouterr().out) == {"format_version": 1, "runs": [], "over_folds": [], "truncated": False}
 
 
 def test_the_list_is_aligned_plain_text(tmp_path: Path, call: Call, golden: Compare) -> None:
@@ -321,8 +321,8 @@ def test_seeds_of_one_experiment_have_a_mean_and_a_deviation(tmp_path: Path, cal
     make_run(tmp_path, "a-0003", loss=9.0, seed=3, experiment="e", status="failed")
     make_run(tmp_path, "b-0004", loss=9.0, seed=2, experiment="other")
     document = json.loads(call("runs", "show", "a-0001", "--json")[1])
-    assert document["seeds"] == [{"run_id": "a-0001", "seed": 1}, {"run_id": "a-0002", "seed": 2}]
-    assert document["over_seeds"]["test/loss"] == {"mean": 1.5, "standard_deviation": pytest.approx(0.5**0.5), "n": 2}
+    assert document["seeds"] == [{"run_id": "a-0001", "seed": 1, "fold": None}, {"run_id": "a-0002", "seed": 2, "fold": None}]
+    assert document["over_seeds"]["test/loss"] == {"mean": 1.5, "standard_deviation": pytest.approx(0.5**0.5), "n": 2, "folds": 0}
     assert "2 seeds of this: a-0001 (1), a-0002 (2)" in call("runs", "show", "a-0001")[1]
     best = json.loads(call("runs", "best", "validation/loss", "--json")[1])["runs"]
     assert [(run["run_id"], run["over_seeds"] and run["over_seeds"]["n"]) for run in best] == [

@@ -89,6 +89,9 @@ class FakeRecords:
     def run(self, run_id: str) -> RunRow:
         return self.row
 
+    def experiment(self, run: RunRow) -> list[RunRow]:
+        return [run]
+
     def document(self, run_id: str) -> dict[str, Any]:
         return self.run_document
 
