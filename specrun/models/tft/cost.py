@@ -23,8 +23,9 @@ def model_cost(options: Options, sizes: ForecastSizes) -> ModelCost:
     products = square * (3 * entries + steps * (8 * layers + 9) + 7 * horizon) + 3 * width * entries
     products += horizon * steps * heads * (2 * width // heads)
     drawn = 0.5 if options.dropout else 0.0
-    # A variable's network keeps two vectors and the random bits of one, a gate its input, two halves, its output and these bits.
+    # A variable's network keeps two vectors, two halves of gates and the random bits of a vector; a gate its input, two halves, its
+    # output and these bits.
     gate = (4 + drawn) * width
-    kept = entries * (2 + drawn) * width + steps * (3 * width + 8 * layers * width + 2 * (gate + 4 * width) + 3 * width)
+    kept = entries * (4 + drawn) * width + steps * (3 * width + 8 * layers * width + 2 * (gate + 4 * width) + 3 * width)
     kept += horizon * (steps + 3 * gate + 6 * width)
     return cost_of(parameter_shapes(options, sizes), sizes, products=products, kept=kept, made=2 * width * max(entries, 4 * steps))

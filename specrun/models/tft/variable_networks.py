@@ -1,7 +1,7 @@
 """The gated residual networks of all variables and the sum of what they say, with its gradient, some thousand positions of one at a time.
 
-What is between two operations stays in the processor's caches, its products are large enough for either library, and only two arrays of
-all variables' size are kept for the backward pass. Normalised values are never written: what normalising multiplies by is one number for
+What is between two operations stays in the processor's caches, its products are large enough for either library, and only three arrays of
+all variables are kept for the backward pass. Normalised values are never written: what normalising multiplies by is one number for
 all channels and goes with the others that are.
 Shapes: V variables, of which R numbers, then G categories; C width, E = 2 C, N positions, M of them at a time.
 """
@@ -68,7 +68,7 @@ class _Combined(torch.autograd.Function):
         work = _Work(given, noise, multiply, keeps=any(ctx.needs_input_grad))
         out_CN = torch.mm(given.norm_bias_VC1[..., 0].t(), given.shares_VN)
         for place in work.places():
-            y_CM, _, scale_1M = work.outputs(place, work.second_of(place))
+            y_CM, scale_1M = work.outputs(place, work.gates_of(place))
             variable, part = place
             y_CM.mul_(given.norm_VC1[variable]).mul_(scale_1M.mul_(given.shares_VN[variable, part]))
             out_CN[:, part].add_(y_CM)
@@ -98,7 +98,7 @@ Place = tuple[int, slice]
 
 
 class _Work:
-    """One pass over variables and positions. Two arrays are kept of it for the way back, where it is for one; the rest is memory that
+    """One pass over variables and positions. Three arrays are kept of it for the way back, where it is for one; the rest is memory that
     one place after the other is computed in."""
 
     def __init__(self, given: Entering, noise: Noise | None, multiply: Multiply, *, keeps: bool) -> None:
@@ -107,7 +107,7 @@ class _Work:
         # Parts of one size: oneDNN compiles code for each shape that it meets.
         self.step = -(-self.positions // -(-self.positions * self.width // _AT_ONCE))
         kept = self.variables * self.positions if keeps else self.step
-        self.hidden, self.second = (given.shares_VN.new_empty(kept * self.width) for _ in range(2))
+        self.hidden, self.second, self.gates = (given.shares_VN.new_empty(kept * self.width * times) for times in (1, 1, 2))
         self.drawn = noise.draw((self.variables * self.positions * self.width,)) if noise else None
         self.one, self.other = (given.shares_VN.new_empty(self.step * self.width) for _ in range(2))
         # What dropout keeps is multiplied in the weights that it meets, which are few.
@@ -118,12 +118,12 @@ class _Work:
             for start in range(0, self.positions, self.step):
                 yield variable, slice(start, min(start + self.step, self.positions))
 
-    def memory(self, memory: Tensor, place: Place, *, kept: bool = False) -> Tensor:
-        """A place's (C, M), in memory for it alone (kept) or for any."""
-        variable, part = place
-        start = (variable * self.positions + part.start) * self.width if kept else 0
+    def memory(self, memory: Tensor, place: Place, *, kept: bool = False, times: int = 1) -> Tensor:
+        """A place's (C, M), or times as many channels, in memory for it alone (kept) or for any."""
+        (variable, part), channels = place, self.width * times
+        start = (variable * self.positions + part.start) * channels if kept else 0
         count = part.stop - part.start
-        return memory[start : start + count * self.width].view(self.width, count)
+        return memory[start : start + count * channels].view(channels, count)
 
     def enter_(self, out_CM: Tensor, place: Place, slope_RC1: Tensor, offset_RC1: Tensor, *, rows: slice) -> Tensor:
         """Slope x number + offset, or rows of a category, written to out_CM."""
@@ -147,20 +147,25 @@ class _Work:
         product_CM = self.multiply(given.second_VCC[variable], F.elu_(hidden_CM).t())
         return self.dropped_(torch.add(product_CM, given.second_bias_VC1[variable], out=second_CM), place)
 
-    def outputs(self, place: Place, second_CM: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What is normalised, its mean taken off; the gates before their sigmoid; what normalising multiplies by."""
-        given, (variable, _) = self.given, place
-        gates_EM = self.multiply(self.gate_VEC[variable], second_CM.t()).add_(given.gate_bias_VE1[variable])
+    def gates_of(self, place: Place) -> Tensor:
+        """The gates before their sigmoid."""
+        gates_EM = self.memory(self.gates, place, kept=self.keeps, times=2)
+        product_EM = self.multiply(self.gate_VEC[place[0]], self.second_of(place).t())
+        return torch.add(product_EM, self.given.gate_bias_VE1[place[0]], out=gates_EM)
+
+    def outputs(self, place: Place, gates_EM: Tensor) -> tuple[Tensor, Tensor]:
+        """What is normalised, its mean taken off, and what normalising multiplies by."""
         y_CM, vector_CM = self.memory(self.one, place), self.memory(self.other, place)
         torch.ops.aten.glu.out(gates_EM, 0, out=y_CM)
-        y_CM.add_(self.enter_(vector_CM, place, given.slope_RC1, given.offset_RC1, rows=slice(self.width)))
-        return y_CM, gates_EM, center_(y_CM, room=vector_CM)
+        y_CM.add_(self.enter_(vector_CM, place, self.given.slope_RC1, self.given.offset_RC1, rows=slice(self.width)))
+        return y_CM, center_(y_CM, room=vector_CM)
 
     def output_gradient(self, grads: Entering, place: Place, grad_CN: Tensor, means_VN: Tensor) -> tuple[Tensor, Tensor]:
         """Gradient of what is normalised, and the gates; those of the sum's weights and of the norm are added to `grads`. means_VN: of
         the gradient of what is normalised, over its channels and without its share."""
         given, (variable, part) = self.given, place
-        y_CM, gates_EM, scale_1M = self.outputs(place, self.memory(self.second, place, kept=True))
+        gates_EM = self.memory(self.gates, place, kept=True, times=2)
+        y_CM, scale_1M = self.outputs(place, gates_EM)
         along_CM = torch.mul(y_CM, grad_CN[:, part], out=self.memory(self.other, place))
         weighed_1M = torch.mm(given.norm_VC1[variable].t(), along_CM).mul_(scale_1M)
         grads.shares_VN[variable, part].add_(weighed_1M[0])
