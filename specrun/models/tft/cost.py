@@ -1,4 +1,4 @@
-"""What a `tft` model costs, in closed form. Tests hold its parameters against the model, and its activations against what it keeps."""
+"""What a `tft` model costs, in closed form. A test holds its parameters against the model; activations are an estimate."""
 
 from __future__ import annotations
 
