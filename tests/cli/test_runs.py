@@ -331,6 +331,25 @@ def test_seeds_of_one_experiment_have_a_mean_and_a_deviation(tmp_path: Path, cal
     assert "1.500 ± 0.71 (2 seeds)" in call("runs", "best", "validation/loss")[1]
 
 
+def test_folds_of_one_experiment_have_a_mean_and_those_that_lack_are_said(tmp_path: Path, call: Call) -> None:
+    for fold, loss in ((2, 2.0), (1, 1.0)):
+        make_run(tmp_path, f"cv-000{fold}", loss=loss, fold=fold, folds=3, experiment="e", plan=plan(data=f"d{fold}", tokenizer="t"))
+    said = "2 folds, mean ± standard deviation (1 not finished): test/loss 1.500 ± 0.71"
+    assert call("runs", "list")[1].splitlines()[-1].startswith(f"gpt: {said}")
+    [told] = json.loads(call("runs", "list", "--json")[1])["over_folds"]
+    assert (told["folds"], told["runs"]) == (3, ["cv-0001", "cv-0002"])
+    assert told["metrics"]["test/loss"] == {"mean": 1.5, "standard_deviation": pytest.approx(0.5**0.5), "n": 2, "folds": 2}
+    shown = call("runs", "show", "cv-0002")[1]
+    assert "seed 0, fold 2 of 3" in shown
+    assert "2 folds of this: cv-0001 (1), cv-0002 (2)" in shown
+    _, out, err = call("runs", "best", "validation/loss")
+    assert "OVER FOLDS" in out
+    assert "1.500 ± 0.71 (2 folds)" in out
+    assert err.startswith("warning: different-folds: these runs are of 2 folds")
+    make_run(tmp_path, "other", loss=3.0, fold=2, folds=2, plan=plan(data="d3", tokenizer="t"))
+    assert call("runs", "best", "validation/loss")[2].startswith("warning: different-data"), "fold 2 of another division"
+
+
 def test_the_best_runs_are_in_order(tmp_path: Path, call: Call) -> None:
     for number, loss in enumerate((1.5, 1.25, 2.0)):
         make_run(tmp_path, f"gpt-{number}", loss=loss)
