@@ -137,3 +137,12 @@ class CompiledInBlocks(Protocol):
     def compiled_blocks(self) -> Iterable[nn.Module]:
         """The modules that are compiled, each for itself. Equal ones share their code, so that they cost one compilation."""
         ...
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A model that cannot be made anew from its spec alone, or that other tools can load."""
+
+    def description_files(self) -> Mapping[str, bytes]:
+        """Contents by name of the files that stand beside its weights in a checkpoint."""
+        ...

@@ -25,12 +25,13 @@ BaseFolder = Callable[[str], Path]
 
 
 def file_problems(spec: Spec, base_folder: BaseFolder, data_root: Path | None) -> Iterator[Problem]:
-    """Every local file and folder of the sources and the tokenizer that does not exist, or is named twice.
+    """Every local file and folder of the sources, the tokenizer and the model that does not exist, or is named twice.
 
     A part that reads files says so by `file_problems(path, base, data_root, severity)` of its options.
     Where a fallback is given, what its source lacks is a warning: the fallback will be used, and said so.
     """
-    yield from apart(*(_missing(spec, role, base_folder, data_root) for role in ("source", "fallback", "tokenizer")))
+    of_data = (_missing(spec, role, base_folder, data_root) for role in ("source", "fallback", "tokenizer"))
+    yield from apart(*of_data, _missing_model(spec, base_folder, data_root))
 
 
 def _missing(spec: Spec, role: _Role, base_folder: BaseFolder, data_root: Path | None) -> Iterator[Problem]:
@@ -40,6 +41,12 @@ def _missing(spec: Spec, role: _Role, base_folder: BaseFolder, data_root: Path |
     severity = "error" if role != "source" or data.__dict__.get("fallback", INVALID) is None else "warning"
     if hasattr(options, "file_problems"):
         yield from options.file_problems(path, base_folder(".".join((*path, "path"))), data_root, severity)
+
+
+def _missing_model(spec: Spec, base_folder: BaseFolder, data_root: Path | None) -> Iterator[Problem]:
+    options: Any = spec.model
+    if hasattr(options, "file_problems"):
+        yield from options.file_problems(("model",), base_folder("model.name"), data_root, "error")
 
 
 def missing_files(options: FileOptions, path: tuple[str, ...], base: Path, severity: str, *, repeated: bool = True) -> Iterator[Problem]:

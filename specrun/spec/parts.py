@@ -33,7 +33,8 @@ class Family:
 FAMILIES: dict[str, Family] = {
     "task": Family("specrun.tasks", "specrun.tasks.{kind}.options", "task",
                    usual="causal_lm"),
-    "model": Family("specrun.models", "specrun.models.{kind}.options", "model", ("transformers",), usual="gpt"),
+    "model": Family("specrun.models", "specrun.models.{kind}.options", "model", usual="gpt",
+                    synonyms={"hf": "transformers", "huggingface": "transformers", "automodel": "transformers"}),
     "source": Family("specrun.sources", "specrun.sources.{kind}.options", "data source",
                      ("tokens",), usual="huggingface", synonyms={"jsonl": "json", "ndjson": "json", "tsv": "csv"}),
     "tokenizer": Family("specrun.tokenizers", "specrun.tokenizers.{kind}.options", "tokenizer",

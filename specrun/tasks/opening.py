@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from specrun.runtime.device import Device
 from specrun.runtime.factory import load_factory
 from specrun.runtime.protocols import Task
 from specrun.spec.document import Spec
+from specrun.spec.model_options import ModelOptions
 from specrun.tasks.contract import Opening
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def open_task(
@@ -30,3 +34,10 @@ def open_task(
 def model_sizes(spec: Spec, facts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The keywords that the spec's model is built with. facts: of the finished steps by their kind."""
     return dict(spec.task.sizes(spec, facts[spec.task.prepared_by[-1]]))
+
+
+def make_model(options: ModelOptions, *, interface: str, sizes: Mapping[str, Any]) -> nn.Module:
+    """A model by its options, with its initial weights. interface: of the task; sizes: see `model_sizes`."""
+    told = {"interface": interface} if options.wants_interface else {}
+    model: nn.Module = load_factory(options.factory)(options, **sizes, **told)
+    return model

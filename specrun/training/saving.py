@@ -22,6 +22,7 @@ from torch import Tensor
 
 from specrun.runtime.device import Device
 from specrun.runtime.distributed import whole
+from specrun.runtime.protocols import Described
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo, Chunk
 from specrun.training.checkpoints import best_tensors, json_chunks, place_of, safetensors_head, step_tensors
@@ -94,10 +95,10 @@ class Saver:
         Raises: what an earlier write failed by.
         """
         files = self._copy(state, step_tensors(state))
-        step, document = state.step, json_chunks({**place_of(state), **facts})
+        step, document, described = state.step, json_chunks({**place_of(state), **facts}), _description(state)
 
         def write() -> tuple[CheckpointInfo, str | None]:
-            pieces = {**{name: self._pieces(it) for name, it in files.items()}, "state.json": document}
+            pieces = {**{name: self._pieces(it) for name, it in files.items()}, **described, "state.json": document}
             info = checkpoint_files.save(self._folder, step=step, key=self._key, files=pieces, metrics=metrics, best_step=best_step)
             self._verified.discard(info.path)
             trouble = checkpoint_files.rotate(
@@ -112,10 +113,10 @@ class Saver:
         """Save the weights that are judged, alone, apart from the newest checkpoints. score: lower is better. Raises: as `save_step`."""
         files = self._copy(state, best_tensors(state))
         (weights,) = files.values()
-        step, document = state.step, json_chunks({"step": state.step})
+        step, document, described = state.step, json_chunks({"step": state.step}), _description(state)
 
         def write() -> tuple[CheckpointInfo, None]:
-            pieces = {"model.safetensors": self._pieces(weights), "state.json": document}
+            pieces = {"model.safetensors": self._pieces(weights), **described, "state.json": document}
             return checkpoint_files.save(
                 self._folder, step=step, key=self._key, files=pieces, role="best", metrics=metrics, score=score
             ), None  # fmt: skip
@@ -178,6 +179,12 @@ class Saver:
 
 class _NotWanted(Exception):
     """The process ends; what is being written is left to whoever opens the folder next."""
+
+
+def _description(state: TrainState) -> dict[str, list[Chunk]]:
+    """Files beside the weights of a model that its spec alone does not describe."""
+    model = state.model
+    return {name: [data] for name, data in model.description_files().items()} if isinstance(model, Described) else {}
 
 
 class _Writer:

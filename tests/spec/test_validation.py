@@ -158,8 +158,8 @@ def test_a_whole_number_is_also_a_number() -> None:
 
 
 def test_a_kind_that_the_language_reserves_is_no_unknown_one() -> None:
-    found = only(MINIMAL.replace("{kind: gpt}", "{kind: transformers}"))
-    assert (found.code, found.path) == ("not-available-yet", "model.kind")
+    found = only(MINIMAL.replace("{kind: synthetic}", "{kind: tokens}"))
+    assert (found.code, found.path) == ("not-available-yet", "data.source.kind")
     assert "part of the language" in found.message
     assert found.hint is not None
-    assert "gpt" in found.hint
+    assert "huggingface" in found.hint

@@ -17,7 +17,7 @@ CODE = "lora-on-random-weights"
 
 def check(spec: Spec) -> Iterator[Problem]:
     """Say so where there are adapters."""
-    if spec.schedule.parameters.lora is not None:
+    if spec.schedule.parameters.lora is not None and not spec.model.trained_before:
         yield Problem(
             ("schedule", "parameters", "lora"), CODE,
             "only the adapters are trained: other weights stay as they were drawn at random, unless the run is forked from a trained one",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from specrun.errors import StoreError
 from specrun.runtime.device import Device
-from specrun.runtime.factory import load_factory
 from specrun.runtime.products import multiplication, multiply_by
 from specrun.spec.document import Spec
+from specrun.tasks.opening import make_model
 from specrun.training.checkpoint_files import damage
 from specrun.training.checkpoints import load_weights
 
@@ -38,7 +38,7 @@ def load_model(spec: Spec, checkpoint: Path, *, sizes: Mapping[str, Any], device
             code="damaged-checkpoint",
             hint=f"remove it with: rm -r {shlex.quote(str(checkpoint))} and apply the spec again, which makes these weights again",
         )
-    model: nn.Module = load_factory(spec.model.factory)(spec.model, **sizes)
+    model = make_model(spec.model.restored(checkpoint), interface=spec.task.interface, sizes=sizes)
     multiply_by(multiplication(device, few_shapes=spec.task.few_shapes(spec)), model)
     load_weights(checkpoint / _WEIGHTS, model, lora=spec.schedule.parameters.lora)
     return model.eval()

@@ -24,7 +24,7 @@ from specrun.runtime.seeds import derive, seed_torch
 from specrun.spec.document import Spec
 from specrun.spec.metrics import declared_goal
 from specrun.steps.contract import StepContext, StepInput, StepOutput, facts_of, folders_of
-from specrun.tasks.opening import model_sizes, open_task
+from specrun.tasks.opening import make_model, model_sizes, open_task
 from specrun.training import checkpoint_files
 from specrun.training.checkpoint_files import CheckpointInfo
 from specrun.training.feed import Feed
@@ -49,7 +49,7 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
     workers = context.workers or ALONE
     device = open_device(context.hardware, number=workers.local_rank)
     compiled = context.hardware.compilation.value != EAGER
-    facts = facts_of(inputs)
+    facts, spec = facts_of(inputs), with_model_placed(spec, context)
     task = open_task(spec, folders=folders_of(inputs), facts=facts, seed=context.seed, device=device, pad_to_few_shapes=compiled)
     schedule = resolve_schedule(
         spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=spec.task.sample_length(spec),
@@ -80,6 +80,12 @@ def run(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]) -> St
         session.settle()
     peak = workers.largest_sum(device.peak_memory_bytes, together=context.sharing_memory)
     return outcome(context, session, system=monitor.summary, peak_memory_bytes=peak) if workers.first else StepOutput()
+
+
+def with_model_placed(spec: Spec, context: StepContext) -> Spec:
+    """The spec with the model's local files, if it has any, by where they are."""
+    placed = spec.model.placed(base=context.base_folder("model.name"), data_root=context.data_root)
+    return spec if placed is spec.model else spec.model_copy(update={"model": placed})
 
 
 def heed_lessons(session: Session) -> None:
@@ -121,7 +127,7 @@ def draw_model(spec: Spec, *, sizes: Mapping[str, Any], seed: int, device: Devic
         raise SpecrunError(f"model.vocab_size {rows} is less than the tokenizer's {vocab_size} tokens", code="vocabulary-exceeds-model",
                            hint=f"use model.vocab_size {vocab_size}, or leave it out")  # fmt: skip
     seed_torch(derive(seed, "weights"))
-    model: nn.Module = load_factory(spec.model.factory)(spec.model, **sizes)
+    model = make_model(spec.model, interface=spec.task.interface, sizes=sizes)
     choose_trainable(model, spec.schedule.parameters)
     if spec.hardware.activation_checkpointing:
         checkpoint_activations(model)

@@ -16,7 +16,7 @@ from specrun.runtime.device import open_device
 from specrun.spec.document import Spec
 from specrun.spec.shape import fields
 from specrun.steps.contract import StepContext, StepInput, facts_of, folders_of
-from specrun.steps.train.run import build_model, draw_model, new_state
+from specrun.steps.train.run import build_model, draw_model, new_state, with_model_placed
 from specrun.tasks.opening import model_sizes, open_task
 from specrun.training.loop import TrainState
 from specrun.training.starting import put_forked
@@ -31,7 +31,7 @@ def open_trial(context: StepContext, spec: Spec, inputs: Mapping[str, StepInput]
     if spec.schedule.optimizer.learning_rate == "auto":  # type: ignore[attr-defined]
         spec = with_value(spec, "schedule.optimizer.learning_rate", usual_rate(spec))
     device = open_device(context.hardware)
-    facts = facts_of(inputs)
+    facts, spec = facts_of(inputs), with_model_placed(spec, context)
     task = open_task(spec, folders=folders_of(inputs), facts=facts, seed=context.seed, device=device)
     schedule = resolve_schedule(
         spec.schedule, samples_per_epoch=task.samples_per_epoch, sequence_length=spec.task.sample_length(spec),
