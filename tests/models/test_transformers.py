@@ -18,6 +18,7 @@ from specrun.errors import DataError, MissingExtraError, SpecrunError
 from specrun.models.transformers.build import build
 from specrun.models.transformers.options import Options
 from specrun.runtime.factory import load_factory
+from tests.waits import Waits
 
 V = 50
 BODY = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24}
@@ -182,6 +183,22 @@ def test_every_weight_learns_and_activations_computed_twice_give_the_same_gradie
     assert all(gradient is not None and gradient.any() for gradient in gradients[0].values())
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradients[1][name], gradient)
+
+
+@pytest.mark.parametrize("case", ["gpt2", "llama", "bert", "roberta", "t5", "bart"])
+def test_training_a_model_of_the_library_waits_for_no_device(case: str, tmp_path: Path) -> None:
+    interface = {"gpt2": "language_model", "llama": "language_model", "t5": "seq2seq", "bart": "seq2seq"}.get(case, "text_classifier")
+    sizes = TEXT | ({"num_classes": 2} if interface == "text_classifier" else {})
+    model, ids, lengths = ours(folder_of(case, tmp_path), interface, sizes=sizes).train(), some_ids(3, 9), torch.tensor([9, 5, 2])
+    with Waits() as reads:
+        if interface == "text_classifier":
+            found = model(ids, lengths)
+        elif interface == "seq2seq":
+            found = model.decode(ids, model.encode(ids, lengths), lengths)
+        else:
+            found = model.hidden(ids)
+        found.sum().backward()
+    assert reads.count == 0
 
 
 @torch.no_grad()

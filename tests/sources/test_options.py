@@ -28,7 +28,9 @@ ENCODINGS = [("utf8x", "utf"), ("latin_2", "latin"), ("a\0b", ""), *((name, "use
 
 
 def fake_spec(source: Part, *, split: Part | None = None, fallback: Part | None = None) -> Any:
-    return SimpleNamespace(data=SimpleNamespace(source=source, fallback=fallback, split=split or Ratio(kind="ratio"), tokenizer=None))
+    return SimpleNamespace(
+        data=SimpleNamespace(source=source, fallback=fallback, split=split or Ratio(kind="ratio"), tokenizer=None), model=None
+    )
 
 
 def problems(source: Part, split: Part) -> list[Problem]:

@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def found(base: Path, source: Part, data_root: Path | None = None) -> list[Problem]:
-    spec: Any = SimpleNamespace(data=SimpleNamespace(source=source, fallback=None, tokenizer=None))
+    spec: Any = SimpleNamespace(data=SimpleNamespace(source=source, fallback=None, tokenizer=None), model=None)
     return list(file_problems(spec, lambda _: base, data_root))
 
 

@@ -111,7 +111,7 @@ def test_a_query_that_needs_more_than_its_memory_says_so_or_goes_to_the_disk(fol
 def test_what_is_wrong_with_the_files_or_the_splits_is_found_before_anything_runs(folder: Path) -> None:
     def problems(split: Any, **options: Any) -> list[tuple[str, tuple[Any, ...]]]:
         source = Options(**{"kind": "sql", "path": {"t": "trips*.parquet"}, "query": "SELECT 1", **options})
-        spec: Any = SimpleNamespace(data=SimpleNamespace(source=source, fallback=None, split=split, tokenizer=None))
+        spec: Any = SimpleNamespace(data=SimpleNamespace(source=source, fallback=None, split=split, tokenizer=None), model=None)
         found = [*source.problems(spec, ("data", "source")), *file_problems(spec, lambda _: folder, None)]
         return [(problem.code, problem.path) for problem in found]
 

@@ -78,9 +78,14 @@ class Adapter(nn.Module):
         if lengths_B is None:
             return None
         kept_BS = torch.arange(S, device=lengths_B.device) < lengths_B[:, None]
-        if self.network.config._attn_implementation != "sdpa":  # noqa: SLF001 - the library has no other name for it
+        if not self.takes_whole_masks:
             return kept_BS
         return kept_BS[:, None, None, :].expand(-1, 1, S if queries is None else queries, S)
+
+    @property
+    def takes_whole_masks(self) -> bool:
+        """Whether the network takes a mask of which positions see which, of which the library asks nothing."""
+        return bool(self.network.config._attn_implementation == "sdpa")  # noqa: SLF001 - the library has no other name for it
 
     def positions(self, T: int, start: int = 0) -> dict[str, Tensor]:
         """For networks that would tell positions by which tokens are no padding, whatever else the padding's id stands for here."""

@@ -54,14 +54,22 @@ class Translator(Headed):
         """Final hidden states (B, T, C) of the target. lengths_B: of the source. With a cache, ids go on from the positions it holds."""
         from transformers.modeling_outputs import BaseModelOutput
 
-        if cache is None or cache.stored.get_seq_length() == 0:
-            ids_BT = self._begun(ids_BT)
+        start = 0 if cache is None else cache.stored.get_seq_length()
+        ids_BT = ids_BT if start else self._begun(ids_BT)
         lengths_B = lengths_B + len(self.get_buffer("before"))
         return self._output.hidden(
             encoder_outputs=BaseModelOutput(last_hidden_state=memory_BSC),
             attention_mask=self.seen(lengths_B, memory_BSC.shape[1], queries=ids_BT.shape[1]),
-            decoder_input_ids=ids_BT, past_key_values=None if cache is None else cache.stored, use_cache=cache is not None,
+            decoder_input_ids=ids_BT, decoder_attention_mask=self._written(ids_BT, start),
+            past_key_values=None if cache is None else cache.stored, use_cache=cache is not None,
         )  # fmt: skip
+
+    def _written(self, ids_BT: Tensor, start: int) -> Tensor | None:
+        """What each position of a target sees of it, (B, 1, T, start + T); some networks would ask the device otherwise."""
+        if not self.takes_whole_masks:
+            return None
+        B, T = ids_BT.shape
+        return torch.ones(T, start + T, dtype=torch.bool, device=ids_BT.device).tril(start).expand(B, 1, -1, -1)
 
     def hidden(self, ids_BT: Tensor, _: Any = None) -> Tensor:
         """Final hidden states (B, T, C) of a target that is its own source."""
