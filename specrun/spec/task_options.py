@@ -21,8 +21,9 @@ class TaskOptions(Part):
     """Options of a task.
 
     factory: `build(options, opening: tasks.contract.Opening) -> runtime.protocols.Task`.
-    metrics: names after `validation/` and `test/`, and which way each is better, None where neither is; metric_labels: what they are called in a report where
-    the name itself does not say, and after a comma their unit ("loss, nats per token"); metric_shares: those that are shares of one.
+    metrics: names after `validation/` and `test/`, and which way each is better, None where neither is; metric_labels: what they are
+    called in a report where the name itself does not say, and after a comma their unit ("loss, nats per token"); metric_shares: those
+    that are shares of one.
     interface: what it asks of a model; a model's options name those that it `serves`.
     prepared_by: kinds of step between `data` and `train`, in their order. prepare: "module:function" that the `examples` step calls,
     `prepare(options, request: tasks.contract.PrepareRequest) -> Prepared`.

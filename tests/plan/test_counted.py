@@ -77,20 +77,24 @@ SERIES = {"task": {"kind": "forecasting", "context": 8, "horizon": 4}, "model": 
           "data": {"source": CSV, "columns": {"time": "t", "target": ["y"]}, "split": {"kind": "time", "validation": "2020-01-01"},
                    "tokenizer": None, "sequence_length": None}}  # fmt: skip
 
+DRAWN_PAIRS = laid(PAIRS, {"data": {"source": {"kind": "synthetic_texts"}}})
+MASKED = {"task": {"kind": "masked_lm"}, "model": {"kind": "encoder", "num_heads": 4}}
+FOLD = {"kind": "kfold", "fold": 1}
+
 WITHOUT_EFFECT = [
     ("models/bag_of_ngrams/options.py", laid(TEXTS, {"model": {"ngrams": 1}}), {"model": {"buckets": 1000}}),
     ("models/cnn/options.py", IMAGES, {"model": {"groups": 4}}),
     ("models/resnet/options.py", laid(IMAGES, {"model": {"kind": "resnet"}}), {"model": {"groups": 4}}),
     ("models/encoder/options.py", laid(TEXTS, {"model": {"kind": "encoder", "num_heads": 4}}), {"model": {"tie_embeddings": False}}),
-    ("models/encoder/options.py", {"task": {"kind": "masked_lm"}, "model": {"kind": "encoder", "num_heads": 4}}, {"model": {"pooling": "cls"}}),
+    ("models/encoder/options.py", MASKED, {"model": {"pooling": "cls"}}),
     ("models/forecast_sizes.py", SERIES, {"data": {"columns": {"known": ["k"]}}}),
     ("models/forecast_sizes.py", SERIES, {"task": {"calendar": ["hour"]}}),
     ("models/mlp/options.py", laid(TABLE, {"model": {"numbers": "standardized"}}), {"model": {"bins": 7}}),
     ("sources/synthetic_table/options.py", TABLE, {"data": {"source": {"classes": 4}}}),
-    ("sources/synthetic_texts/options.py", laid(PAIRS, {"data": {"source": {"kind": "synthetic_texts"}}}), {"data": {"source": {"classes": 4}}}),
-    ("spec/splits/given.py", laid(TABLE, {"data": {"source": {"kind": "huggingface", "path": "a/b"}, "split": {"kind": "given"}}}), {"data": {"split": {"seed": 4}}}),
+    ("sources/synthetic_texts/options.py", DRAWN_PAIRS, {"data": {"source": {"classes": 4}}}),
+    ("spec/splits/given.py", laid(TABLE, {"data": {**HUB, "split": {"kind": "given"}}}), {"data": {"split": {"seed": 4}}}),
     ("spec/splits/time.py", SERIES, {"data": {"split": {"share_of": "time"}}}),
-    ("spec/splits/kfold.py", laid(TABLE, {"data": {"split": {"kind": "kfold", "fold": 1, "shuffle": False}}}), {"data": {"split": {"seed": 4}}}),
+    ("spec/splits/kfold.py", laid(TABLE, {"data": {"split": {**FOLD, "shuffle": False}}}), {"data": {"split": {"seed": 4}}}),
     ("tasks/forecasting/options.py", SERIES, {"task": {"calendar_encoding": "category"}}),
     ("tasks/tabular/options.py", laid(TABLE, {"task": {"objective": "regression"}}), {"task": {"label_smoothing": 0.1}}),
     ("tasks/seq2seq/options.py", PAIRS, {"task": {"length_penalty": 0.7}}),
