@@ -10,9 +10,11 @@ import sys
 import pytest
 import typer
 
+from specrun.cli.commands import COMMANDS
 from specrun.cli.main import run
 from specrun.engine.locks import hold
 from specrun.runtime.signals import StopNow
+from specrun.spec.nearest import listed
 from tests.engine.conftest import TINY, applied_store, store  # noqa: F401 - fixtures
 
 USAGE_ERRORS = [
@@ -173,7 +175,7 @@ def test_a_word_after_the_end_of_options_asks_for_no_document(folder, capsys):
         (["plan", "x.yaml", "--jsn"], "did you mean --json?"),
         (["plan", "x.yaml", "--stor=x"], "did you mean --store?"),
         (["runs", "list", "--ordr", "x"], "did you mean --order?"),
-        (["zzz"], "use init, validate, explain, plan, apply, lr-find, runs, sql, report, generate, schema, doctor or store"),
+        (["zzz"], f"use {listed(COMMANDS)}"),
         (["plan", "x.yaml", "--zzzzzz"], "specrun plan --help shows what it takes"),
         (["plan"], "specrun plan --help shows what it takes"),
     ],
