@@ -51,7 +51,7 @@ def headline(facts: Facts) -> tuple[str, ...]:
         parts.append(f"validation {measure.label} {measure.write(value)}{at}")
     split = "test" if recorded(facts, "test") else "validation"
     if (found := gain(facts, split)) is not None:
-        named = "" if f"validation/{found.measure.name}" == facts.best_metric else f"{split} {found.measure.label} "
+        named = "" if f"{found.split}/{found.measure.name}" == facts.best_metric else f"{split} {found.measure.label} "
         parts.append(f"{named}{found.text}")
     checked = gates(facts)
     if checked:

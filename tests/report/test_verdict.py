@@ -23,7 +23,7 @@ def test_the_headline_names_ending_figure_worth_and_gates(good: Good) -> None:
     assert verdict.headline(facts_of(good)) == (
         "completed in 10m52s",
         "validation loss 4.038 (best at step 900)",
-        "2.52 nats per token below the unigram baseline",
+        "test loss 2.52 nats per token below the unigram baseline",
         "every gate holds",
     )
 
@@ -31,7 +31,7 @@ def test_the_headline_names_ending_figure_worth_and_gates(good: Good) -> None:
 def test_a_model_worse_than_the_baseline_is_said_to_be_above_it(good: Good) -> None:
     records, results = good
     results["evaluate"]["baselines"]["test"][0]["metrics"]["loss"] = 3.0
-    assert "1.01 nats per token above the unigram baseline" in verdict.headline(facts_of((records, results)))
+    assert "test loss 1.01 nats per token above the unigram baseline" in verdict.headline(facts_of((records, results)))
 
 
 def test_a_failed_gate_turns_a_completed_run_bad(good: Good) -> None:
