@@ -85,6 +85,9 @@ BROKEN: dict[str, str] = {
     "size-without-unit": MINIMAL + "hardware: {memory: 16}\n",
     "tab": MINIMAL + "schedule:\n\tbatch_size: 3\n",
     "tag": MINIMAL + "description: !!python/name:os.system x\n",
+    "tokenizer-lowers-targets": _rows(
+        columns="{source: de, target: en}", more="tokenizer: {kind: wordpiece}", task="seq2seq", model="encoder_decoder"
+    ),
     "too-deep": "a: " + "[" * 60 + "]" * 60 + "\n",
     "too-many-values": "seeds: [" + "1," * 100_001 + "]\n",
     "unclosed": MINIMAL + "seeds: [0, 1\nhardware: {}\n",

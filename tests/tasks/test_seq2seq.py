@@ -289,6 +289,14 @@ def test_settings_without_effect_are_told(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(("lowercase", "codes"), [({}, ["tokenizer-lowers-targets"]), ({"lowercase": False}, [])])
+def test_a_tokenizer_that_takes_the_capitals_of_targets_is_told(
+    tmp_path: Path, lowercase: Mapping[str, bool], codes: Sequence[str]
+) -> None:
+    spec, _, _ = prepared(tmp_path, tokenizer={"kind": "wordpiece", "vocab_size": 100, **lowercase})
+    assert [problem.code for problem in spec.task.problems(spec, ("task",))] == list(codes)
+
+
 @pytest.mark.slow
 def test_a_model_learns_to_write_words_backwards(tmp_path: Path) -> None:
     it = task(tmp_path, {"train": pairs(600), "validation": pairs(40, seed=1)}, final=True, beam_size=2, label_smoothing=0.0)

@@ -81,7 +81,7 @@ class Options(TaskOptions):
         return False
 
     def problems(self, spec: Spec, path: tuple[str | int, ...]) -> Iterator[Problem]:
-        yield from apart(self._end_of_text(spec), self._penalty(path))
+        yield from apart(self._end_of_text(spec), self._lowercase(spec), self._penalty(path))
 
     def _end_of_text(self, spec: Spec) -> Iterator[Problem]:
         tokenizer = spec.data.tokenizer
@@ -89,6 +89,12 @@ class Options(TaskOptions):
             yield Problem(("data", "tokenizer", "end_of_text"), "option-without-effect",
                           "data.tokenizer.end_of_text has no effect: each source and each target has an end in any case",
                           "remove end_of_text", severity="warning")  # fmt: skip
+
+    def _lowercase(self, spec: Spec) -> Iterator[Problem]:
+        if read(spec.data.tokenizer, "lowercase"):
+            yield Problem(("data", "tokenizer", "lowercase"), "tokenizer-lowers-targets",
+                          "the tokenizer makes letters small, so that the model writes no capitals; BLEU and chrF compare with targets that have them",
+                          "set data.tokenizer.lowercase: false", severity="warning")  # fmt: skip
 
     def _penalty(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
         if self.beam_size == 1 and "length_penalty" in self.model_fields_set:
