@@ -129,12 +129,6 @@ def find_model(store: Path, run_id: str, which: Which | None) -> Trained:
 
     workspace = Workspace(store)
     document = _description(store, run_id)
-    if document["task"] != "causal_lm":
-        raise UsageError(
-            f"{run_id} is a {document['task']} run; only causal_lm models write text",
-            code="task-writes-no-text",
-            hint=f"choose another run: {command_on(store, 'runs', 'list', '--task', 'causal_lm')}",
-        )
     keys = {step["kind"]: step["key"] for step in document["plan"]}
     folder = workspace.runs / run_id / "checkpoints"
     found = None if which is Which.last else best(folder, key=keys["train"])
@@ -154,7 +148,7 @@ def find_model(store: Path, run_id: str, which: Which | None) -> Trained:
 
 
 def _description(store: Path, run_id: str) -> dict[str, Any]:
-    """What run.json says of the model. Raises: StoreError where it is gone, or says too little."""
+    """What run.json says of the model. Raises: StoreError where it is gone, or says too little; UsageError for one that writes no text."""
     from specrun.records.fields import RUN_FIELDS, sound
     from specrun.records.run_files import read_run, run_folder
 
@@ -164,6 +158,13 @@ def _description(store: Path, run_id: str) -> dict[str, Any]:
     if document is None:
         raise StoreError(f"{run_id} has no run.json, which says what its model is", code="description-missing", hint=hint)
     document = sound(document, RUN_FIELDS)
+    # Runs of other tasks may have no tokenizer, and are sound without it.
+    if document.get("task", "causal_lm") != "causal_lm":
+        raise UsageError(
+            f"{run_id} is a {document['task']} run; only causal_lm models write text",
+            code="task-writes-no-text",
+            hint=f"choose another run: {command_on(store, 'runs', 'list', '--task', 'causal_lm')}",
+        )
     lacks = sorted({"task", "spec", "plan"} - document.keys()) or sorted(
         {"train", "tokenizer"} - {step["kind"] for step in document["plan"]}
     )

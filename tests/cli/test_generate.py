@@ -42,7 +42,7 @@ model: {kind: gpt, num_layers: 1, width: 16, num_heads: 2}
 hardware: {profile: cpu, threads: 1}
 """
 LETTERS = "abcdefghij \n"
-TRAINED = command.Trained("tiny-1234", {}, Path("best"), 7, True, Path("tokenizer"))
+TRAINED = command.Trained("tiny-1234", {}, Path("best"), 7, True, Path("tokenizer"), {})
 
 
 def make_run(store: Path, *, end_of_text: bool = False, task: str = "causal_lm", checkpoints: bool = True) -> None:
@@ -216,10 +216,17 @@ def test_the_weights_are_verified_and_the_optimizer_that_writes_nothing_is_not(t
     assert generate(tmp_path, "tiny-1234", "--prompt", "a", "--tokens", "2", "--checkpoint", "last") == 0
 
 
-def test_a_run_of_another_task_writes_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_of_another_task_writes_no_text_and_is_not_damaged_without_a_tokenizer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     make_run(tmp_path, task="forecasting", checkpoints=False)
+    file = tmp_path / "runs" / "tiny-1234" / "run.json"
+    document = json.loads(file.read_text())
+    del document["crc"]
+    document["plan"] = [step for step in document["plan"] if step["kind"] != "tokenizer"]
+    file.write_text(json.dumps(document))
     assert generate(tmp_path, "tiny-1234", "--prompt", "a") == 2
-    assert "task-writes-no-text" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith("task-writes-no-text: tiny-1234 is a forecasting run; only causal_lm models write text")
 
 
 @pytest.mark.parametrize("lost", ["task", "spec", "plan", "train"])
