@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,10 @@ _SVG = "http://www.w3.org/2000/svg"
 _ROLES = {light(role): role for role in DRAWN}
 _LETTER_WIDTH = 5.6
 """Mean width of a letter of the legend, in the drawing's units."""
+_GAP = 14
+"""Between one name of the legend and the next mark."""
+_ROW = 16
+"""Height of a row of the legend, in the drawing's units."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,30 +95,59 @@ def _insert(root: ET.Element, position: int, tag: str, text: str, **attributes: 
 
 
 def _legend(root: ET.Element, keys: Sequence[Key], *, left: float) -> None:
-    """Names above the plot, each beside its mark in its colour."""
+    """Names above the plot, each beside its mark in its colour. Rows that the space above has no room for make the drawing higher."""
+    *_, width, height = (float(part) for part in root.attrib["viewBox"].split())
+    rows = list(_rows(keys, room=width - left))
+    above = _ROW * max(0, len(rows) - 1)
+    if above:
+        root.set("viewBox", f"0 {-above:g} {width:g} {height + above:g}")
+        root.set("height", f"{height + above:g}")
     legend = ET.SubElement(root, f"{{{_SVG}}}g", {"font-family": FONT, "font-size": "11"})
+    for place, row in enumerate(rows):
+        at = left
+        for key, name in row:
+            at = _entry(legend, key, name, at, 13 - above + _ROW * place)
+
+
+def _rows(keys: Sequence[Key], *, room: float) -> Iterator[list[tuple[Key, str]]]:
+    """Keys with their names, as many in a row as it has room for; a name longer than a row is shortened."""
+    row: list[tuple[Key, str]] = []
+    used, longest = 0.0, max(8, int((room - 19) / _LETTER_WIDTH))
     for key in keys:
-        stroke, fill = {"class": f"stroke-{key.role}"}, {"class": f"fill-{key.role}"}
-        if key.mark == "ring":
-            ring = {"cx": f"{left + 5:g}", "cy": "13", "r": "3.5", "fill": "none", "stroke": light(key.role), "stroke-width": "1.8"}
-            ET.SubElement(legend, f"{{{_SVG}}}circle", {**ring, **stroke})
-            left = _label(legend, key.name, left + 14)
-            continue
-        if key.mark == "points":
-            dot = {"cx": f"{left + 7:g}", "cy": "13", "r": "2.5", "fill": light(key.role)}
-            ET.SubElement(legend, f"{{{_SVG}}}circle", {**dot, **fill})
-        elif key.mark == "band":
-            area = {"x": f"{left:g}", "y": "8", "width": "14", "height": "10", "fill": light(key.role), "fill-opacity": "0.25"}
-            ET.SubElement(legend, f"{{{_SVG}}}rect", {**area, **fill})
-        else:
-            line = {"x1": f"{left:g}", "x2": f"{left + 14:g}", "y1": "13", "y2": "13", "stroke": light(key.role), "stroke-width": "2.5"}
-            dashed = {"stroke-dasharray": "4 3"} if key.mark == "dashed" else {}
-            ET.SubElement(legend, f"{{{_SVG}}}line", {**line, **dashed, **stroke})
-        left = _label(legend, key.name, left + 19)
+        name = key.name if len(key.name) <= longest else f"{key.name[: longest - 1]}…"
+        needed = 19 + _LETTER_WIDTH * len(name)
+        if row and used + needed > room:
+            yield row
+            row, used = [], 0.0
+        row.append((key, name))
+        used += needed + _GAP
+    if row:
+        yield row
 
 
-def _label(legend: ET.Element, text: str, left: float) -> float:
+def _entry(legend: ET.Element, key: Key, name: str, left: float, middle: float) -> float:
+    """A mark and its name; returns where the next may begin."""
+    stroke, fill = {"class": f"stroke-{key.role}"}, {"class": f"fill-{key.role}"}
+    if key.mark == "ring":
+        ring = {"cx": f"{left + 5:g}", "cy": f"{middle:g}", "r": "3.5", "fill": "none", "stroke": light(key.role), "stroke-width": "1.8"}
+        ET.SubElement(legend, f"{{{_SVG}}}circle", {**ring, **stroke})
+        return _label(legend, name, left + 14, middle + 4)
+    if key.mark == "points":
+        dot = {"cx": f"{left + 7:g}", "cy": f"{middle:g}", "r": "2.5", "fill": light(key.role)}
+        ET.SubElement(legend, f"{{{_SVG}}}circle", {**dot, **fill})
+    elif key.mark == "band":
+        area = {"x": f"{left:g}", "y": f"{middle - 5:g}", "width": "14", "height": "10", "fill": light(key.role), "fill-opacity": "0.25"}
+        ET.SubElement(legend, f"{{{_SVG}}}rect", {**area, **fill})
+    else:
+        ends = {"x1": f"{left:g}", "x2": f"{left + 14:g}", "y1": f"{middle:g}", "y2": f"{middle:g}"}
+        line = {**ends, "stroke": light(key.role), "stroke-width": "2.5"}
+        dashed = {"stroke-dasharray": "4 3"} if key.mark == "dashed" else {}
+        ET.SubElement(legend, f"{{{_SVG}}}line", {**line, **dashed, **stroke})
+    return _label(legend, name, left + 19, middle + 4)
+
+
+def _label(legend: ET.Element, text: str, left: float, base: float) -> float:
     """Write a label; returns where the next may begin."""
-    label = ET.SubElement(legend, f"{{{_SVG}}}text", {"x": f"{left:g}", "y": "17", "fill": light("ink"), "class": "fill-ink"})
+    label = ET.SubElement(legend, f"{{{_SVG}}}text", {"x": f"{left:g}", "y": f"{base:g}", "fill": light("ink"), "class": "fill-ink"})
     label.text = text
-    return left + _LETTER_WIDTH * len(text) + 14
+    return left + _LETTER_WIDTH * len(text) + _GAP

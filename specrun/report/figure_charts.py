@@ -15,12 +15,15 @@ from specrun.report.theme import light
 from specrun.report.views import TaskFigure
 
 _Drawing = alt.Chart | alt.LayerChart | alt.FacetChart
-_COLOURS = ("train", "validation", "soft")
+_COLOURS = ("train", "validation", "third", "fourth", "fifth", "sixth")
+"""Of lines and bands, in their order."""
 _LONGEST_LABEL = 26
 _WRITTEN_CELLS = 12
 """Heatmaps of at most so many rows and columns have their values written into the cells."""
 _PLOT = (420, 210)
-_FORMATS = {"count": ",.0f", "percent": ".0%", "number": ".3~g"}
+_LONG = 1e6
+"""Numbers from here on are written as 2.5M, not in full."""
+_FORMATS = {"count": ",.0f", "percent": ".0%", "number": ",.3~r"}
 
 
 def draw_figure(figure: TaskFigure, *, prefix: str, standalone: bool = False) -> str:
@@ -47,7 +50,7 @@ def _heatmap(one: Mapping[str, Any]) -> tuple[_Drawing, list[Key]]:
     shade = alt.FillOpacity("shade:Q", scale=alt.Scale(domain=[0, 1], range=[0.03, 0.8]), legend=None)
     layers = [base.mark_rect(fill=light("train")).encode(fillOpacity=shade)]
     if max(len(x), len(y)) <= _WRITTEN_CELLS:
-        style = _FORMATS[str(one.get("format", "number"))]
+        style = _FORMATS[str(one.get("format", "number"))] if high < _LONG else ".3~s"
         layers.append(base.mark_text(color=light("ink"), fontSize=10).encode(text=alt.Text("value:Q", format=style)))
     return alt.layer(*layers).properties(width=side * len(x), height=side * len(y)), []
 
@@ -56,7 +59,7 @@ def _bars(one: Mapping[str, Any]) -> tuple[_Drawing, list[Key]]:
     names = [_short(name) for name in one["names"]]
     rows = [{"y": i, "value": _finite(value)} for i, value in enumerate(one["values"])]
     down = alt.Y("y:O", title=None, axis=_names_axis(names))
-    across = alt.X("value:Q", title=one.get("x_label"), axis=alt.Axis(tickCount=5, format=".3~g"))
+    across = alt.X("value:Q", title=one.get("x_label"), axis=alt.Axis(tickCount=5, labelExpr=tick_text([row["value"] for row in rows])))
     bars = alt.Chart(alt.InlineData(values=rows)).mark_bar(color=light("train"), cornerRadiusEnd=2).encode(x=across, y=down)
     return bars.properties(width=_PLOT[0] - 90, height=18 * len(names)), []
 
@@ -65,9 +68,11 @@ def _lines(one: Mapping[str, Any]) -> tuple[_Drawing, list[Key]]:
     places, keys, layers = one["x"], list[Key](), list[alt.Chart]()
     in_time = bool(places) and isinstance(places[0], str)
     scale = alt.Scale(type="utc") if in_time else alt.Scale(nice=False, zero=False)
-    axis = alt.Axis(tickCount=6, grid=False, labelFlush=False)
+    named: dict[str, Any] = {} if in_time else {"labelExpr": tick_text([float(place) for place in places])}
+    axis = alt.Axis(tickCount=6, grid=False, labelFlush=False, **named)
     across = alt.X("x:T" if in_time else "x:Q", title=one.get("x_label"), scale=scale, axis=axis)
-    down: Any = {"title": one.get("y_label"), "scale": alt.Scale(zero=False), "axis": alt.Axis(tickCount=5, format="~g")}
+    upward = alt.Axis(tickCount=5, labelExpr=tick_text(_drawn(one)))
+    down: Any = {"title": one.get("y_label"), "scale": alt.Scale(zero=False), "axis": upward}
     for place, band in enumerate(one.get("bands", ())):
         colour = _COLOURS[place % len(_COLOURS)]
         edges = zip(places, band["lower"], band["upper"], strict=True)
@@ -90,6 +95,19 @@ def _lines(one: Mapping[str, Any]) -> tuple[_Drawing, list[Key]]:
             layers.append(line.encode(x=across, y=alt.Y("value:Q", **down)))
         keys.append(Key(str(series["name"]), colour, "points" if style == "points" else "dashed" if style == "dashed" else "line"))
     return alt.layer(*layers).properties(width=_PLOT[0], height=_PLOT[1]), keys
+
+
+def _drawn(one: Mapping[str, Any]) -> list[float | None]:
+    """Every value of lines and bands."""
+    edges = [band[edge] for band in one.get("bands", ()) for edge in ("lower", "upper")]
+    return [_finite(value) for values in [*edges, *(series["values"] for series in one.get("series", ()))] for value in values]
+
+
+def tick_text(values: Sequence[float | None]) -> str:
+    """A Vega expression that writes the ticks of an axis of such values: 200, 25,000 and 0.002 in full, and 2M for what is longer."""
+    largest = max((abs(value) for value in values if value is not None), default=1.0)
+    style = "~s" if largest >= _LONG else ",.6~f" if largest >= 1e-3 or largest == 0 else "~e"
+    return f"datum.value === 0 ? '0' : replace(format(datum.value, '{style}'), 'G', 'B')"
 
 
 _CHARTS = {"heatmap": _heatmap, "bars": _bars, "lines": _lines}

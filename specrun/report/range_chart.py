@@ -43,7 +43,12 @@ def _chart(curve: Mapping[str, Sequence[float]], *, rate: float, title: str) -> 
     ticks = log_ticks(rates[0], rates[-1])
     x = alt.X("rate:Q", title="learning rate", scale=alt.Scale(type="log", domain=[rates[0], rates[-1]], nice=False),
               axis=alt.Axis(values=ticks, labelExpr=_RATE, grid=False))  # fmt: skip
-    y = alt.Y("loss:Q", title="loss", scale=alt.Scale(domain=[low, high], nice=False), axis=alt.Axis(tickCount=5, format="~g"))
+    y = alt.Y(
+        "loss:Q",
+        title="loss",
+        scale=alt.Scale(domain=[low, high], nice=False),
+        axis=alt.Axis(tickCount=5, labelExpr="format(datum.value, '~g')"),
+    )
 
     def line(name: str, **marks: Any) -> alt.Chart:
         values = [{"rate": rate, "loss": loss} for rate, loss in zip(rates, curve[name], strict=True)]

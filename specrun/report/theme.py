@@ -7,13 +7,17 @@ from collections.abc import Mapping
 DRAWN: Mapping[str, tuple[str, str]] = {
     "train": ("#0072b2", "#56b4e9"),
     "validation": ("#c8500a", "#f0a13c"),
+    "third": ("#00936b", "#009e73"),
+    "fourth": ("#cc79a7", "#cc79a7"),
+    "fifth": ("#8a2045", "#f7ef9a"),
+    "sixth": ("#3b2f7f", "#8577e8"),
     "ink": ("#1d2430", "#e6e9ef"),
     "soft": ("#5b6472", "#9ea8b6"),
     "grid": ("#e4e7ec", "#2a313b"),
     "paper": ("#fffffe", "#161a21"),
 }
 """Role in a drawing -> its colour on a light and on a dark page; no two roles share a light colour. The curves' colours are
-from the palette of Okabe and Ito (2008), which people with any kind of colour vision tell apart."""
+from the palette of Okabe and Ito (2008), or near it: people with any kind of colour vision tell them apart."""
 
 PAGE: Mapping[str, tuple[str, str]] = {
     "page": ("#f6f7f9", "#0e1116"),

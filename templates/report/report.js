@@ -164,7 +164,7 @@
       const left = across(step) * box.width / svg.viewBox.baseVal.width;
       const right = left + 12 + tip.offsetWidth <= plot.clientWidth;
       tip.style.left = `${Math.max(0, right ? left + 12 : left - 12 - tip.offsetWidth)}px`;
-      tip.style.top = `${frame.top * box.height / svg.viewBox.baseVal.height + 4}px`;
+      tip.style.top = `${(frame.top - svg.viewBox.baseVal.y) * box.height / svg.viewBox.baseVal.height + 4}px`;
     };
     plot.addEventListener("pointermove", (event) => {
       const svg = one("svg", drawing());

@@ -82,3 +82,43 @@ def test_names_of_figures_cannot_leave_their_place() -> None:
         assert task_figure({**CONFUSION, "id": name}, split="test", number_=4).id == "figure-4"
     quoted = task_figure({**WEIGHTS, "names": ['"];alert(1);["', "</svg><script>"]}, split="test", number_=1)
     assert "<script>" not in draw_figure(quoted, prefix="p")
+
+
+SIX = ["the model: temporal fusion transformer", "ridge regression on the past values", "season before", "last value", "mean", "a rival"]
+
+
+def of_lines(values: list[float], *, names: list[str]) -> ET.Element:
+    """The drawing of lines with those values."""
+    document = {"kind": "lines", "x": [float(n) for n in range(len(values))], "series": [{"name": it, "values": values} for it in names]}
+    return ET.fromstring(draw_figure(task_figure(document, split="test", number_=1), prefix="p"))
+
+
+def texts(root: ET.Element) -> list[ET.Element]:
+    return [element for element in root.iter() if element.tag.endswith("}text")]
+
+
+def test_six_lines_have_six_colours_and_every_name_lies_inside_the_drawing() -> None:
+    root = of_lines([1.0, 2.0], names=SIX)
+    keys = [
+        element for element in root.iter() if element.tag.endswith("}line") and element.get("x1") and element.get("stroke-width") == "2.5"
+    ]
+    assert len({key.get("stroke") for key in keys}) == len(keys) == 6
+    _, top, width, height = (float(part) for part in root.attrib["viewBox"].split())
+    named = [label for label in texts(root) if label.text in SIX]
+    assert [label.text for label in named] == SIX
+    assert len({label.get("y") for label in named}) > 1
+    for label in named:
+        assert float(label.get("x", "")) + 5.6 * len(str(label.text)) <= width
+        assert top < float(label.get("y", "")) < 30
+    assert float(root.attrib["height"]) == height
+    (long,) = (str(label.text) for label in texts(of_lines([1.0, 2.0], names=["n" * 400])) if str(label.text).startswith("nnn"))
+    assert long.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("largest", "ticks"), [(200.0, {"100", "200"}), (25e3, {"10,000", "20,000"}), (3e9, {"1B", "2B"}), (0.004, {"0.002"})]
+)
+def test_numbers_of_an_axis_are_written_in_full_or_with_a_unit(largest: float, ticks: set[str]) -> None:
+    written = {str(label.text) for label in texts(of_lines([0.0, largest / 2, largest], names=["a"]))}
+    assert ticks <= written
+    assert not [text for text in written if "e+" in text or "e-" in text]
