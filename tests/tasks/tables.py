@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import torch
 
 from specrun.runtime.device import Device
+from specrun.sources.synthetic.options import Options as Synthetic
+from specrun.spec.section import Section
 from specrun.spec.sections.data import Columns
 from specrun.steps.data.roles import roles_of
 from specrun.tasks.contract import Opening, Prepared, PrepareRequest
@@ -19,6 +21,7 @@ from specrun.tasks.tabular.build import Tabular, build
 from specrun.tasks.tabular.options import Options
 from specrun.tasks.tabular.prepare import prepare
 
+SOURCE = Synthetic(kind="synthetic")
 CPU = Device("cpu", torch.device("cpu"), torch.float32)
 
 
@@ -35,12 +38,13 @@ def prepared(
     smoke: bool = False,
     options: Mapping[str, Any] | None = None,
     class_names: Mapping[str, Sequence[str]] | None = None,
+    source: Section = SOURCE,
     **columns: Any,
 ) -> Prepared:
     """What `prepare` makes of the splits under folder/data. columns: roles."""
     (folder / "examples").mkdir(exist_ok=True)
     task = Options(kind="tabular", **(options or {}))
-    spec: Any = SimpleNamespace(task=task, data=SimpleNamespace(columns=Columns(**columns)))
+    spec: Any = SimpleNamespace(task=task, data=SimpleNamespace(columns=Columns(**columns), source=source))
     schema = pq.read_schema(folder / "data" / "train.parquet").remove_metadata()
     schema = schema.remove(schema.get_field_index("__row__"))
     found = roles_of(spec, schema)

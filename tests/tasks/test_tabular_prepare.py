@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from specrun.errors import DataError
+from specrun.sources.csv.options import Options as Csv
 from specrun.spec.sections.data import Columns
 from specrun.tasks.tabular import statistics, table
 from specrun.tasks.tabular.arrays import SplitArrays
@@ -179,6 +180,44 @@ def test_bad_data_is_refused_with_its_place(tmp_path: Path, what: str) -> None:
         prepared(write(tmp_path, train, validation), **{"target": "y", **columns})
     assert refused.value.code == code
     assert said in refused.value.message
+
+
+NUMBERS = [f"{n}.5" for n in range(60)]
+COMMAS = [f"{n},5" for n in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("area", "price", "columns", "said", "remedy"),
+    [
+        (["big", *NUMBERS[1:]], NUMBERS[::-1], {"target": "id"}, "area in row 1 of train is 'big', which is not a number, and all but 1 of",
+         "correct row 1, or add the word to data.source.missing where it says that there is no value, or read area as words: "
+         "data.columns.categories: [area, price]"),
+        (NUMBERS, [*NUMBERS[:50], "12k", *NUMBERS[51:]], {"target": "price"}, "price in row 51 of validation is '12k', which is not",
+         "task.objective: classification"),
+        (NUMBERS, ["cheap"] * 60, {"target": "price", "options": {"objective": "regression"}},
+         "row 1 of train is 'cheap'", "predict classes"),
+        (COMMAS, NUMBERS, {"target": "id"}, "area in row 1 of train is '0,5'", 'set data.source.decimal: ","'),
+        (["1,250"] * 60, NUMBERS, {"target": "id", "numbers": ("area",)}, "'1,250'", "without the comma"),
+    ],
+)  # fmt: skip
+def test_a_word_among_numbers_is_named_and_no_column_of_numbers_is_taken_for_words(
+    tmp_path: Path, area: list[str], price: list[str], columns: Mapping[str, Any], said: str, remedy: str
+) -> None:
+    table = {"area": area, "price": price, "id": [n * n * 0.5 for n in range(60)]}
+    write_split(tmp_path / "data", "train", {name: values[:50] for name, values in table.items()})
+    write_split(tmp_path / "data", "validation", {name: values[50:] for name, values in table.items()}, first_row=51)
+    with pytest.raises(DataError) as refused:
+        prepared(tmp_path, source=Csv(kind="csv", path="a.csv"), **columns)
+    assert refused.value.code == "wrong-type"
+    assert said in refused.value.message
+    assert remedy in (refused.value.hint or "")
+
+
+def test_who_says_that_numbers_are_words_has_them_so(tmp_path: Path) -> None:
+    write_split(tmp_path / "data", "train", {"zip": ["K1A", *NUMBERS[1:]], "y": [f"{n % 7}" for n in range(59)] + ["x"]})
+    words: Mapping[str, Any] = {"target": "y", "options": {"objective": "classification"}}
+    assert prepared(tmp_path, **words, categories=("zip",)).values["inputs"] == ["zip"]
+    assert len(prepared(tmp_path, **words, categories=("zip",), source=Csv(kind="csv", path="a.csv")).values["classes"]) == 8
 
 
 def test_classes_that_the_source_has_by_number_have_their_names(tmp_path: Path) -> None:

@@ -93,7 +93,8 @@ class Options(TaskOptions):
     def _lowercase(self, spec: Spec) -> Iterator[Problem]:
         if read(spec.data.tokenizer, "lowercase"):
             yield Problem(("data", "tokenizer", "lowercase"), "tokenizer-lowers-targets",
-                          "the tokenizer makes letters small, so that the model writes no capitals; BLEU and chrF compare with targets that have them",
+                          "the tokenizer makes letters small, so that the model writes no capitals; BLEU and chrF compare with targets "
+                          "that have them",
                           "set data.tokenizer.lowercase: false", severity="warning")  # fmt: skip
 
     def _penalty(self, path: tuple[str | int, ...]) -> Iterator[Problem]:

@@ -25,6 +25,7 @@ from specrun.tasks.tabular.fitting import fit
 from specrun.tasks.tabular.options import Options
 from specrun.tasks.tabular.table import Column, Table
 from specrun.tasks.tabular.writing import ARRAYS, write
+from specrun.tasks.tabular.written import refuse_words
 
 SAMPLES = 64
 _SMOKE_ROWS = 512
@@ -40,6 +41,7 @@ def prepare(options: Options, request: PrepareRequest) -> Prepared:
     for name in (name for name, table in tables.items() if not table.rows):
         raise DataError(f"the {name} split has no rows", code="empty-split", hint="give it a larger share in data.split")
     chosen = choose(request.spec.data.columns, request.facts["data"], tables["train"].schema)
+    refuse_words({name: Table(folder, name) for name in names}, chosen, objective=options.objective, source=request.spec.data.source)
     encoding, warnings = fit(tables["train"], chosen, objective=options.objective, whole=Table(folder, "train"))
     if chosen.unread:
         them = listed([f"{name} ({dtype})" for name, dtype in chosen.unread.items()], "and")
