@@ -21,6 +21,7 @@ COMMANDS = {
     "sql": "Ask the records in SQL, read-only.",
     "report": "Write the report of a run again.",
     "generate": "Generate text with a trained model.",
+    "new": "Write a model or a task of your own to start from, with its test and a spec.",
     "schema": "Print the JSON Schema of the spec language.",
     "doctor": "Say what this machine and installation can do.",
     "store": "Check or rebuild the store of records.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
@@ -87,9 +88,17 @@ def _name(file: Path, root: Path) -> str:
 
 def _with_imported(named: dict[str, Path], here: Path) -> dict[str, Path]:
     """The files, and those of the current folder that they import, and so on."""
-    known, open_ = dict(named), list(named.items())
+    known, open_, whole = (
+        dict(named),
+        list(named.items()),
+        {name for name in named if "." not in name and named[name].name == "__init__.py"},
+    )
+    # Of a whole package, only what it imports from beside it is new; to parse every file of a large one takes seconds.
+    beside = re.compile("|".join(rf"\b{name}\b" for name in sorted(_top_names(here) - whole)) or r"(?!)")
     while open_:
         name, file = open_.pop()
+        if name.partition(".")[0] in whole and not beside.search(file.read_text(encoding="utf-8", errors="replace")):
+            continue
         for other in _imports(name, file):
             parts = other.split(".")
             for length in range(1, len(parts) + 1):
@@ -98,6 +107,12 @@ def _with_imported(named: dict[str, Path], here: Path) -> dict[str, Path]:
                     known[part] = found
                     open_.append((part, found))
     return known
+
+
+def _top_names(here: Path) -> set[str]:
+    """What can be imported from a folder."""
+    names = {entry.stem if entry.suffix == ".py" else entry.name for entry in here.iterdir() if entry.suffix == ".py" or entry.is_dir()}
+    return {name for name in names if name.isidentifier()}
 
 
 def _imports(name: str, file: Path) -> Iterator[str]:

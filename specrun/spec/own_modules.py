@@ -34,6 +34,8 @@ class ModuleOptions(ModelOptions):
     takes: ClassVar[frozenset[str]]
     by_micro_batch: ClassVar[bool] = True
 
+    kind: str = option(impact="weights", description="The path of the module.")
+
     @property
     def depends_on_micro_batch(self) -> bool:
         """Taken to, as batch norm does, unless its class says `depends_on_micro_batch = False`."""

@@ -126,8 +126,6 @@ def _check_task(path: str, options: type[TaskOptions]) -> None:
         raise _incomplete(
             path, "metrics", 'metrics: ClassVar[Mapping[str, Goal]] = {"loss": "minimize"}; a goal is minimize, maximize or None'
         )
-    if unknown := sorted({*options.metric_labels, *options.metric_shares} - set(options.metrics)):
-        raise Refused("incomplete-part", f"{path} labels a metric {unknown[0]} that it does not declare", f"add {unknown[0]} to metrics")
     if "examples" in options.prepared_by and options.prepare is None:
         raise _incomplete(path, "prepare", f'prepare: ClassVar[str | None] = "{path.partition(":")[0]}:prepare"')
 

@@ -100,10 +100,10 @@ class Tabular:
             return F.cross_entropy(
                 outputs_BO, batch.targets[:, 0], weight=self._weights_K, label_smoothing=self._options.label_smoothing, reduction="sum"
             )
-        return self._errors(outputs_BO, batch.targets).mean(dim=1).sum()
+        return self.errors(outputs_BO, batch.targets).mean(dim=1).sum()
 
-    def _errors(self, outputs_BY: Tensor, targets_BY: Tensor) -> Tensor:
-        """The loss of each value, (B, Y)."""
+    def errors(self, outputs_BY: Tensor, targets_BY: Tensor) -> Tensor:
+        """The loss of each standardised value, (B, Y): what a task with another loss replaces."""
         match self._options.regression_loss:
             case "squared":
                 return (outputs_BY - targets_BY).square()
@@ -133,7 +133,7 @@ class Tabular:
                 counts.add(outputs_BO, batch.targets[:, 0])
             elif counted:
                 outputs_BY, targets_BY = outputs_BO.double(), batch.targets.double()
-                error_BY, loss_BY = outputs_BY - targets_BY, self._errors(outputs_BY, targets_BY)
+                error_BY, loss_BY = outputs_BY - targets_BY, self.errors(outputs_BY, targets_BY)
                 sums += torch.stack([of.sum(dim=0) for of in (loss_BY, error_BY.abs(), error_BY**2, targets_BY, targets_BY**2)])
         if counts is not None:
             return counts.read(workers)
