@@ -52,6 +52,10 @@ def _designs(facts: Facts) -> Iterator[_Design]:
     """The loss; what else the task measures, its metric of choice first; the learning rate, the gradient's norm, the time."""
     known = {measure.name: measure for measure in measures(facts)}
     unit = known["loss"].note if "loss" in known else ""
+    others = [measure for name, measure in known.items() if name not in _OWN and f"validation/{name}" in facts.series]
+    # A task may have an accuracy with some of its objectives only: the place is another measure's, where there is one.
+    judged = not others or any(f"{split}/accuracy" in facts.series for split in ("train", "validation"))
+    own = [name for name in _OWN if name in known and (name != "accuracy" or judged)]
     yield _Design("loss", "Loss", unit,
                   (_Source("train/loss", "train", "train"), _Source("validation/loss", "validation", "validation")),
                   scales=("linear", "log"), best="validation/loss")  # fmt: skip
@@ -60,13 +64,12 @@ def _designs(facts: Facts) -> Iterator[_Design]:
                       (_Source("train/loss", "train, exp(loss)", "train", exponent=True),
                        _Source("validation/perplexity", "validation", "validation")),
                       scales=("log", "linear"), best="validation/perplexity")  # fmt: skip
-    if "accuracy" in known:
+    if "accuracy" in own:
         yield _Design("accuracy", "Accuracy", known["accuracy"].note,
                       (_Source("train/accuracy", "train", "train"), _Source("validation/accuracy", "validation", "validation")),
                       style="percent", best="validation/accuracy")  # fmt: skip
     chosen = facts.best_metric.partition("/")[2]
-    others = [measure for name, measure in known.items() if name not in _OWN and f"validation/{name}" in facts.series]
-    room = max(0, _MEASURED - sum(name in known for name in _OWN))
+    room = max(0, _MEASURED - len(own))
     for measure in sorted(others, key=lambda measure: measure.name != chosen)[:room]:
         metric, style = f"validation/{measure.name}", _style(measure)
         yield _Design(measure.name.replace("_", "-"), measure.label[:1].upper() + measure.label[1:], measure.note,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,6 +35,16 @@ def test_a_panel_without_values_says_which_were_not_recorded(good: Good) -> None
     assert panel.empty == "train/accuracy and validation/accuracy were not recorded in this run."
     assert panel.curves == ()
     assert panel.best is None
+
+
+def test_an_accuracy_that_the_objective_has_not_gives_its_place_to_another_measure(good: Good) -> None:
+    records, _ = good
+    records.row, records.run_document = replace(records.row, task="tabular"), {**records.run_document, "task": "tabular"}
+    regression = {"validation/loss": points({1: 1.0}), "validation/rmse": points({1: 3.0}), "validation/mae": points({1: 2.0})}
+    records.curves = regression
+    assert list(panels_of(records))[:3] == ["loss", "mae", "rmse"]
+    records.curves = {"validation/loss": points({1: 1.0}), "validation/accuracy": points({1: 0.5})}
+    assert "accuracy" in panels_of(records)
 
 
 def test_a_panel_of_values_that_are_all_not_finite_says_so(good: Good) -> None:
