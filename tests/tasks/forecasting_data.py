@@ -19,6 +19,7 @@ from specrun.runtime.device import Device
 from specrun.runtime.interfaces import ForecastInputs
 from specrun.sources.synthetic.options import Options as Synthetic
 from specrun.spec.document import Spec
+from specrun.spec.section import Section
 from specrun.spec.sections.data import Columns, Data
 from specrun.spec.splits.ratio import Options as Ratio
 from specrun.tasks.contract import Opening, Prepared, PrepareRequest
@@ -29,6 +30,7 @@ from specrun.tokenizers.char.options import Options as Char
 
 DEVICE = Device("cpu", torch.device("cpu"), torch.float32)
 START = datetime(2024, 1, 1)
+SOURCE = Synthetic(kind="synthetic")
 SMALL = {"context": 6, "horizon": 3}
 
 
@@ -51,10 +53,10 @@ def write_splits(folder: Path, rows: Mapping[str, Any], *, borders: Sequence[int
     return folder
 
 
-def spec_of(columns: Mapping[str, Any] | None = None, **options: Any) -> Spec:
+def spec_of(columns: Mapping[str, Any] | None = None, *, source: Section = SOURCE, **options: Any) -> Spec:
     """A spec of the task with some model. columns: roles, beside time and y."""
     roles = {"time": "time", "target": ("y",), **(columns or {})}
-    data = Data(source=Synthetic(kind="synthetic"), columns=Columns(**roles), split=Ratio(kind="ratio", validation=0.2, test=0.2),
+    data = Data(source=source, columns=Columns(**roles), split=Ratio(kind="ratio", validation=0.2, test=0.2),
                 tokenizer=Char(kind="char"))  # fmt: skip
     task = Options(kind="forecasting", **{**SMALL, **options})
     return Spec(version=1, name="forecast", task=task, data=data, model=Gpt(kind="gpt"))

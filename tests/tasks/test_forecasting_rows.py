@@ -14,6 +14,7 @@ import pytest
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from specrun.errors import DataError
+from specrun.sources.csv.options import Options as Csv
 from specrun.tasks.forecasting.arrays import open_arrays
 from specrun.tasks.forecasting.calendar import feature
 
@@ -76,6 +77,30 @@ def test_bad_rows_are_refused_with_their_number(case: str, tmp_path: Path) -> No
     assert place in raised.value.message
     assert fact in raised.value.message
     assert raised.value.hint
+
+
+GERMAN = [f"{moment:%d.%m.%Y %H:%M}" for moment in hours(60)]
+WORDS = "words are read under data.columns.static and known only"
+
+
+@pytest.mark.parametrize(
+    ("rows", "roles", "source", "remedy"),
+    [
+        (table() | {"time": GERMAN}, {}, {}, 'set data.source.time_format: "%d.%m.%Y %H:%M"'),
+        (table() | {"time": GERMAN}, {}, {"time_format": "DD.MM.YYYY"}, "\"%d.%m.%Y %H:%M\" instead of 'DD.MM.YYYY'"),
+        (table() | {"time": ["noon"] * 60}, {}, {}, "ISO 8601"),
+        (table(y=["0,7"] * 60), {}, {}, 'set data.source.decimal: ","'),
+        (table(p=["cloudy"] * 60), {"observed": ("p",)}, {}, f"{WORDS}: write them as numbers, or take p out of data.columns.observed"),
+        (table(y=["cloudy"] * 60), {}, {}, f"{WORDS}: write them as numbers, or name another column as data.columns.target"),
+        (table(y=replaced(["1.5"] * 60, 9, "much")), {}, {}, "correct the value"),
+    ],
+)
+def test_the_remedy_for_what_is_no_number_and_no_time_is_one_that_helps(
+    tmp_path: Path, rows: dict[str, Any], roles: dict[str, Any], source: dict[str, Any], remedy: str
+) -> None:
+    with pytest.raises(DataError) as raised:
+        prepared(tmp_path, rows, columns=roles, source=Csv(kind="csv", path="a.csv", **source))
+    assert remedy in (raised.value.hint or "")
 
 
 def test_what_a_hint_says_of_lengths_helps(tmp_path: Path) -> None:

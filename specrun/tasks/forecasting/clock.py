@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from specrun.errors import DataError
+from specrun.sources.csv.notation import time_remedy
 from specrun.tasks.forecasting.columns import Columns, Integers, first_refused
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ def _parsed(columns: Columns, texts: pa.ChunkedArray, name: str) -> pa.ChunkedAr
     except ValueError:
         row, text = first_refused(texts, datetime.fromisoformat)
         raise DataError(f"{columns.place(row)} holds {text!r} in time column {name!r}, which is no time stamp", code="wrong-type",
-                        hint="write time stamps as ISO 8601, such as 2016-07-01 00:00:00") from None  # fmt: skip
+                        hint=time_remedy(texts.to_pylist(), columns.source) or "write time stamps as ISO 8601, such as 2016-07-01 00:00:00",
+                        ) from None  # fmt: skip
     aware = np.array([moment.tzinfo is not None for moment in moments])
     if aware.any() != aware.all():
         row = int(np.argmax(aware != aware[0]))

@@ -16,9 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from specrun.errors import DataError
+from specrun.sources.csv.notation import decimal_remedy
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from specrun.spec.section import Section
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -39,11 +42,12 @@ _MISSING = {
 
 @dataclass(frozen=True)
 class Columns:
-    """folder: of the `data` step. splits: those there are, in time. counts: rows of each."""
+    """folder: of the `data` step. splits: those there are, in time. counts: rows of each. source: where they are from, for remedies."""
 
     folder: Path
     splits: tuple[str, ...]
     counts: tuple[int, ...]
+    source: Section
 
     @property
     def rows(self) -> int:
@@ -104,9 +108,17 @@ class Columns:
             except pa.ArrowInvalid:
                 row, text = first_refused(column, float)
                 message = f"{self.place(row)} holds {text!r} in column {name!r} (data.columns.{role}), which is no number"
-                raise DataError(message, code="wrong-type", hint="correct the value, or leave the row out") from None
+                raise DataError(message, code="wrong-type", hint=self._number_remedy(column, text, name, role=role)) from None
         self._check_finite(found, name, role=role)
         return found
+
+    def _number_remedy(self, column: pa.ChunkedArray, text: str, name: str, *, role: str) -> str:
+        if (decimal := decimal_remedy(text, self.source)) is not None:
+            return decimal
+        if _are_words(column):
+            other = "name another column as" if role == "target" else f"take {name} out of"
+            return f"words are read under data.columns.static and known only: write them as numbers, or {other} data.columns.{role}"
+        return "correct the value: every step needs one"
 
     def categories(self, name: str, *, role: str) -> tuple[Integers, tuple[str, ...], str | None]:
         """A column as numbers of categories: those of train from 1, ascending, 0 for one that train lacks. Returns also the words of
@@ -152,6 +164,13 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind) or types.is_boolean(kind))
 
 
+def _are_words(texts: pa.ChunkedArray) -> bool:
+    """Whether most of them are no numbers."""
+    import pyarrow.compute as pc
+
+    return bool(2 * pc.sum(pc.match_substring_regex(texts, r"^\s*[+-]?[\d.]+([eE][+-]?\d+)?\s*$")).as_py() < len(texts))
+
+
 def _first(mask: pa.ChunkedArray) -> int:
     """Number of the first row for which it holds."""
     return int(np.argmax(mask.to_numpy()))
@@ -167,7 +186,7 @@ def first_refused(column: pa.ChunkedArray, read: Callable[[str], Any]) -> tuple[
     return 0, column[0].as_py()
 
 
-def open_columns(folder: Path) -> Columns:
+def open_columns(folder: Path, *, source: Section) -> Columns:
     """The table that the `data` step left. Raises DataError for a split without rows."""
     import pyarrow.parquet as pq
 
@@ -176,4 +195,4 @@ def open_columns(folder: Path) -> Columns:
     for split, count in zip(splits, counts, strict=True):
         if not count:
             raise DataError(f"the {split} split has no rows", code="empty-split", hint=f"give {split} a larger share in data.split")
-    return Columns(folder, splits, counts)
+    return Columns(folder, splits, counts, source)

@@ -81,7 +81,7 @@ class _Preparation:
 def prepare(options: Options, request: PrepareRequest) -> Prepared:
     """Read the splits of the `data` step, check them and write what the module says. Raises: DataError for what cannot be trained on."""
     roles = request.spec.data.columns
-    columns = open_columns(request.folders["data"])
+    columns = open_columns(request.folders["data"], source=request.spec.data.source)
     time = named(roles.time)
     targets = named(roles.target)
     assert len(time) == 1, "the task requires it"

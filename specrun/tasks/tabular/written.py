@@ -5,12 +5,12 @@ A source calls a column text as soon as one value is no number. Taken for catego
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from specrun.errors import DataError
+from specrun.sources.csv.notation import decimal_remedy
 from specrun.spec.shape import read
 from specrun.tasks.tabular.columns import Chosen, form_of
 from specrun.tasks.tabular.table import Table
@@ -24,7 +24,6 @@ _MOST_NAMED = 12
 _SHOWN_CHARACTERS = 80
 _NUMBER = r"^\s*[+-]?(\d+(MARK\d*)?|MARK\d+)([eE][+-]?\d+)?\s*$|^\s*[+-]?(?i:nan|inf|infinity)\s*$|^\s*$"
 _POINT, _COMMA = _NUMBER.replace("MARK", "[.]"), _NUMBER.replace("MARK", ",")
-_THOUSANDS = re.compile(r"\s*[+-]?\d{1,3},\d{3}\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +100,7 @@ def _first(tables: Iterable[Table], name: str, *, most: float, decimal: str | No
 
 
 def _correction(found: _Found, source: Section) -> str:
-    if read(source, "decimal") == "." and re.match(_COMMA, found.text):
-        if _THOUSANDS.fullmatch(found.text):
-            return 'write it without the comma, or set data.source.decimal: "," where that begins the fraction'
-        return 'set data.source.decimal: ","'
+    if (decimal := decimal_remedy(found.text, source)) is not None:
+        return decimal
     missing = read(source, "missing") is not None
     return f"correct row {found.row}" + (", or add the word to data.source.missing where it says that there is no value" if missing else "")
