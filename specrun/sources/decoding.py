@@ -60,9 +60,11 @@ def _binary(path: Path, at: int, start: bytes) -> DataError:
     marked = _marked(start)
     hint = "leave it out, or convert it to text"
     if marked is not None:
-        hint = f"it starts with the byte-order mark of {marked}: set encoding: {marked}"
+        hint = f"it starts with the byte-order mark of {marked}: set data.source.encoding: {marked}"
     elif start[:200].count(0) > len(start[:200]) // 4:
-        hint = "if it is UTF-16 without a byte-order mark, set encoding: utf-16-le; otherwise leave it out or convert it to text"
+        hint = (
+            "if it is UTF-16 without a byte-order mark, set data.source.encoding: utf-16-le; otherwise leave it out or convert it to text"
+        )
     return DataError(f"{path}: not text: a zero byte at byte {at:,}", code="binary-file", hint=hint)
 
 
@@ -70,11 +72,15 @@ def _undecodable(path: Path, at: int, error: UnicodeDecodeError, line: int, enco
     value = error.object[error.start]
     marked = _marked(_start(path))
     if marked is not None and not codecs.lookup(encoding).name.startswith(marked):
-        hint = f"the file starts with the byte-order mark of {marked}: set encoding: {marked}"
+        hint = f"the file starts with the byte-order mark of {marked}: set data.source.encoding: {marked}"
     else:
         meant = [name for name in ("utf-8", "cp1252", "latin-1") if codecs.lookup(name).name != codecs.lookup(encoding).name]
         fitting = next((name for name in meant if _decodes(path, name)), None)
-        hint = f"the whole file decodes as {fitting}: set encoding: {fitting}, or repair the byte" if fitting else "repair the byte"
+        hint = (
+            f"the whole file decodes as {fitting}: set data.source.encoding: {fitting}, or repair the byte"
+            if fitting
+            else "repair the byte"
+        )
     message = f"{path}: byte {at:,} is 0x{value:02x} (line {line:,}), which is not {encoding}: {error.reason}"
     return Undecodable(message, line=line, hint=hint)
 

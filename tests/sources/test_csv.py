@@ -116,7 +116,7 @@ def test_what_is_written_otherwise_is_read_as_it_is_meant(tmp_path: Path, conten
         ("a\tb\n1\t2\n", {}, "wrong-delimiter", "one column", 'set data.source.delimiter: "\\t"'),
         ("a,b\n1,x\n2,é\n".encode("latin-1"), {}, "wrong-encoding",
          "byte 10 is 0xe9 (line 3), which is not utf-8: invalid continuation byte; row 2",
-         "set encoding: cp1252"),
+         "set data.source.encoding: cp1252"),
         (b"a,b\n\x00\xff,1\n", {}, "binary-file", "a zero byte at byte 4", "convert it to text"),
         ('a,b\n1,2\n"3,4\n5,6\n', {}, "unclosed-quote", "the row on line 3 opens a quote", "close it"),
         ('a,b\n1,"2\n5,6\n', {}, "unclosed-quote", "the row on line 2 opens a quote", "close it"),

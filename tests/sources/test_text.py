@@ -123,9 +123,9 @@ def test_a_wrong_byte_is_named_where_it_is_whatever_the_blocks(tmp_path_factory:
         (b"caf\xe9\n", "wrong-encoding", "byte 3 is 0xe9 (line 1), which is not utf-8", "cp1252"),
         (b"a\nb\xc3", "wrong-encoding", "byte 3 is 0xc3 (line 2)", "cp1252"),
         (b"caf\xe9 \x81", "wrong-encoding", "byte 3 is 0xe9", "latin-1"),
-        ("hi".encode("utf-16"), "binary-file", "a zero byte at byte 3", "set encoding: utf-16"),
+        ("hi".encode("utf-16"), "binary-file", "a zero byte at byte 3", "set data.source.encoding: utf-16"),
         ("hi there".encode("utf-16-le"), "binary-file", "a zero byte at byte 1", "utf-16-le"),
-        ("\u65e5\u672c".encode("utf-16"), "wrong-encoding", "byte 0 is 0xff", "set encoding: utf-16"),
+        ("\u65e5\u672c".encode("utf-16"), "wrong-encoding", "byte 0 is 0xff", "set data.source.encoding: utf-16"),
         (b"\x89PNG\r\n\x1a\n\x00\x00text and more text", "binary-file", "a zero byte at byte 8", "leave it out"),
     ],
 )
