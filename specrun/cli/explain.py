@@ -11,6 +11,7 @@ import typer
 from specrun.cli import options
 from specrun.spec.assembly import load_spec
 from specrun.spec.explain import document, explain_all, explain_key
+from specrun.spec.own_path import Permission
 from specrun.spec.visible import visible
 
 
@@ -19,10 +20,11 @@ def run(
     key: Annotated[str | None, typer.Argument(metavar="KEY", help="Dotted key, such as schedule.batch_size.", show_default=False)] = None,
     set_: options.Set = [],  # noqa: B006 - typer copies it
     preset: options.Preset = None,
+    allow_code: options.AllowCode = [],  # noqa: B006 - typer copies it
     as_json: options.Json = False,
 ) -> None:
     """Explain a spec."""
-    loaded = load_spec(spec, sets=set_, preset=preset)
+    loaded = load_spec(spec, sets=set_, preset=preset, permission=Permission(tuple(allow_code)) if allow_code else None)
     if loaded.warnings:
         from specrun.spec.render import render_text
 

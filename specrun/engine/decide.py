@@ -147,7 +147,7 @@ def _continued(step: Step, run_id: str, done: int, forecast: Forecast, predicted
 def _where(differing: Sequence[Change], describe: Callable[[str], str | None]) -> str:
     """The place of the first change, where one can be named: " (specs/gpt.yaml:19)"."""
     for change in differing[:1]:
-        place = describe(change.path)
+        place = None if change.is_code else describe(change.path)
         if place:
             return f" ({place})"
     return ""

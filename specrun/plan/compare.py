@@ -11,6 +11,7 @@ from specrun.plan import figures
 from specrun.plan.step import Step
 
 ABSENT = "(absent)"
+_CODE = " facts.code"
 _RELATED = 3
 """A result of another name is worth a comparison where at most so many options differ."""
 
@@ -24,7 +25,14 @@ class Change:
     new: Any
 
     def __str__(self) -> str:
+        if self.is_code and ABSENT not in (self.old, self.new):
+            return f"the code of {self.path.removesuffix(_CODE)} is another"
         return f"{self.path} {shown(self.old)} -> {shown(self.new)}"
+
+    @property
+    def is_code(self) -> bool:
+        """Whether it is the digest of a user's own code, which stands nowhere in a spec."""
+        return self.path.endswith(_CODE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,34 @@ def test_a_change_of_a_tasks_file_leaves_the_data_as_it_is(names: dict[str, str]
     assert {kind for kind in before if before[kind] != after[kind]} == {"examples", "train", "evaluate", "report"}
 
 
+SOURCE = """
+from typing import ClassVar
+from specrun.spec.section import Part, option
+class Digits(Part):
+    factory: ClassVar[str] = "MODULE:build"
+    count: int = option(9, impact="weights", description="Documents.", ge=3)
+def build(options, request):
+    from specrun.sources.contract import LoadedText
+    return LoadedText({"whole": [str(number) * 20 for number in range(options.count)]})
+"""
+
+
+def test_a_source_of_ones_own_gives_its_documents_and_its_code_is_in_the_key_of_the_data(names: dict[str, str], tiny_text: str) -> None:
+    from specrun.sources.contract import SourceRequest, load_text
+
+    name = names["model"]
+    file = Path(f"{name}.py")
+    file.write_text(SOURCE.replace("MODULE", name))
+    lines = [f"  source: {{kind: '{name}:Digits', count: 5}}" if "source:" in line else line for line in tiny_text.splitlines()]
+    Path("a.yaml").write_text("\n".join(lines))
+    plan: Any = compile_plan("a.yaml", store="store", allow_code=[name])
+    loaded = load_text(plan.loaded.spec.data.source, SourceRequest(Path.cwd(), lambda _: None))
+    assert [text[0] for text in loaded.splits["whole"]] == list("01234")
+    file.write_text(file.read_text().replace("* 20", "* 21"))
+    after: Any = compile_plan("a.yaml", store="store", allow_code=[name])
+    assert keys(after)["data"] != keys(plan)["data"]
+
+
 def test_a_saved_plan_allows_no_code(names: dict[str, str]) -> None:
     from specrun.engine.planfile import prepare_plan, write_plan
 
