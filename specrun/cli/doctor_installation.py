@@ -15,7 +15,7 @@ from specrun.resources import schema_file, template_folder
 
 _PACKAGES = (
     "torch", "numpy", "datasets", "tokenizers", "safetensors", "duckdb", "pyarrow", "pydantic", "pyyaml", "typer", "rich", "jinja2",
-    "altair", "vl-convert-python", "psutil", "nvidia-ml-py",
+    "altair", "vl-convert-python", "psutil", "nvidia-ml-py", "pillow", "sacrebleu", "fsspec",
 )  # fmt: skip
 """What specrun needs."""
 

@@ -117,6 +117,7 @@ def test_a_step_that_will_not_fit_is_warned_of_on_standard_error(command, spec, 
     assert "warning:" not in out
 
 
+@pytest.mark.slow
 def test_a_spec_whose_name_is_no_text_is_planned_and_applied(tmp_path, capsys):
     path = tmp_path / "caf\udce9.yaml"
     path.write_text(TINY)
@@ -131,6 +132,7 @@ def test_a_place_with_spaces_can_be_pasted_from_what_plan_says(spec, store, tmp_
     assert f"specrun apply '{plan}'\n" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_only_plan_says_that_nothing_was_run(spec, tmp_path, capsys):
     arguments = [spec, "--store", str(tmp_path / "s")]
     assert run(["plan", *arguments]) == 0

@@ -60,6 +60,7 @@ def said(capfd: pytest.CaptureFixture[str]) -> list[str]:
     return [name for name, canary in CANARIES.items() if canary in text]
 
 
+@pytest.mark.slow
 def test_no_output_of_a_run_and_of_what_asks_for_it_holds_a_credential(place, tmp_path, capfd):
     root = tmp_path / f"of-{CANARIES['command line']}"
     root.mkdir()

@@ -131,6 +131,7 @@ def test_a_failed_gate_exits_4_names_figure_and_bound_and_fails_again_when_cache
         assert gate.sentence.endswith("expected validation/loss < 0.001")
 
 
+@pytest.mark.slow
 def test_seeds_share_their_data_and_are_runs_of_their_own(spec_file, store):
     outcome = apply(spec_file, store=store, sets=["seeds=[0, 1]"])
     done = actions(outcome)

@@ -62,6 +62,7 @@ def actions(outcome) -> dict[str, str]:
     return {step.id: step.action for step in outcome.steps}
 
 
+@pytest.mark.slow
 def test_a_longer_duration_goes_on_in_a_run_of_its_own_that_names_its_parent(spec_file, store):
     parent = only_run(store)
     before = files(store / "runs" / parent)
@@ -260,6 +261,7 @@ def test_a_fork_of_another_parent_is_another_run(spec_file, store):
     assert len(keys) == 2
 
 
+@pytest.mark.slow
 def test_a_fork_by_another_optimizer_begins_its_moments_anew_and_says_so(spec_file, store):
     sets = ["schedule.duration=4 steps", "schedule.optimizer={kind: sgd, learning_rate: 1e-3}"]
     outcome = apply(spec_file, store=store, sets=sets, resume=only_run(store), fork=True)
@@ -268,6 +270,7 @@ def test_a_fork_by_another_optimizer_begins_its_moments_anew_and_says_so(spec_fi
     assert "that was adamw, this is sgd" in alerts["optimizer-begins-anew"]
 
 
+@pytest.mark.slow
 def test_adapters_are_trained_on_the_weights_of_a_run(spec_file, store):
     parent = only_run(store)
     lora = "schedule.parameters.lora={rank: 2, targets: ['*attention*']}"
@@ -314,6 +317,7 @@ def test_a_parent_whose_facts_another_version_wrote_is_an_error_that_names_the_w
     assert fork.error is None
 
 
+@pytest.mark.slow
 def test_a_longer_duration_goes_on_by_itself_where_that_gives_the_same_bits(spec_file, tmp_path, capsys):
     gone_on, straight = tmp_path / "one", tmp_path / "other"
     (first,) = apply(spec_file, store=gone_on, sets=EXACT).runs

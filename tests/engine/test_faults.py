@@ -149,6 +149,7 @@ def test_an_interrupt_while_the_report_is_written_leaves_the_run_completed_and_t
     assert again.runs[0].report
 
 
+@pytest.mark.slow
 def test_a_clock_that_is_set_back_makes_nothing_take_less_than_no_time(spec_file, tmp_path, monkeypatch):
     import time
 

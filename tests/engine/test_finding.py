@@ -114,6 +114,7 @@ def test_a_rate_is_found_again_where_what_an_optimizer_step_is_made_of_changes(s
     assert actions(compile_plan(spec_file, store=store, sets=[AUTO, change]))[FINDER] == action
 
 
+@pytest.mark.slow
 def test_an_apply_trains_with_what_was_found_records_it_and_then_has_nothing_to_do(spec_file, store):
     sets = [AUTO, "seeds=[0, 1]", "report.formats=[md]"]
     outcome = apply(spec_file, store=store, sets=sets)

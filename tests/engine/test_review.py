@@ -125,6 +125,7 @@ def test_a_training_that_is_made_again_in_vain_does_not_count_as_ended(spec_file
         assert [run.status for run in records.runs()] == ["failed"]
 
 
+@pytest.mark.slow
 def test_an_unexpected_error_of_one_seed_is_recorded_and_the_others_go_on(spec_file, store, monkeypatch):
     from specrun.steps.train import run as train
 
@@ -164,6 +165,7 @@ def test_source_and_fallback_that_change_places_are_another_experiment(on_text, 
     assert key(corpus, other) != key(other, corpus)
 
 
+@pytest.mark.slow
 def test_history_of_a_run_that_stopped_early_counts_the_work_it_did(spec_file, tmp_path):
     sets = [
         "schedule.early_stopping={patience: 1 evaluations, min_delta: 10.0}",
@@ -215,6 +217,7 @@ def test_a_failed_step_leaves_no_working_folder_behind(spec_file, tmp_path, monk
     assert [path.name for path in (tmp_path / "store" / "steps").iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.slow
 def test_a_rename_counts_also_when_something_is_run(spec_file, store):
     apply(spec_file, store=store, sets=["name=renamed", "report.title=Z"])
     with open_records(store) as records:
@@ -228,6 +231,7 @@ def test_modules_in_the_current_folder_are_not_imported(spec_file, store, tmp_pa
     assert apply(spec_file, store=store, sets=["report.title=Z"]).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_gate_may_name_a_training_metric(spec_file, tmp_path):
     outcome = apply(spec_file, store=tmp_path / "store", sets=["expect=['train/loss < 100', 'throughput/tokens_per_second > 0']"])
     assert outcome.exit_code == 0

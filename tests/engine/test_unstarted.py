@@ -52,6 +52,7 @@ def test_a_failure_of_a_shared_step_is_recorded_for_every_seed(kind, spec_file, 
     assert not recorded[kind]
 
 
+@pytest.mark.slow
 def test_the_next_apply_goes_on_in_the_recorded_run_and_describes_it_whole(spec_file, tmp_path, applied_store, monkeypatch):
     store = tmp_path / "store"
     with monkeypatch.context() as patched:

@@ -198,6 +198,7 @@ def damage(path: Path, rng: random.Random) -> None:
     path.write_bytes(data)
 
 
+@pytest.mark.slow
 def test_damage_anywhere_in_a_journal_is_found(healthy: Path) -> None:
     path = one_journal(healthy / "runs" / "r")
     whole = path.read_bytes()
@@ -210,6 +211,7 @@ def test_damage_anywhere_in_a_journal_is_found(healthy: Path) -> None:
     assert codes(healthy) == []
 
 
+@pytest.mark.slow
 def test_damage_anywhere_in_the_snapshot_never_ends_in_a_traceback(healthy: Path) -> None:
     snapshot = current(healthy)
     assert snapshot is not None

@@ -79,6 +79,7 @@ def test_a_failed_write_leaves_the_earlier_report_whole(short_view: RunView, tmp
     assert contents(tmp_path) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nth", range(1, 5))
 def test_a_full_disk_leaves_every_document_whole_at_whichever_write_it_strikes(
     short_view: RunView, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int

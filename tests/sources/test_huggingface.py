@@ -187,6 +187,7 @@ def test_the_hub_gives_what_a_mirror_gives_and_its_commit_and_then_the_cache_doe
     assert hub["variant"] == f"revision {COMMIT}"
 
 
+@pytest.mark.slow
 def test_a_cache_of_another_commit_never_stands_for_the_one_asked_for(tmp_path: Path) -> None:
     on_the_hub(tmp_path, "serve")
     (outcome,) = on_the_hub(tmp_path, "refused", revision="f" * 40)
