@@ -7,7 +7,7 @@ from typing import Any
 
 from specrun.cli.tables import table
 from specrun.plan import figures
-from specrun.report.data_figures import bin_names, column_rows, labels
+from specrun.report.data_figures import bin_names, column_rows, labels, quantile_text, range_names, rows_of
 from specrun.spec.visible import visible_line
 
 _BAR = 30
@@ -16,8 +16,8 @@ _MOST_COLUMNS = 40
 
 def data_text(document: Mapping[str, Any]) -> str:
     """The data on a page: splits, columns, classes, lengths, leaks, examples."""
-    parts = (_head(document), _splits(document), _columns(document), _classes(document), _lengths(document), _checked(document),
-             _examples(document))  # fmt: skip
+    parts = (_head(document), _splits(document), _columns(document), _classes(document), _distributions(document),
+             _lengths(document), _checked(document), _examples(document))  # fmt: skip
     return "\n".join([line for part in parts for line in part])
 
 
@@ -90,12 +90,23 @@ def _classes(document: Mapping[str, Any]) -> Iterator[str]:
         first = next(iter(splits.values()))
         most = max(first.values())
         rows = [
-            [each[:40], *(_share(classes.get(each, 0), sum(classes.values())) for classes in splits.values()),
+            [each[:40], *(_share(classes.get(each, 0), rows_of(document, split)) for split, classes in splits.items()),
              "#" * round(_BAR * first.get(each, 0) / most)]
             for each in names
         ]  # fmt: skip
         yield ""
         yield table((name, *(split.upper() for split in splits), ""), rows)
+        different = document["profile"].get("train", {}).get(name, {}).get("distinct", 0)
+        if isinstance(different, int) and different > len(first):
+            yield f"  and {different - len(first):,} more in train"
+
+
+def _distributions(document: Mapping[str, Any]) -> Iterator[str]:
+    """Where the values of each numeric target lie."""
+    for name, told in document.get("distributions", {}).items():
+        yield ""
+        yield visible_line(f"{name}: {quantile_text(told)}")
+        yield from _bars(range_names(told), told["counts"])
 
 
 def _share(count: int, total: int) -> str:

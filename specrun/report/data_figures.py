@@ -3,6 +3,7 @@ document that `specrun data --json` prints."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,7 +16,15 @@ _MOST_LENGTHS = 6
 
 def data_figures(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every figure that there is something for."""
-    return [_splits(document), *_classes(document), *_lengths(document), *_missing(document), _columns(document), *_examples(document)]
+    return [
+        _splits(document),
+        *_classes(document),
+        *_distributions(document),
+        *_lengths(document),
+        *_missing(document),
+        _columns(document),
+        *_examples(document),
+    ]
 
 
 def _splits(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,6 +38,8 @@ def labels(document: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str,
     roles, named = mapping(document.get("roles")), mapping(document.get("class_names"))
     for split, columns in document["profile"].items():
         for name in [*roles.get("label", ()), *roles.get("target", ())]:
+            if name in mapping(document.get("distributions")):
+                continue
             classes = mapping(mapping(columns.get(name)).get("classes"))
             if classes and len(classes) <= _MOST_BARS:
                 yield name, split, {_class_name(each, named.get(name)): rows for each, rows in classes.items()}
@@ -46,9 +57,42 @@ def _classes(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         found.setdefault(name, {})[split] = classes
     for place, (name, of_splits) in enumerate(found.items(), start=1):
         names = list(dict.fromkeys(each for counts in of_splits.values() for each in counts))
-        values = [[counts.get(each, 0) / max(1, sum(counts.values())) for each in names] for counts in of_splits.values()]
+        values = [[counts.get(each, 0) / rows_of(document, split) for each in names] for split, counts in of_splits.items()]
         yield {"id": f"classes-{place}", "kind": "heatmap", "title": f"Classes of {name}", "caption": "share of each split's rows",
                "x_label": name, "y_label": "split", "x": names, "y": list(of_splits), "values": values, "format": "percent"}  # fmt: skip
+
+
+def rows_of(document: Mapping[str, Any], split: str) -> int:
+    """Rows or documents of a split, at least 1."""
+    return max(1, int(mapping(document["splits"].get(split)).get(document["noun"], 1)))
+
+
+def _distributions(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Targets that are numbers: rows in ranges, in the train split."""
+    for place, (name, told) in enumerate(mapping(document.get("distributions")).items(), start=1):
+        yield {"id": f"values-{place}", "kind": "bars", "title": f"Values of {name}", "caption": quantile_text(told),
+               "x_label": f"{document['noun']} of train", "names": range_names(told), "values": told["counts"]}  # fmt: skip
+
+
+def quantile_text(told: Mapping[str, Any]) -> str:
+    """Where the values of a column lie, in a sentence."""
+    low, first, lower, half, upper, last, high = (_written(value) for value in told["quantiles"])
+    return f"half of train between {lower} and {upper}, 90 % between {first} and {last}, all between {low} and {high}; median {half}"
+
+
+def range_names(told: Mapping[str, Any]) -> list[str]:
+    """What each range of a distribution is called; the outer ones are open where values lie beyond them."""
+    edges, (low, *_, high) = told["edges"], told["quantiles"]
+    names = [f"{_written(first)} to {_written(last)}" for first, last in itertools.pairwise(edges)]
+    if low < edges[0]:
+        names[0] = f"below {_written(edges[1])}"
+    if high > edges[-1]:
+        names[-1] = f"{_written(edges[-2])} and more"
+    return names
+
+
+def _written(value: float) -> str:
+    return f"{value:,.0f}" if 1e5 <= abs(value) < 1e15 else f"{value:,.5g}"
 
 
 def _lengths(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -69,7 +113,7 @@ def bin_names(bins: int) -> list[str]:
 
 def _missing(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Columns with missing values in the train split."""
-    rows = max(1, mapping(document["splits"].get("train")).get(document["noun"], 1))
+    rows = rows_of(document, "train")
     shares = {name: facts["missing"] / rows for name, facts in mapping(document["profile"].get("train")).items() if facts["missing"]}
     if shares:
         first = sorted(shares, key=lambda name: (-shares[name], name))[:_MOST_BARS]

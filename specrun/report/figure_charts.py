@@ -21,6 +21,8 @@ _LONGEST_LABEL = 26
 _WRITTEN_CELLS = 12
 """Heatmaps of at most so many rows and columns have their values written into the cells."""
 _PLOT = (420, 210)
+_WIDER = 1.2
+"""Of a letter of a name, in the drawing's units: how much wider another font may be."""
 _LONG = 1e6
 """Numbers from here on are written as 2.5M, not in full."""
 _FORMATS = {"count": ",.0f", "percent": ".0%", "number": ",.3~r"}
@@ -32,7 +34,7 @@ def draw_figure(figure: TaskFigure, *, prefix: str, standalone: bool = False) ->
     assert figure.drawn
     one = figure.document
     chart, keys = _CHARTS[figure.kind](one)
-    svg = vl_convert.vegalite_to_svg(_dressed(chart), allowed_base_urls=[])
+    svg = vl_convert.vegalite_to_svg(_dressed(chart, left=_room(one)), allowed_base_urls=[])
     return finish(svg, title=figure.title, summary=figure.caption or figure.title, keys=keys, prefix=prefix, standalone=standalone)
 
 
@@ -113,10 +115,16 @@ def tick_text(values: Sequence[float | None]) -> str:
 _CHARTS = {"heatmap": _heatmap, "bars": _bars, "lines": _lines}
 
 
-def _dressed(chart: _Drawing) -> dict[str, Any]:
+def _room(one: Mapping[str, Any]) -> float:
+    """Space on the left, for names that a browser writes in a wider font than the renderer measured them in."""
+    names = one.get("names") or one.get("y") or ()
+    return 6 + _WIDER * max((len(_short(name)) for name in names), default=0)
+
+
+def _dressed(chart: _Drawing, *, left: float) -> dict[str, Any]:
     soft, grid = light("soft"), light("grid")
     document: dict[str, Any] = (
-        chart.properties(background="transparent", padding={"left": 6, "right": 14, "top": 30, "bottom": 6})
+        chart.properties(background="transparent", padding={"left": left, "right": 14, "top": 30, "bottom": 6})
         .configure(font=FONT, aria=False)
         .configure_view(stroke=None)
         .configure_axis(labelColor=soft, titleColor=soft, gridColor=grid, domainColor=grid, tickColor=grid, labelFontSize=11,

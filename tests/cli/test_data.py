@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from specrun.cli.data_text import data_text
 from specrun.cli.main import run
 from tests.engine.conftest import TINY
 from tests.golden_files import compare_in
@@ -52,24 +53,23 @@ def test_each_target_of_numbers_is_told_by_ranges_and_shares_are_of_all_rows(fol
     (folder / "numbers.csv").write_text("price,rooms,area\n" + "".join(f"{n * 10},{n % 45},{n / 7:.3f}\n" for n in range(450)))
     spec = ROWS.replace("classification", "regression").replace("animals", "numbers").replace(", stratify: true", "")
     (folder / "numbers.yaml").write_text(spec.replace("{target: animal}", "{target: [price, rooms]}"))
-    assert run(["data", "numbers.yaml", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)["distributions"]
+    assert run(["data", "numbers.yaml", "-o", "numbers.html", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    told = document["distributions"]
     assert list(told) == ["price", "rooms"]
     assert all(sum(one["counts"]) == 270 and len(one["counts"]) + 1 == len(one["edges"]) for one in told.values())
-    assert run(["data", "numbers.yaml", "-o", "numbers.html"]) == 0
-    out = capsys.readouterr().out
-    assert "price: half of train between " in out
-    assert "  500 to 1,000  " in out
-    assert "TRAIN      VALIDATION" not in out
+    text = data_text(document)
+    assert "price: half of train between " in text
+    assert "  500 to 1,000  " in text
     page = Path("numbers.html").read_text()
     assert "Values of rooms" in page
     assert "Classes of" not in page
-    (folder / "many.csv").write_text("animal,weight\n" + "".join(f"kind {n % 40},{n}\n" for n in range(1000)))
-    (folder / "many.yaml").write_text(ROWS.replace("animals.csv", "many.csv"))
-    assert run(["data", "many.yaml"]) == 0
-    out = capsys.readouterr().out
-    assert "  and 10 more in train" in out
-    assert "15 (2.5%)" in out
+    # As of a column of words, of whose classes only some are told.
+    document |= {"distributions": {}}
+    document["profile"]["train"]["price"] |= {"classes": {"a": 27}, "distinct": 40}
+    text = data_text(document)
+    assert "27 (10.0%)" in text
+    assert "  and 39 more in train" in text
 
 
 def test_what_is_told_twice_is_computed_once_and_the_same(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from specrun.plan.step import StepResult
 from specrun.sources.document_file import read_documents
 from specrun.spec.document import Spec
+from specrun.steps.data.distribution import distributions
 from specrun.steps.data.profile import length_bins
 
 Found = tuple[Path, StepResult]
@@ -25,7 +26,8 @@ def describe(spec: Spec, results: Mapping[str, Found], *, not_prepared: str = ""
     """The data of a spec. results: folder and result of each finished step by its kind; not_prepared: why there are no examples or tokens.
 
     noun: what a split is made of; splits {name: {rows or documents, bytes, samples, predictions, padding_share}}, as far as they are
-    known; profile {split: {column: see `profile`}}; leakage, left_out, checks, class_names, warnings, source, columns, roles, examples.
+    known; profile {split: {column: see `profile`}}; distributions {column: see `distribution`}, of targets in train that are numbers and
+    no classes; leakage, left_out, checks, class_names, warnings, source, columns, roles, examples.
     """
     folder, data = results["data"]
     values = data.values
@@ -46,10 +48,26 @@ def describe(spec: Spec, results: Mapping[str, Found], *, not_prepared: str = ""
         **told,
         "leakage": values["leakage"],
         "profile": values["profile"] if is_table else _measured(folder, values["splits"]),
+        "distributions": distributions(folder / "train.parquet", _numeric_targets(spec, results)) if is_table else {},
         "examples": list(_rows(folder) if is_table else _texts(folder)),
         "warnings": [text for _, result in results.values() for text in result.warnings],
         "not_prepared": not_prepared,
     }
+
+
+def _numeric_targets(spec: Spec, results: Mapping[str, Found]) -> list[str]:
+    """Targets that are numbers with more different values than are told one by one, where the task has not made classes of them."""
+    values = results["data"][1].values
+    prepared = results["examples"][1].values if "examples" in results else {}
+    if "classes" in prepared or getattr(spec.task, "objective", None) == "classification":
+        return []
+    found = []
+    for name in values.get("roles", {}).get("target", ()):
+        facts = values["profile"]["train"].get(name, {})
+        whole = len(facts.get("classes", ())) == facts.get("distinct")
+        if "std" in facts and not whole and name not in values.get("class_names", {}):
+            found.append(name)
+    return found
 
 
 def _prepared(spec: Spec, results: Mapping[str, Found]) -> dict[str, dict[str, Any]]:
