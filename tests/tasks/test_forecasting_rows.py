@@ -176,6 +176,19 @@ def test_a_column_that_does_not_vary_in_train_is_not_divided_and_told(tmp_path: 
     np.testing.assert_allclose(open_arrays(tmp_path / "examples").values[:, 0], [0] * 40 + [1] * 20, atol=1e-6)
 
 
+@pytest.mark.parametrize("by_group", [False, True])
+def test_a_value_far_from_all_others_is_told_with_its_row(tmp_path: Path, by_group: bool) -> None:
+    rows = in_turn() | {"o": np.arange(120.0)}
+    rows |= {"y": replaced(rows["y"], 41, 1e30), "o": replaced(rows["o"], 100, -1e30)}
+    columns = {"group": "g", "observed": ("o",)}
+    made, _ = prepared(tmp_path / "far", rows, borders=(72, 96), columns=columns, scale_by_group=by_group)
+    said = [text for code, text in made.warnings if code == "far-out-value"]
+    assert [text.split(",")[0] for text in said] == [
+        "row 42 (train) holds 1e+30 in column 'y'",
+        "row 101 (test) holds -1e+30 in column 'o'",
+    ]
+
+
 def test_a_category_that_train_lacks_is_unknown_and_told_with_its_row(tmp_path: Path) -> None:
     made, _ = prepared(tmp_path, table(p=["b"] * 20 + ["a"] * 35 + ["c"] * 5), columns={"known": ("p",)})
     assert open_arrays(tmp_path / "examples").categories[:, 0].tolist() == [2] * 20 + [1] * 35 + [0] * 5

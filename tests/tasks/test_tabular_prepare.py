@@ -243,6 +243,13 @@ def test_a_smoke_test_reads_few_rows_and_still_knows_every_class(tmp_path: Path)
     assert found.values["sizes"]["outputs"] == 3
 
 
+@pytest.mark.parametrize(("value", "told"), [(1e30, True), (-1e30, True), (1e6, False)])
+def test_a_target_far_from_all_others_is_told_with_its_row(tmp_path: Path, value: float, told: bool) -> None:
+    write_split(tmp_path / "data", "train", {"x": [1.5, 2.5, 3.5, 4.5, 5.5], "y": [1.5, 2.0, 2.5, value, 3.0]}, first_row=7)
+    said = [text for code, text in prepared(tmp_path, target="y").warnings if code == "far-out-value"]
+    assert [text.startswith(f"y in row 10 of train is {value:g}, ") for text in said] == [True] * told
+
+
 def test_several_targets_are_standardised_each_for_itself(tmp_path: Path) -> None:
     write_split(tmp_path / "data", "train", {"x": [1.0, 2.0, 3.0], "a": [1, 2, 3], "b": [100.0, 300.0, 200.0]})
     found = prepared(tmp_path, target=("a", "b"))

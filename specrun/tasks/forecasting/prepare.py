@@ -33,6 +33,7 @@ from specrun.tasks.forecasting.arrays import NAMES
 from specrun.tasks.forecasting.calendar import feature, on_circle
 from specrun.tasks.forecasting.columns import Columns, Floats, Integers, open_columns
 from specrun.tasks.forecasting.options import PERIODS, Options
+from specrun.tasks.forecasting.outliers import far_out
 from specrun.tasks.forecasting.scaling import find_scale, naive_errors
 from specrun.tasks.forecasting.series import Series, find_series
 from specrun.tasks.forecasting.windows import check_lengths, too_short, window_starts
@@ -55,6 +56,16 @@ class _Preparation:
         """A column of numbers in the order of the series."""
         self.request.emit(Progress("examples", 0, None, f"column {name}"))
         return self.columns.numbers(name, role=role)[self.series.order]
+
+    def varying(self, name: str, *, role: str, by_group: bool) -> Floats:
+        """As `numbers`, with a warning where one of them is far from all others."""
+        values = self.numbers(name, role=role)
+        if (found := far_out(values, self.series, by_group=by_group)) is not None:
+            row, far = found
+            place = self.columns.place(int(self.series.order[row]))
+            text = f"{place} holds {values[row]:g} in column {name!r}, {far:.2g} interquartile ranges from the median: "
+            self.warnings.append(("far-out-value", f"{text}scales and errors are those of this value; correct it if it is wrong"))
+        return values
 
     def scaled(self, values: Floats, name: str, *, by_group: bool = False) -> tuple[Floats, Floats, Floats]:
         """The values, scaled, their centres and scales by series."""
@@ -145,11 +156,11 @@ def _write_targets(work: _Preparation, targets: Sequence[str], observed: Sequenc
     out = _map(work.request.folder, "values", (work.columns.rows, len(targets) + len(observed)), np.float32)
     scales = np.zeros((3, len(series.names), len(targets)))
     for place, name in enumerate(targets):
-        values = work.numbers(name, role="target")
+        values = work.varying(name, role="target", by_group=by_group)
         out[:, place], scales[0, :, place], scales[1, :, place] = work.scaled(values, name, by_group=by_group)
         scales[2, :, place] = naive_errors(values, series, season=work.season)
     for place, name in enumerate(observed, start=len(targets)):
-        out[:, place] = work.scaled(work.numbers(name, role="observed"), name, by_group=by_group)[0]
+        out[:, place] = work.scaled(work.varying(name, role="observed", by_group=by_group), name, by_group=by_group)[0]
     out.flush()
     _write(work.request.folder, "scales", scales)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from specrun.tasks.tabular.table import Column, Numbers, Table
 QUANTILE_BINS = 64
 _SAMPLED_ROWS = 1 << 20
 """Quantiles are exact up to so many rows; of more, every second row or every third counts for them."""
+
+_FAR = 1e6
+"""Interquartile ranges from the median: the most extreme of the widest real columns, such as turnover, are far below."""
 
 
 def parts_of(table: Table, name: str) -> Iterator[Column]:
@@ -48,6 +52,32 @@ def number_of(train: Table, name: str) -> Number:
     quantiles = np.quantile(values, np.linspace(0, 1, QUANTILE_BINS + 1)) if values.size else np.empty(0)
     edges = sorted({float(f"{(edge - mean) / std:.6g}") for edge in (low, *quantiles.tolist(), high)})
     return Number(name, mean, std, median, tuple(edges), train.rows - count)
+
+
+@dataclass(frozen=True, slots=True)
+class FarOut:
+    """A value that sets its column's scale. row: of the source; spreads: interquartile ranges from the median."""
+
+    row: int
+    value: float
+    spreads: float
+
+
+def farthest(train: Table, name: str) -> FarOut | None:
+    """The value of a column of numbers farthest from its median, if it is so far that no real one is."""
+    sample: list[Numbers] = []
+    every, seen, lowest, highest = -(-train.rows // _SAMPLED_ROWS), 0, (np.inf, 0), (-np.inf, 0)
+    for column in parts_of(train, name):
+        values_B, rows_B = column.numbers(), column.row
+        sample.append(values_B[-seen % every :: every])
+        seen += len(values_B)
+        values_B, rows_B = values_B[there := ~np.isnan(values_B)], rows_B[there]
+        if values_B.size:
+            lowest = min(lowest, (float(values_B.min()), int(rows_B[values_B.argmin()])))
+            highest = max(highest, (float(values_B.max()), int(rows_B[values_B.argmax()])))
+    low, median, high = np.nanpercentile(np.concatenate(sample), [25, 50, 75]).tolist()
+    value, row = max(lowest, highest, key=lambda found: abs(found[0] - median))
+    return FarOut(row, value, abs(value - median) / (high - low)) if abs(value - median) > _FAR * (high - low) > 0 else None
 
 
 def counted_of(table: Table, name: str) -> tuple[Counter[str], int]:

@@ -9,7 +9,7 @@ import numpy as np
 from specrun.errors import DataError
 from specrun.tasks.tabular.columns import Chosen, form_of
 from specrun.tasks.tabular.encoding import Target
-from specrun.tasks.tabular.statistics import counted_of, number_of, parts_of
+from specrun.tasks.tabular.statistics import counted_of, farthest, number_of, parts_of
 from specrun.tasks.tabular.table import Table
 
 _MOST_CLASSES = 10_000
@@ -25,7 +25,7 @@ def targets_of(train: Table, chosen: Chosen, *, objective: str, whole: Table, wa
         objective = "classification" if named else _objective(whole, chosen.targets, warnings)
     if objective == "classification":
         return (_classes(whole, first, chosen.class_names),)
-    return tuple(_scale(train, name) for name in chosen.targets)
+    return tuple(_scale(train, name, warnings) for name in chosen.targets)
 
 
 def _objective(table: Table, targets: tuple[str, ...], warnings: list[tuple[str, str]]) -> str:
@@ -83,7 +83,7 @@ def _refuse_fractions(table: Table, name: str) -> None:
             raise DataError(f"{where}, and no class", code="fractional-class", hint="use task.objective: regression")
 
 
-def _scale(train: Table, name: str) -> Target:
+def _scale(train: Table, name: str, warnings: list[tuple[str, str]]) -> Target:
     """Raises: DataError for a missing one, and for a constant."""
     for column in parts_of(train, name):
         column.refuse_missing(np.isnan(column.numbers()))
@@ -91,4 +91,7 @@ def _scale(train: Table, name: str) -> Target:
     if not found.varies:
         raise DataError(f"the target {name} is {found.median:g} in all rows of the train split: there is nothing to learn",
                         code="constant-target", hint="name another column in data.columns.target, or split otherwise")  # fmt: skip
+    if (far := farthest(train, name)) is not None:
+        text = f"{name} in row {far.row} of train is {far.value:g}, {far.spreads:.2g} interquartile ranges from the median: "
+        warnings.append(("far-out-value", f"{text}scales and errors are those of this value; correct it if it is wrong"))
     return Target(name, mean=found.mean, std=found.std)
