@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from specrun.spec.document import Spec
+from specrun.spec.own_path import is_own
 from specrun.spec.section import Problem
 
 CODE = "masks-follow-devices"
@@ -25,8 +26,9 @@ def check(spec: Spec) -> Iterator[Problem]:
     draws = getattr(spec.model, "draws_in_training", True) or (lora is not None and lora.dropout > 0)
     machine_decides = hardware.engine == "torchrun" and hardware.devices == "auto"
     if getattr(spec.model, "depends_on_micro_batch", False) and machine_decides:
-        message = "batch norm's means are those of each device's images, and devices auto leaves these to the machine"
-        yield Problem(("hardware", "engine"), CODE, message, "set hardware.devices, or use model.norm: group")
+        message = "batch norm's means are those of each device's samples, and devices auto leaves these to the machine"
+        otherwise = "say depends_on_micro_batch = False in its class" if is_own(spec.model.kind) else "use model.norm: group"
+        yield Problem(("hardware", "engine"), CODE, message, f"set hardware.devices, or {otherwise}")
         return
     left_open = draws and machine_decides
     if left_open and spec.data.packing == "documents":
