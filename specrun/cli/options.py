@@ -14,7 +14,6 @@ from specrun.spec.own_path import is_prefix
 __all__ = ["DEFAULT_STORE", "AllowCode", "DataRoot", "Fork", "Json", "Preset", "Resume", "Set", "SpecPath", "Store"]
 
 
-
 def _prefixes(given: list[str]) -> list[str]:
     """Raise UsageError for what is no name of a module."""
     for prefix in given:

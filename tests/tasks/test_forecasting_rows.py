@@ -90,6 +90,7 @@ WORDS = "words are read under data.columns.static and known only"
         (table() | {"time": GERMAN}, {}, {"time_format": "DD.MM.YYYY"}, "\"%d.%m.%Y %H:%M\" instead of 'DD.MM.YYYY'"),
         (table() | {"time": ["noon"] * 60}, {}, {}, "ISO 8601"),
         (table(y=["0,7"] * 60), {}, {}, 'set data.source.decimal: ","'),
+        (table(p=["2", "2,5"] * 30), {"known": ("p",)}, {}, 'set data.source.decimal: ","; or data.source.types: {p: text}'),
         (table(p=["cloudy"] * 60), {"observed": ("p",)}, {}, f"{WORDS}: write them as numbers, or take p out of data.columns.observed"),
         (table(y=["cloudy"] * 60), {}, {}, f"{WORDS}: write them as numbers, or name another column as data.columns.target"),
         (table(y=replaced(["1.5"] * 60, 9, "much")), {}, {}, "correct the value"),

@@ -6,6 +6,7 @@ Owns no order: rows are those of train, then of validation, then of test, as the
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from specrun.errors import DataError
 from specrun.sources.csv.notation import decimal_remedy
+from specrun.spec.shape import read
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -122,15 +124,27 @@ class Columns:
 
     def categories(self, name: str, *, role: str) -> tuple[Integers, tuple[str, ...], str | None]:
         """A column as numbers of categories: those of train from 1, ascending, 0 for one that train lacks. Returns also the words of
-        train, and a warning where there are others."""
+        train, and a warning where there are others. Raises DataError for numbers that the source was to be told how to read."""
         column = self.column(name, role=role).combine_chunks().dictionary_encode()
         codes: Integers = column.indices.to_numpy(zero_copy_only=False).astype(np.int64)
         words = column.dictionary.to_pylist()
+        self._refuse_numbers(words, column, name, role=role)
         in_train = np.unique(codes[: self.counts[0]])
         vocabulary = sorted(words[code] for code in in_train)
         number = {word: place for place, word in enumerate(vocabulary, start=1)}
         found: Integers = np.array([number.get(word, 0) for word in words], dtype=np.int64)[codes]
         return found, tuple(vocabulary), self._unseen(found, column, name)
+
+    def _refuse_numbers(self, words: list[str], column: Any, name: str, *, role: str) -> None:
+        remedies = {word: decimal_remedy(word, self.source) for word in words}
+        first = next((word for word in words if remedies[word]), None)
+        if first is None or (read(self.source, "types") or {}).get(name) == "text":
+            return
+        if all(remedies[word] or re.fullmatch(r"\s*[+-]?\d+\s*", word) for word in words):
+            row = column.dictionary.index(first).as_py()
+            place = self.place(int(np.argmax(column.indices.to_numpy(zero_copy_only=False) == row)))
+            raise DataError(f"{place} holds {first!r} in column {name!r} (data.columns.{role}), which is no number", code="wrong-type",
+                            hint=f"{remedies[first]}; or data.source.types: {{{name}: text}} if it is a word")  # fmt: skip
 
     def _unseen(self, found: Integers, column: Any, name: str) -> str | None:
         unseen = np.flatnonzero(found == 0)
