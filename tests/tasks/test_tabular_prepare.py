@@ -220,6 +220,14 @@ def test_who_says_that_numbers_are_words_has_them_so(tmp_path: Path) -> None:
     assert len(prepared(tmp_path, **words, categories=("zip",), source=Csv(kind="csv", path="a.csv")).values["classes"]) == 8
 
 
+def test_a_number_that_is_no_class_among_many_is_told_of_regression(tmp_path: Path) -> None:
+    write_split(tmp_path / "data", "train", {"x": [0.5 * n for n in range(40)], "y": list(range(40))})
+    write_split(tmp_path / "data", "validation", {"x": [0.5], "y": [41]})
+    with pytest.raises(DataError) as refused:
+        prepared(tmp_path, target="y", options={"objective": "classification"})
+    assert "40 classes, all of them numbers: set task.objective: regression; or correct it" in (refused.value.hint or "")
+
+
 def test_classes_that_the_source_has_by_number_have_their_names(tmp_path: Path) -> None:
     write_split(tmp_path / "data", "train", {"x": [1.0, 2.0, 3.0], "y": [2, 0, 2]})
     names = {"y": ["cat", "dog", "owl"]}

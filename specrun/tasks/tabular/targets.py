@@ -13,7 +13,7 @@ from specrun.tasks.tabular.statistics import counted_of, farthest, number_of, pa
 from specrun.tasks.tabular.table import Table
 
 _MOST_CLASSES = 10_000
-_FEW_VALUES = 20
+FEW_VALUES = 20
 """Whole numbers of at most so many different values are classes, unless the spec says otherwise."""
 
 
@@ -37,7 +37,7 @@ def _objective(table: Table, targets: tuple[str, ...], warnings: list[tuple[str,
     if form != "whole":
         return "regression" if form == "number" else "classification"
     different = len(counted_of(table, name)[0])
-    found = "classification" if different <= _FEW_VALUES else "regression"
+    found = "classification" if different <= FEW_VALUES else "regression"
     what = "classes" if found == "classification" else "a number"
     warnings.append(("objective-assumed", f"the target {name} holds whole numbers, {different:,} different ones, and is taken for {what}; "
                      f"task.objective: {found} says so for certain"))  # fmt: skip

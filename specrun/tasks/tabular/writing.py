@@ -12,8 +12,10 @@ import numpy.typing as npt
 from specrun.errors import DataError
 from specrun.plan.figures import plural
 from specrun.spec.nearest import nearest
+from specrun.tasks.tabular.columns import form_of
 from specrun.tasks.tabular.encoding import Encoding, place_of
 from specrun.tasks.tabular.table import Column, Table
+from specrun.tasks.tabular.targets import FEW_VALUES
 
 ARRAYS = ("numbers", "categories", "targets", "rows")
 _TOLD = 10
@@ -99,6 +101,8 @@ def _targets(encoding: Encoding, batch: Mapping[str, Column]) -> npt.NDArray[Any
             word = words[int(bad[0])].as_py()[:80]
             near = nearest(word, target.classes)
             meant = f'did you mean "{near}"? ' if near else ""
+            if len(target.classes) > FEW_VALUES and form_of(column.values.type) in {"whole", "number"}:
+                meant = f"the train split has {len(target.classes):,} classes, all of them numbers: set task.objective: regression; or "
             raise DataError(f"{where} is {word!r}, a class that the train split has not", code="unseen-label",
                             hint=f"{meant}correct it, or split the data so that every class is in the train split")  # fmt: skip
         return codes[:, None]
