@@ -143,7 +143,8 @@ class Options(TaskOptions):
 
     @staticmethod
     def _targets(spec: Spec) -> int:
-        return len(named(spec.data.columns.target))
+        """At least one: a spec that names none is told so, and its lengths are compared all the same."""
+        return max(1, len(named(spec.data.columns.target)))
 
     def _quantiles(self, path: tuple[str | int, ...]) -> Iterator[Problem]:
         if list(self.quantiles) != sorted(set(self.quantiles)):
