@@ -92,7 +92,8 @@ class Account:
     @property
     def predictions_per_second(self) -> float:
         """Trained on, over all attempts, evaluations and checkpoints left out."""
-        return self.state.tokens / self._watch.total
+        step = self.state.step
+        return (self.state.tokens / step) / (self._watch.total / step)  # rounded as the metric of tokens is
 
     def log(self, best: Best, *, total_steps: int) -> None:
         """Tell the means of the interval, which ends here. total_steps: of the whole training, as far as it is known."""
