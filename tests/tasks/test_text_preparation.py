@@ -13,8 +13,6 @@ from specrun.errors import DataError
 from specrun.tasks.text_classification.baselines import fit
 from tests.tasks.labelled_texts import TRAIN, VALIDATION, Labelled, prepared, spec_of
 
-SST2 = Path("/work/shared/data/hub/stanfordnlp/sst2/data")
-
 
 def test_splits_classes_and_sizes_are_told(tmp_path: Path) -> None:
     values = prepared(tmp_path, spec_of(), train=TRAIN, validation=VALIDATION).values
@@ -102,9 +100,9 @@ def test_naive_bayes_is_scikit_learns(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SST2.is_dir(), reason="SST-2 is not on this machine")
-def test_naive_bayes_is_right_on_its_known_share_of_sst2() -> None:
-    rows = {split: pq.read_table(SST2 / f"{split}-00000-of-00001.parquet").to_pydict() for split in ("train", "test")}
+def test_naive_bayes_is_right_on_its_known_share_of_sst2(shared_data: Path) -> None:
+    folder = shared_data / "hub" / "stanfordnlp" / "sst2" / "data"
+    rows = {split: pq.read_table(folder / f"{split}-00000-of-00001.parquet").to_pydict() for split in ("train", "test")}
     bayes = fit(zip(rows["train"]["sentence"], rows["train"]["label"], strict=True), classes=2)
     right = [bayes.log_probabilities(text).argmax() == label for text, label in zip(*rows["test"].values(), strict=True)]
     assert np.mean(right) == pytest.approx(0.822, abs=0.0006)
