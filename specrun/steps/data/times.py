@@ -62,6 +62,7 @@ def _moment(text: str, *, name: str, row: int) -> int:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise DataError(f"row {row:,}: column {name!r} holds {text[:60]!r}, which is no time", code="not-a-time",
-                        hint="write times as 2016-07-01 12:00:00, or leave the row out of the source") from None  # fmt: skip
+                        hint="write times as 2016-07-01 12:00:00; of a csv source, data.source.time_format says how they are written, "
+                        'such as "%d.%m.%Y"') from None  # fmt: skip
     since = (found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)) - datetime(1970, 1, 1, tzinfo=UTC)
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
