@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from specrun.plan.cost import EVALUATION_TOKENS
@@ -26,13 +25,13 @@ from specrun.tokenizers.contract import encode_prompt, load_tokenizer
 from specrun.training.cross_entropy import linear_cross_entropy_sum, linear_scores
 from specrun.training.document_batches import DocumentBatch, Documents
 from specrun.training.documents import Reading
+from specrun.training.evaluating import LARGEST_EXPONENT, evaluating, perplexity, with_pauses
 from specrun.training.generation import Sampling, generate
 from specrun.training.token_file import open_tokens
-from specrun.training.windows import TokenBatch, Windows
+from specrun.training.windows import Stretch, TokenBatch, Windows
 
 _PROMPT_TOKENS = 32
 _FIRST_WORDS = re.compile(r"\s*(?:\S+\s+){0,3}\S+")
-_LARGEST_EXPONENT = math.log(2.0**1000)
 
 
 class CausalLM:
@@ -84,24 +83,18 @@ class CausalLM:
         split's, scaled by the share of its tokens. divided: of so many as usual, that part of the tokens is computed at once.
         between: called between two batches.
         """
-        network, training = cast("LanguageModel", model), model.training
+        network = cast("LanguageModel", model)
         predicted = self._samples.predicted(split, max_samples=max_samples)
         at_once = EVALUATION_TOKENS[self._device.kind] // divided
         totals: list[Tensor] = []
-        begun = False
-        model.eval()
-        try:
-            with torch.no_grad(), self._device.autocast():
-                for batch, counts in self._samples.evaluation_batches(split, predicted.tokens, workers, at_once=at_once):
-                    if begun:
-                        between()
-                    begun = True
-                    hidden_NC, labels_N = batch.predictions(network.hidden(batch.inputs))
-                    nll, correct = linear_scores(hidden_NC, network.head_VC, labels_N, multiply=self._multiply)
-                    if counts:
-                        totals = [nll, correct] if not totals else [totals[0] + nll, totals[1] + correct]
-        finally:
-            model.train(training)
+        found = self._samples.evaluation_batches(split, predicted.tokens, workers, at_once=at_once)
+        batches = cast("Iterable[tuple[Stretch | DocumentBatch, bool]]", found)
+        with evaluating(model, self._device):
+            for batch, counts in with_pauses(batches, between):
+                hidden_NC, labels_N = batch.predictions(network.hidden(batch.inputs))
+                nll, correct = linear_scores(hidden_NC, network.head_VC, labels_N, multiply=self._multiply)
+                if counts:
+                    totals = [nll, correct] if not totals else [totals[0] + nll, totals[1] + correct]
         nll_sum, correct_sum = workers.total(self._device.read(totals) or (0.0, 0.0))
         text = {"bytes": predicted.bytes, "words": predicted.words}
         return {"nll": nll_sum, "tokens": predicted.tokens, "correct": correct_sum, **text}
@@ -113,10 +106,10 @@ class CausalLM:
         found = {}
         if tokens:
             found = {"loss": nll / tokens, "accuracy": sums["correct"] / tokens}
-        words = sums["words"] if tokens * math.log(self.vocab_size) < sums["words"] * _LARGEST_EXPONENT else 0
+        words = sums["words"] if tokens * math.log(self.vocab_size) < sums["words"] * LARGEST_EXPONENT else 0
         for name, count in (("perplexity", tokens), ("word_perplexity", words)):
             if count:
-                found[name] = math.inf if nll / count >= _LARGEST_EXPONENT else math.exp(nll / count)
+                found[name] = perplexity(nll / count)
         if sums["bytes"]:
             found["bits_per_byte"] = nll / (math.log(2) * sums["bytes"])
         return found

@@ -24,6 +24,7 @@ from specrun.tasks.image_classification.baselines import Baselines
 from specrun.tasks.image_classification.options import Options
 from specrun.training.augmentation import Changes, Transform
 from specrun.training.class_counts import ClassCounts
+from specrun.training.evaluating import evaluating, with_pauses
 from specrun.training.image_batches import ImageBatch, Images
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -80,19 +81,14 @@ class ImageClassification:
         between: Callable[[], None] = nothing,
     ) -> dict[str, Any]:  # fmt: skip
         """Sums over a split, or over its first images: see `class_counts.ClassCounts.read`. One transfer."""
-        training, counts, begun = model.training, ClassCounts(len(self._classes), device=self._device), False
-        model.eval()
-        try:
-            with torch.no_grad(), self._device.autocast():
-                for batch, counted in self._images.evaluation_batches(split, workers, max_samples=max_samples, divided=divided):
-                    if begun:
-                        between()
-                    begun = True
-                    logits_BK = model(self.inputs(batch))
-                    if counted:
-                        counts.add(logits_BK, batch.labels)
-        finally:
-            model.train(training)
+        counts = ClassCounts(len(self._classes), device=self._device)
+        with evaluating(model, self._device):
+            for batch, counted in with_pauses(
+                self._images.evaluation_batches(split, workers, max_samples=max_samples, divided=divided), between
+            ):
+                logits_BK = model(self.inputs(batch))
+                if counted:
+                    counts.add(logits_BK, batch.labels)
         return counts.read(workers)
 
     def metrics(self, sums: Mapping[str, Any]) -> dict[str, float]:

@@ -5,7 +5,6 @@ Which tokens are hidden is the business of `training.masking`, which windows the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -25,12 +24,12 @@ from specrun.tasks.masked_lm.options import Options
 from specrun.tasks.unigram import count_tokens, unigram_of
 from specrun.tokenizers.contract import load_tokenizer, special_id
 from specrun.training.cross_entropy import linear_cross_entropy_sum, linear_scores
+from specrun.training.evaluating import evaluating, perplexity, with_pauses
 from specrun.training.masked_windows import MaskedBatch, MaskedWindows
 from specrun.training.masking import Masked, Masking
 from specrun.training.token_file import open_tokens
 
 _EXAMPLE_TOKENS = 48
-_LARGEST_EXPONENT = math.log(2.0**1000)
 
 
 class MaskedLM:
@@ -76,24 +75,18 @@ class MaskedLM:
 
         Returns: nll in nats, tokens (predicted), correct. Arguments: see `runtime.protocols.Task`.
         """
-        network, training = cast("Encoder", model), model.training
+        network = cast("Encoder", model)
         at_once = EVALUATION_TOKENS[self._device.kind] // divided
         totals: list[Tensor] = []
-        begun = False
-        model.eval()
-        try:
-            with torch.no_grad(), self._device.autocast():
-                for batch, counts in self._samples.evaluation_batches(split, workers, max_samples=max_samples, at_once=at_once):
-                    if begun:
-                        between()
-                    begun = True
-                    masked = batch.hidden_by(self._fixed)
-                    hidden_NC, labels_N = masked.predictions(network.hidden(masked.inputs))
-                    nll, correct = linear_scores(hidden_NC, network.head_VC, labels_N, multiply=self._multiply)
-                    if counts:
-                        totals = [nll, correct] if not totals else [totals[0] + nll, totals[1] + correct]
-        finally:
-            model.train(training)
+        with evaluating(model, self._device):
+            for batch, counts in with_pauses(
+                self._samples.evaluation_batches(split, workers, max_samples=max_samples, at_once=at_once), between
+            ):
+                masked = batch.hidden_by(self._fixed)
+                hidden_NC, labels_N = masked.predictions(network.hidden(masked.inputs))
+                nll, correct = linear_scores(hidden_NC, network.head_VC, labels_N, multiply=self._multiply)
+                if counts:
+                    totals = [nll, correct] if not totals else [totals[0] + nll, totals[1] + correct]
         nll_sum, correct_sum = workers.total(self._device.read(totals) or (0.0, 0.0))
         return {"nll": nll_sum, "tokens": self._samples.predicted(split, max_samples=max_samples), "correct": correct_sum}
 
@@ -103,8 +96,7 @@ class MaskedLM:
         if not tokens:
             return {}
         loss = sums["nll"] / tokens
-        perplexity = math.inf if loss >= _LARGEST_EXPONENT else math.exp(loss)
-        return {"loss": loss, "accuracy": sums["correct"] / tokens, "pseudo_perplexity": perplexity}
+        return {"loss": loss, "accuracy": sums["correct"] / tokens, "pseudo_perplexity": perplexity(loss)}
 
     def baselines(self, split: str) -> list[Baseline]:
         """The unigram model's figures on the very tokens that are predicted."""

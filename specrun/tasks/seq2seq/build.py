@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, cast
@@ -24,9 +23,8 @@ from specrun.tokenizers.contract import load_tokenizer
 from specrun.training.cross_entropy import linear_cross_entropy_sum, linear_scores
 from specrun.training.decoding import Search, search
 from specrun.training.documents import Reading
+from specrun.training.evaluating import perplexity, with_pauses
 from specrun.training.pairs import PairBatch, Pairs
-
-_LARGEST_EXPONENT = math.log(2.0**1000)
 
 
 class Seq2Seq:
@@ -88,8 +86,7 @@ class Seq2Seq:
         tokens, found = sums["tokens"], {}
         if tokens:
             loss = sums["nll"] / tokens
-            perplexity = math.inf if loss >= _LARGEST_EXPONENT else math.exp(loss)
-            found = {"loss": loss, "perplexity": perplexity, "accuracy": sums["correct"] / tokens}
+            found = {"loss": loss, "perplexity": perplexity(loss), "accuracy": sums["correct"] / tokens}
         if sums["translated"]:
             found |= scores(sums, tokenizer=self._options.bleu_tokenizer)
         return found
@@ -149,13 +146,10 @@ class Seq2Seq:
         self, model: nn.Module, split: str, *, max_samples: int | None, workers: Workers, at_once: int, between: Callable[[], None]
     ) -> dict[str, Any]:
         """The targets as they are, each token predicted after those before it."""
-        network, totals, begun = cast("EncoderDecoder", model), list[Tensor](), False
+        network, totals = cast("EncoderDecoder", model), list[Tensor]()
         batches = self._samples.evaluation_batches(split, workers, max_samples=max_samples, at_once=at_once)
         with torch.no_grad(), self._device.autocast():
-            for batch, _, counts in batches:
-                if begun:
-                    between()
-                begun = True
+            for batch, _, counts in with_pauses(batches, between):
                 hidden_NC, labels_N = self._predicted(network, batch)
                 nll, correct = linear_scores(hidden_NC, network.head_VC, labels_N, multiply=self._multiply)
                 if counts:

@@ -30,6 +30,7 @@ from specrun.tasks.tabular.encoding import Encoding, read_encoding
 from specrun.tasks.tabular.linear import Linear
 from specrun.tasks.tabular.options import Options
 from specrun.training.class_counts import ClassCounts
+from specrun.training.evaluating import evaluating, with_pauses
 from specrun.training.order import Order
 
 _FIGURE_ROWS = 20_000
@@ -146,18 +147,13 @@ class Tabular:
     ) -> Iterator[tuple[RowBatch, Tensor, bool]]:  # fmt: skip
         """A worker's share of the rows in parts, what the model makes of them, float32, and whether it counts. The model is in the mode
         it was in once this is closed."""
-        at_once, training, begun = max(1, EVALUATION_TOKENS[self._device.kind] // divided), model.training, False
-        model.eval()
-        try:
-            with torch.no_grad(), self._device.autocast():
-                for part, counted in workers.share([index[start : start + at_once] for start in range(0, len(index), at_once)]):
-                    if begun:
-                        between()
-                    begun = True
-                    batch = self._batch(arrays, part)
-                    yield batch, model(batch.numbers, batch.categories).float(), counted
-        finally:
-            model.train(training)
+        at_once = max(1, EVALUATION_TOKENS[self._device.kind] // divided)
+        with evaluating(model, self._device):
+            for part, counted in with_pauses(
+                workers.share([index[start : start + at_once] for start in range(0, len(index), at_once)]), between
+            ):
+                batch = self._batch(arrays, part)
+                yield batch, model(batch.numbers, batch.categories).float(), counted
 
     def metrics(self, sums: Mapping[str, Any]) -> dict[str, float]:
         """Metrics of one set of sums."""

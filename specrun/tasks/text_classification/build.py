@@ -23,6 +23,7 @@ from specrun.tasks.contract import Baseline, Opening
 from specrun.tasks.text_classification.options import Options
 from specrun.training.class_counts import ClassCounts
 from specrun.training.documents import Reading
+from specrun.training.evaluating import evaluating, with_pauses
 from specrun.training.text_batches import TextBatch, TextSamples
 
 
@@ -71,21 +72,14 @@ class TextClassification:
         between: Callable[[], None] = nothing,
     ) -> dict[str, Any]:
         """Sums over a split, or its first texts: those of `training.class_counts`."""
-        counts, training, begun = ClassCounts(len(self._classes), device=self._device), model.training, False
+        counts = ClassCounts(len(self._classes), device=self._device)
         at_once = EVALUATION_TOKENS[self._device.kind] // divided
         batches = self._samples.evaluation_batches(split, max_samples=max_samples, workers=workers, at_once=at_once)
-        model.eval()
-        try:
-            with torch.no_grad(), self._device.autocast():
-                for batch, counted in batches:
-                    if begun:
-                        between()
-                    begun = True
-                    logits_BK = model(batch.ids, batch.lengths)
-                    if counted:
-                        counts.add(logits_BK, batch.labels)
-        finally:
-            model.train(training)
+        with evaluating(model, self._device):
+            for batch, counted in with_pauses(batches, between):
+                logits_BK = model(batch.ids, batch.lengths)
+                if counted:
+                    counts.add(logits_BK, batch.labels)
         return counts.read(workers)
 
     def metrics(self, sums: Mapping[str, Any]) -> dict[str, float]:
